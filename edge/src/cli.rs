@@ -1,0 +1,84 @@
+//! The command line: what can be asked, and which file answers it.
+
+use crate::{
+    command,
+    config::{Config, Settings},
+    error::Error,
+    telemetry,
+};
+use clap::{Parser, Subcommand};
+use std::{io::Write, path::PathBuf, process::ExitCode};
+
+/// Nebula: the multi-tenant core inside Postgres. This program is its REST edge and its tool.
+#[derive(Debug, Parser)]
+#[command(name = "nebula", version, propagate_version = true)]
+struct Cli {
+    /// A TOML file of settings; the environment overrides it, and options override both.
+    #[arg(long, global = true, env = "NEBULA_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    settings: Settings,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serves the REST interface until SIGTERM or SIGINT.
+    Serve(command::serve::Arguments),
+    /// Creates or updates the extension, then applies the migrations that are missing.
+    Migrate,
+    /// Upserts the global catalog, or what one tenant starts with.
+    Seed(command::seed::Arguments),
+    /// The keys that access tokens are signed with.
+    Keys(command::keys::Arguments),
+    /// Starts a private Postgres and the edge for development, ready to be called.
+    Up(command::up::Arguments),
+    /// Stops what `up` started; the data stays.
+    Down(command::down::Arguments),
+    /// Prints the effective settings, secrets redacted.
+    Config,
+}
+
+/// Reads the command line and runs what it asks for.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    match start(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nothing is left to do when even stderr is gone.
+            let _ = writeln!(std::io::stderr(), "nebula: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(cli: Cli) -> Result<(), Error> {
+    let config = Config::load(cli.config.as_deref(), cli.settings)?;
+    if matches!(cli.command, Command::Serve(_)) {
+        telemetry::start(&config.log_level)?;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match cli.command {
+            Command::Serve(arguments) => command::serve::run(&arguments, config).await,
+            Command::Migrate => command::migrate::run(&config).await,
+            Command::Seed(arguments) => command::seed::run(&arguments, &config).await,
+            Command::Keys(arguments) => command::keys::run(&arguments, &config).await,
+            Command::Up(arguments) => command::up::run(&arguments).await,
+            Command::Down(arguments) => command::down::run(&arguments).await,
+            Command::Config => command::config::run(&config),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,7 @@
+//! Settings: a TOML file, overridden by the environment (`NEBULA_*`), overridden by options.
+
+mod database_url;
+mod settings;
+
+pub use database_url::DatabaseUrl;
+pub use settings::{Config, Settings};

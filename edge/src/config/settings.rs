@@ -1,0 +1,151 @@
+//! Every setting, declared once: its option, its variable, its member of the file, its default and its documentation.
+
+use super::DatabaseUrl;
+use crate::error::Error;
+use ipnet::IpNet;
+use serde::Deserialize;
+use std::{net::SocketAddr, path::{Path, PathBuf}};
+
+macro_rules! settings {
+    ($($(#[doc = $doc:literal])+ $name:ident: $type:ty, $env:literal, $default:expr $(, [$($arg:tt)*])?;)*) => {
+        /// What one source says; every member may be absent, an unknown one is refused.
+        #[derive(Clone, Debug, Default, Deserialize, clap::Args)]
+        #[serde(deny_unknown_fields)]
+        #[command(next_help_heading = "Settings")]
+        pub struct Settings {
+            $($(#[doc = $doc])+
+            #[arg(long, global = true, env = $env, hide_short_help = true, hide_env_values = true $(, $($arg)*)?)]
+            pub $name: Option<$type>,)*
+        }
+
+        /// The effective settings.
+        #[derive(Clone, Debug)]
+        pub struct Config {
+            $($(#[doc = $doc])+ pub $name: settings!(@effective $type, $default),)*
+        }
+
+        impl Config {
+            fn resolve(options: Settings, file: Settings) -> Self {
+                Self { $($name: settings!(@resolve options.$name.or(file.$name), $default),)* }
+            }
+
+            /// Name and value of each setting, secrets redacted, for `nebula config`.
+            #[must_use]
+            pub fn describe(&self) -> Vec<(&'static str, String)> {
+                vec![$((stringify!($name), format!("{:?}", self.$name)),)*]
+            }
+        }
+    };
+    (@effective $type:ty, None) => { Option<$type> };
+    (@effective $type:ty, $default:expr) => { $type };
+    (@resolve $value:expr, None) => { $value };
+    (@resolve $value:expr, $default:expr) => { $value.unwrap_or_else(|| $default) };
+}
+
+settings! {
+    /// Where the edge connects: a login of role `nebula_edge`, which may call the entry functions and nothing else.
+    database_url: DatabaseUrl, "NEBULA_DATABASE_URL", None, [value_name = "URL"];
+    /// Where `migrate`, `seed` and `keys` connect: a role that may create the extension. `serve` never uses it.
+    admin_database_url: DatabaseUrl, "NEBULA_ADMIN_DATABASE_URL", None, [value_name = "URL"];
+    /// The address and port that `serve` listens on [default: 127.0.0.1:8080].
+    listen: SocketAddr, "NEBULA_LISTEN", SocketAddr::from(([127, 0, 0, 1], 8080)), [value_name = "ADDRESS"];
+    /// The folder of private signing keys, mode 700 [default: .nebula/keys].
+    keys_dir: PathBuf, "NEBULA_KEYS_DIR", PathBuf::from(".nebula/keys"), [value_name = "DIR"];
+    /// Database connections kept by this process; one more listens for changes [default: 16].
+    pool_size: usize, "NEBULA_POOL_SIZE", 16, [value_name = "N"];
+    /// The longest wait for a free database connection, in milliseconds; then 503 [default: 2000].
+    pool_wait_ms: u64, "NEBULA_POOL_WAIT_MS", 2_000, [value_name = "MS"];
+    /// Client connections open at once; more wait in the listen queue [default: 4096].
+    max_connections: usize, "NEBULA_MAX_CONNECTIONS", 4_096, [value_name = "N"];
+    /// Requests under way at once; more are shed with 503 [default: 512].
+    max_in_flight: usize, "NEBULA_MAX_IN_FLIGHT", 512, [value_name = "N"];
+    /// The time for a complete request head, the first byte and idle keep-alive included, in milliseconds [default: 10000].
+    header_timeout_ms: u64, "NEBULA_HEADER_TIMEOUT_MS", 10_000, [value_name = "MS"];
+    /// The time for a complete request body, in milliseconds [default: 8000].
+    body_timeout_ms: u64, "NEBULA_BODY_TIMEOUT_MS", 8_000, [value_name = "MS"];
+    /// The time for a complete answer, in milliseconds; then the statement is cancelled and the answer is 503 [default: 10000].
+    request_timeout_ms: u64, "NEBULA_REQUEST_TIMEOUT_MS", 10_000, [value_name = "MS"];
+    /// The largest request body, in bytes [default: 1048576].
+    max_body_bytes: usize, "NEBULA_MAX_BODY_BYTES", 1 << 20, [value_name = "BYTES"];
+    /// How long requests under way may finish after SIGTERM, in seconds [default: 20].
+    drain_seconds: u64, "NEBULA_DRAIN_SECONDS", 20, [value_name = "SECONDS"];
+    /// Password derivations at once, 19 MiB each [default: one per core].
+    argon2_concurrency: usize, "NEBULA_ARGON2_CONCURRENCY", cores(), [value_name = "N"];
+    /// Networks of the proxies in front, comma-separated; only from these is X-Forwarded-For believed [default: none].
+    trusted_proxies: Vec<IpNet>, "NEBULA_TRUSTED_PROXIES", Vec::new(), [value_name = "CIDR", value_delimiter = ','];
+    /// `error`, `warn`, `info`, `debug`, or a filter as `tracing` reads it [default: info].
+    log_level: String, "NEBULA_LOG_LEVEL", "info".to_owned(), [value_name = "LEVEL"];
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+impl Config {
+    /// Reads the file, if one is named, under `options`, in which clap has already put the environment beneath the options.
+    pub fn load(file: Option<&Path>, options: Settings) -> Result<Self, Error> {
+        let file = match file {
+            Some(path) => {
+                let text = std::fs::read_to_string(path).map_err(Error::file(path))?;
+                // The parser's full report quotes the line, which may hold a password; its message names the member only.
+                toml::from_str(&text).map_err(|error| Error::Settings(path.to_owned(), error.message().to_owned()))?
+            }
+            None => Settings::default(),
+        };
+        Ok(Self::resolve(options, file))
+    }
+
+    /// The edge's connection string, or which variable is missing.
+    pub fn require_database_url(&self) -> Result<&DatabaseUrl, Error> {
+        self.database_url.as_ref().ok_or(Error::Missing("NEBULA_DATABASE_URL"))
+    }
+
+    /// The administrator's connection string, or which variable is missing.
+    pub fn require_admin_database_url(&self) -> Result<&DatabaseUrl, Error> {
+        self.admin_database_url.as_ref().ok_or(Error::Missing("NEBULA_ADMIN_DATABASE_URL"))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn settings(text: &str) -> Result<Settings, toml::de::Error> {
+        toml::from_str(text)
+    }
+
+    #[test]
+    fn options_override_the_file_and_the_file_the_defaults() {
+        let file = settings("pool_size = 3\nmax_in_flight = 7").unwrap();
+        let options = Settings { pool_size: Some(5), ..Settings::default() };
+        let config = Config::resolve(options, file);
+        assert_eq!((config.pool_size, config.max_in_flight, config.drain_seconds), (5, 7, 20));
+    }
+
+    #[test]
+    fn an_unknown_member_of_the_file_is_refused() {
+        assert!(settings("pool_sise = 3").is_err());
+    }
+
+    #[test]
+    fn a_described_or_printed_configuration_shows_no_password() {
+        let file = settings("database_url = \"postgresql://e:hunter22@h/d\"").unwrap();
+        let config = Config::resolve(Settings::default(), file.clone());
+        assert_eq!(config.database_url.as_ref().unwrap().reveal(), "postgresql://e:hunter22@h/d");
+        assert!(!format!("{config:?}{:?}{file:?}", config.describe()).contains("hunter22"));
+    }
+
+    #[test]
+    fn an_error_in_the_file_shows_no_password() {
+        let refusal = settings("database_url = \"postgresql://e:hunter22@h/d?sslmode=x\"").unwrap_err();
+        assert!(!refusal.message().contains("hunter22"));
+    }
+
+    #[test]
+    fn proxies_are_networks() {
+        let file = settings("trusted_proxies = [\"10.0.0.0/8\", \"::1/128\"]").unwrap();
+        assert_eq!(Config::resolve(Settings::default(), file).trusted_proxies.len(), 2);
+        assert!(settings("trusted_proxies = [\"ten\"]").is_err());
+    }
+}

@@ -1,0 +1,131 @@
+//! The pool, and the four functions that requests call through it.
+
+use super::{
+    failure::Failure,
+    json_text::JsonText,
+    state::{Challenge, Context, EdgeState, Readiness},
+};
+use crate::{config::Config, error::Error};
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use serde::de::DeserializeOwned;
+use std::{str::FromStr, time::Duration};
+use tokio_postgres::{
+    NoTls, Row,
+    config::SslMode,
+    types::{ToSql, Type},
+};
+use uuid::Uuid;
+
+/// The answer of `nebula.handle`.
+pub struct Reply {
+    pub status: i32,
+    /// The answer's JSON text, ready to be sent; `None` for 204.
+    pub body: Option<String>,
+    pub context: Context,
+}
+
+/// A pool of connections to the database. Cheap to clone.
+#[derive(Clone)]
+pub struct Database {
+    pool: Pool,
+    /// After this a statement is cancelled.
+    statement_timeout: Duration,
+}
+
+/// Reads a connection string; refuses the one TLS mode that would otherwise be ignored silently.
+pub fn parse(url: &str) -> Result<tokio_postgres::Config, Error> {
+    let mut config = tokio_postgres::Config::from_str(url).map_err(|_| Error::Missing("a valid Postgres connection string"))?;
+    if config.get_ssl_mode() == SslMode::Require {
+        return Err(Error::TlsUnsupported);
+    }
+    config.keepalives_idle(Duration::from_secs(30));
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(Duration::from_secs(3));
+    }
+    Ok(config)
+}
+
+impl Database {
+    /// Makes the pool; connects to nothing yet, so that the edge starts while the database is away.
+    pub fn new(config: &Config) -> Result<Self, Error> {
+        let mut postgres = parse(config.require_database_url()?.reveal())?;
+        postgres.application_name("nebula-edge");
+        // `Fast` asks the client whether its connection is closed, without a round trip; one that died is replaced.
+        let manager = Manager::from_config(postgres, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
+        let wait = Duration::from_millis(config.pool_wait_ms);
+        let pool = Pool::builder(manager)
+            .max_size(config.pool_size.max(1))
+            .runtime(Runtime::Tokio1)
+            .wait_timeout(Some(wait))
+            .create_timeout(Some(Duration::from_secs(5)))
+            .recycle_timeout(Some(wait))
+            .build()
+            .map_err(|error| Error::Database(error.to_string()))?;
+        Ok(Self { pool, statement_timeout: Duration::from_millis(config.request_timeout_ms) })
+    }
+
+    /// `nebula.handle`: one request, one statement, one transaction. Never sent twice: after a broken connection its outcome is unknown.
+    pub async fn handle(&self, tenant: Uuid, request: String) -> Result<Reply, Failure> {
+        let request = JsonText(request);
+        let row = self
+            .one_row("select status, body, context from nebula.handle($1, $2)", &[(&tenant, Type::UUID), (&request, Type::JSON)])
+            .await?;
+        let context = column::<Option<JsonText>>(&row, 2)?;
+        Ok(Reply {
+            status: column(&row, 0)?,
+            body: column::<Option<JsonText>>(&row, 1)?.map(|text| text.0),
+            context: context.map_or_else(|| Ok(Context::default()), |text| decode(&text.0))?,
+        })
+    }
+
+    /// `nebula.login_challenge`: stable made-up values where there is no such tenant or user.
+    pub async fn login_challenge(&self, tenant_slug: &str, email: &str) -> Result<Challenge, Failure> {
+        self.json("select nebula.login_challenge($1, $2)", &[(&tenant_slug, Type::TEXT), (&email, Type::TEXT)]).await
+    }
+
+    /// `nebula.edge_state`.
+    pub async fn edge_state(&self) -> Result<EdgeState, Failure> {
+        self.json("select nebula.edge_state()", &[]).await
+    }
+
+    /// `nebula.readiness`.
+    pub async fn readiness(&self) -> Result<Readiness, Failure> {
+        self.json("select nebula.readiness()", &[]).await
+    }
+
+    async fn json<T: DeserializeOwned>(&self, statement: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<T, Failure> {
+        let row = self.one_row(statement, parameters).await?;
+        decode(&column::<JsonText>(&row, 0)?.0)
+    }
+
+    /// One unnamed, typed statement: one round trip, and nothing stays in the session, so a pooler may stand between.
+    async fn one_row(&self, statement: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<Row, Failure> {
+        let client = self.pool.get().await?;
+        let cancel = client.cancel_token();
+        let query = client.query_typed_one(statement, parameters);
+        tokio::pin!(query);
+        if let Ok(result) = tokio::time::timeout(self.statement_timeout, &mut query).await {
+            return result.map_err(|error| Failure::of(&error));
+        }
+        // Nobody waits for the answer any more. Cancelling rolls the transaction back and gives the connection back clean.
+        let grace = Duration::from_secs(2);
+        let _ = tokio::time::timeout(grace, cancel.cancel_query(NoTls)).await;
+        match tokio::time::timeout(grace, query).await {
+            Ok(result) => result.map_err(|error| Failure::of(&error)),
+            Err(_) => {
+                drop(Object::take(client));
+                Err(Failure::Unavailable("statement neither finished nor was cancelled".to_owned()))
+            }
+        }
+    }
+}
+
+fn column<'a, T: tokio_postgres::types::FromSql<'a>>(row: &'a Row, index: usize) -> Result<T, Failure> {
+    row.try_get(index).map_err(|_| Failure::Statement("an answer of another shape than the protocol's".to_owned()))
+}
+
+/// Serde's message may quote a value, so only its place is kept.
+fn decode<T: DeserializeOwned>(text: &str) -> Result<T, Failure> {
+    serde_json::from_str(text)
+        .map_err(|error| Failure::Statement(format!("unexpected JSON from the database at line {} column {}", error.line(), error.column())))
+}

@@ -1,0 +1,163 @@
+//! `nebula.edge_state()`: what the edge must know to serve without knowing a noun.
+
+use nebula_core::password::Bytes;
+use serde::Deserialize;
+
+/// The document of `nebula.edge_state()`. Members that a newer database adds are ignored.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EdgeState {
+    pub schema_version: i64,
+    pub issuer: String,
+    pub audience: String,
+    pub keys: Vec<SigningKey>,
+    pub routes: Vec<Route>,
+}
+
+/// The public half of a signing key.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SigningKey {
+    pub kid: String,
+    pub alg: String,
+    /// Standard base64 of the DER SubjectPublicKeyInfo.
+    pub public_key: String,
+    pub status: KeyStatus,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyStatus {
+    /// Signs and verifies.
+    Active,
+    /// Verifies only, until the last token that it signed has expired.
+    Retiring,
+}
+
+/// One operation as the edge serves it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Route {
+    pub operation: String,
+    pub method: String,
+    /// `{name}` stands for a path parameter.
+    pub path: String,
+    pub scope: Scope,
+    pub kind: Kind,
+    pub takes_body: bool,
+    pub tenant_from: TenantFrom,
+    pub derive: Vec<Derive>,
+    pub issues_token: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    Public,
+    Tenant,
+    Platform,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    Read,
+    Write,
+    Admin,
+}
+
+/// Where the first argument of `handle` comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum TenantFrom {
+    Named(TenantSource),
+    Body(BodyToken),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TenantSource {
+    Credential,
+    Login,
+}
+
+/// The member of the body that holds an opaque token, which names its tenant.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BodyToken {
+    pub body_token: String,
+}
+
+/// A member of the body that holds a password.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Derive {
+    pub field: String,
+    pub mode: DeriveMode,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeriveMode {
+    /// A password to be stored: fresh salt, today's cost.
+    New,
+    /// A password to be compared: the salt and cost of the challenge.
+    Check,
+}
+
+/// `nebula.login_challenge()`: how a password is to be derived, for whom; made up where there is nobody.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Challenge {
+    pub tenant_id: uuid::Uuid,
+    pub salt: Bytes<16>,
+    pub memory_kib: u32,
+    pub iterations: u32,
+    pub parallelism: u32,
+}
+
+/// `nebula.readiness()`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Readiness {
+    pub ready: bool,
+    pub schema_version: i64,
+    pub required_version: i64,
+}
+
+/// The third column of `handle`: for the edge and its log, never for the client.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Context {
+    pub tenant_id: Option<String>,
+    pub actor_type: Option<String>,
+    pub actor_id: Option<String>,
+    pub error_code: Option<String>,
+    pub replayed: bool,
+    /// The complete claim set of an access token, to be signed as it is.
+    pub claims: Option<serde_json::Value>,
+    pub retry_after_seconds: Option<u64>,
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_protocols_example_is_read() {
+        let state: EdgeState = serde_json::from_str(
+            r#"{"schemaVersion":1,"issuer":"nebula","audience":"nebula",
+                "keys":[{"kid":"k","alg":"RS256","publicKey":"AA==","status":"retiring"}],
+                "routes":[{"operation":"users.create","method":"POST","path":"/v1/users","scope":"tenant","kind":"write","success":201,
+                           "takesBody":true,"tenantFrom":"credential","derive":[],"issuesToken":false},
+                          {"operation":"auth.refresh","method":"POST","path":"/v1/auth/refresh","scope":"public","kind":"write","success":200,
+                           "takesBody":true,"tenantFrom":{"bodyToken":"refreshToken"},"derive":[{"field":"password","mode":"new"}],"issuesToken":true}]}"#,
+        )
+        .unwrap();
+        let sources: Vec<_> = state.routes.iter().map(|route| route.tenant_from.clone()).collect();
+        assert_eq!(sources, [
+            TenantFrom::Named(TenantSource::Credential),
+            TenantFrom::Body(BodyToken { body_token: "refreshToken".to_owned() }),
+        ]);
+    }
+}

@@ -1,0 +1,13 @@
+//! What Nebula parses and decides without Postgres, so that it is unit-tested and fuzzed without a server.
+//!
+//! The extension and the edge both depend on this crate and never on one another.
+
+pub mod access_token;
+pub mod constraint;
+pub mod cursor;
+pub mod decision;
+pub mod error;
+pub mod object;
+pub mod opaque_token;
+pub mod password;
+pub mod text;

@@ -1,0 +1,479 @@
+//! The only file that touches Postgres' C interface: kept plans, a change of role, callbacks, the audit's transition tables.
+//!
+//! Why not pgrx's own `Spi`: its `update()` takes a transaction id even for a SELECT, its `select()` reads with the caller's old snapshot, and
+//! what locks or decides must do neither (pitfalls). Every call here runs with a fresh snapshot; only a statement that writes takes an id.
+//!
+//! An error of Postgres unwinds as a Rust panic up to the entry function and is raised again there; nothing catches it on the way
+//! (catching without a subtransaction has committed duplicate keys). Guards restore memory on the way up.
+#![allow(unsafe_code)]
+
+use pgrx::{FromDatum, IntoDatum, PgTrigger, pg_sys};
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    ffi::{CStr, CString},
+};
+use uuid::Uuid;
+
+/// A parameter of a statement, by Postgres type.
+#[derive(Clone, Copy, Debug)]
+pub enum Arg<'a> {
+    Uuid(Uuid),
+    OptUuid(Option<Uuid>),
+    Text(&'a str),
+    OptText(Option<&'a str>),
+    Int(i32),
+    BigInt(i64),
+    Bool(bool),
+    Bytes(&'a [u8]),
+    OptBytes(Option<&'a [u8]>),
+    Uuids(&'a [Uuid]),
+    Texts(&'a [String]),
+}
+
+impl Arg<'_> {
+    fn oid(self) -> pg_sys::Oid {
+        match self {
+            Arg::Uuid(_) | Arg::OptUuid(_) => pg_sys::UUIDOID,
+            Arg::Text(_) | Arg::OptText(_) => pg_sys::TEXTOID,
+            Arg::Int(_) => pg_sys::INT4OID,
+            Arg::BigInt(_) => pg_sys::INT8OID,
+            Arg::Bool(_) => pg_sys::BOOLOID,
+            Arg::Bytes(_) | Arg::OptBytes(_) => pg_sys::BYTEAOID,
+            Arg::Uuids(_) => pg_sys::UUIDARRAYOID,
+            Arg::Texts(_) => pg_sys::TEXTARRAYOID,
+        }
+    }
+
+    fn datum(self) -> Option<pg_sys::Datum> {
+        let uuid = |id: Uuid| pgrx::Uuid::from_bytes(*id.as_bytes());
+        match self {
+            Arg::Uuid(id) => uuid(id).into_datum(),
+            Arg::OptUuid(id) => id.map(uuid).into_datum(),
+            Arg::Text(text) => text.into_datum(),
+            Arg::OptText(text) => text.into_datum(),
+            Arg::Int(number) => number.into_datum(),
+            Arg::BigInt(number) => number.into_datum(),
+            Arg::Bool(truth) => truth.into_datum(),
+            Arg::Bytes(bytes) => bytes.into_datum(),
+            Arg::OptBytes(bytes) => bytes.into_datum(),
+            Arg::Uuids(ids) => ids.iter().copied().map(uuid).collect::<Vec<_>>().into_datum(),
+            Arg::Texts(texts) => texts.to_vec().into_datum(),
+        }
+    }
+}
+
+/// One row of a result; its values are copied out before the statement's memory is freed.
+pub struct Row {
+    tuple: pg_sys::HeapTuple,
+    descriptor: pg_sys::TupleDesc,
+}
+
+impl Row {
+    fn get<T: FromDatum>(&self, column: i32) -> Option<T> {
+        let mut is_null = false;
+        // SAFETY: tuple and descriptor belong to the SPI result that is alive while `each` runs; SPI checks the column's number.
+        unsafe {
+            let datum = pg_sys::SPI_getbinval(self.tuple, self.descriptor, column, &raw mut is_null);
+            T::from_datum(datum, is_null)
+        }
+    }
+
+    /// The column (from 1) as text; null is `None`. The statement must cast it to text or json.
+    #[must_use]
+    pub fn text(&self, column: i32) -> Option<String> {
+        self.get(column)
+    }
+    #[must_use]
+    pub fn boolean(&self, column: i32) -> Option<bool> {
+        self.get(column)
+    }
+    #[must_use]
+    pub fn integer(&self, column: i32) -> Option<i32> {
+        self.get(column)
+    }
+    #[must_use]
+    pub fn bytes(&self, column: i32) -> Option<Vec<u8>> {
+        self.get(column)
+    }
+    #[must_use]
+    pub fn uuid(&self, column: i32) -> Option<Uuid> {
+        self.get::<pgrx::Uuid>(column).map(|id| Uuid::from_bytes(*id.as_bytes()))
+    }
+}
+
+#[derive(PartialEq, Eq, Hash)]
+struct PlanKey {
+    role: u32,
+    sql: String,
+}
+
+thread_local! {
+    /// Saved plans by role and text: Postgres revalidates them over DDL; a plan made for one role is never run by another.
+    static PLANS: RefCell<HashMap<PlanKey, pg_sys::SPIPlanPtr>> = RefCell::new(HashMap::new());
+    static WRITES: Cell<u64> = const { Cell::new(0) };
+    static GENERATION: Cell<u64> = const { Cell::new(0) };
+}
+
+fn current_role() -> pg_sys::Oid {
+    // SAFETY: reads a variable of the backend.
+    unsafe { pg_sys::GetUserId() }
+}
+
+fn plan(sql: &str, args: &[Arg]) -> pg_sys::SPIPlanPtr {
+    let key = PlanKey { role: current_role().to_u32(), sql: sql.to_owned() };
+    if let Some(plan) = PLANS.with_borrow(|plans| plans.get(&key).copied()) {
+        return plan;
+    }
+    let Ok(text) = CString::new(sql) else { pgrx::error!("a statement holds NUL") };
+    let mut types = args.iter().map(|arg| arg.oid()).collect::<Vec<_>>();
+    let count = i32::try_from(types.len()).unwrap_or(i32::MAX);
+    // SAFETY: `types` has `count` elements and outlives the call; SPI is connected; a failed parse raises.
+    let plan = unsafe {
+        let plan = pg_sys::SPI_prepare(text.as_ptr(), count, types.as_mut_ptr());
+        if plan.is_null() || pg_sys::SPI_keepplan(plan) != 0 {
+            pgrx::error!("a statement could not be prepared");
+        }
+        plan
+    };
+    PLANS.with_borrow_mut(|plans| plans.insert(key, plan));
+    plan
+}
+
+/// Values and null flags as SPI wants them, allocated in the memory of the SPI call.
+fn bind(args: &[Arg]) -> (Vec<pg_sys::Datum>, Vec<core::ffi::c_char>) {
+    args.iter()
+        .map(|arg| match arg.datum() {
+            Some(datum) => (datum, b' '.cast_signed()),
+            None => (pg_sys::Datum::null(), b'n'.cast_signed()),
+        })
+        .unzip()
+}
+
+/// Runs one statement and maps each of its rows; `limit` 0 means all.
+fn execute<T>(sql: &str, args: &[Arg], limit: i64, mut each: impl FnMut(&Row) -> T) -> (Vec<T>, u64) {
+    // SAFETY: SPI_connect and SPI_finish frame everything; an error in between unwinds to the entry function, and Postgres closes SPI with the
+    // (sub)transaction. Values are copied by `each` before SPI_finish frees them.
+    unsafe {
+        if pg_sys::SPI_connect() != pg_sys::SPI_OK_CONNECT as i32 {
+            pgrx::error!("SPI is not available");
+        }
+        let plan = plan(sql, args);
+        let (mut values, nulls) = bind(args);
+        let code = pg_sys::SPI_execute_plan(plan, values.as_mut_ptr(), nulls.as_ptr(), false, limit);
+        if code < 0 {
+            pgrx::error!("a statement failed with SPI code {code}");
+        }
+        let processed = pg_sys::SPI_processed;
+        if !matches!(u32::try_from(code), Ok(pg_sys::SPI_OK_SELECT)) {
+            WRITES.set(WRITES.get().wrapping_add(processed));
+        }
+        let table = pg_sys::SPI_tuptable;
+        let mut rows = Vec::new();
+        if !table.is_null() {
+            let count = usize::try_from((*table).numvals).unwrap_or(0);
+            rows.reserve(count);
+            for index in 0..count {
+                pgrx::check_for_interrupts!();
+                rows.push(each(&Row { tuple: *(*table).vals.add(index), descriptor: (*table).tupdesc }));
+            }
+        }
+        pg_sys::SPI_finish();
+        (rows, processed)
+    }
+}
+
+/// All rows of a statement.
+pub fn rows<T>(sql: &str, args: &[Arg], each: impl FnMut(&Row) -> T) -> Vec<T> {
+    execute(sql, args, 0, each).0
+}
+
+/// The first row, if there is one.
+pub fn first<T>(sql: &str, args: &[Arg], each: impl FnMut(&Row) -> T) -> Option<T> {
+    execute(sql, args, 0, each).0.into_iter().next()
+}
+
+/// The first column of the first row as text.
+#[must_use]
+pub fn text(sql: &str, args: &[Arg]) -> Option<String> {
+    first(sql, args, |row| row.text(1)).flatten()
+}
+
+/// Runs a statement for its effect; returns how many rows it touched.
+pub fn run(sql: &str, args: &[Arg]) -> u64 {
+    execute(sql, args, 0, |_| ()).1
+}
+
+/// Runs the text of a migration: many statements, no parameters, no kept plan.
+pub fn run_script(sql: &str) {
+    let Ok(text) = CString::new(sql) else { pgrx::error!("a migration holds NUL") };
+    // SAFETY: as in `execute`.
+    unsafe {
+        if pg_sys::SPI_connect() != pg_sys::SPI_OK_CONNECT as i32 {
+            pgrx::error!("SPI is not available");
+        }
+        let code = pg_sys::SPI_execute(text.as_ptr(), false, 0);
+        if code < 0 {
+            pgrx::error!("a migration failed with SPI code {code}");
+        }
+        pg_sys::SPI_finish();
+    }
+}
+
+/// How many rows this backend has written through this file: tells whether a refusal comes after an effect.
+#[must_use]
+pub fn writes() -> u64 {
+    WRITES.get()
+}
+
+struct RoleGuard {
+    role: pg_sys::Oid,
+    security: i32,
+    guc_level: i32,
+}
+
+impl Drop for RoleGuard {
+    fn drop(&mut self) {
+        // SAFETY: gives back what `as_role` found. On an error Postgres has restored both with the (sub)transaction already;
+        // then the user is set to the same value again, and AtEOXact_GUC is left to the transaction's end.
+        unsafe {
+            if !std::thread::panicking() {
+                pg_sys::AtEOXact_GUC(true, self.guc_level);
+            }
+            pg_sys::SetUserIdAndSecContext(self.role, self.security);
+        }
+    }
+}
+
+/// Runs `work` as one of our roles, with the search path pinned, as Postgres itself does around foreign-key checks and index builds.
+///
+/// The role is bound by RLS; `set role` is refused inside. See docs/decisions/0003-role-switch.md.
+pub fn as_role<T>(name: &CStr, work: impl FnOnce() -> T) -> T {
+    let _guard = switch_role(name);
+    work()
+}
+
+fn switch_role(name: &CStr) -> RoleGuard {
+    // SAFETY: plain backend calls; `get_role_oid` raises if the role is missing, before anything was changed.
+    unsafe {
+        let target = pg_sys::get_role_oid(name.as_ptr(), false);
+        let (mut role, mut security) = (pg_sys::InvalidOid, 0);
+        pg_sys::GetUserIdAndSecContext(&raw mut role, &raw mut security);
+        let guc_level = pg_sys::NewGUCNestLevel();
+        let guard = RoleGuard { role, security, guc_level };
+        pg_sys::set_config_option(
+            c"search_path".as_ptr(),
+            c"pg_catalog, pg_temp".as_ptr(),
+            pg_sys::GucContext::PGC_USERSET,
+            pg_sys::GucSource::PGC_S_SESSION,
+            pg_sys::GucAction::GUC_ACTION_SAVE,
+            true,
+            0,
+            false,
+        );
+        pg_sys::SetUserIdAndSecContext(target, security | pg_sys::SECURITY_LOCAL_USERID_CHANGE.cast_signed());
+        guard
+    }
+}
+
+/// The login's name: unlike the current user it can't be changed by `set role` or a definer function.
+#[must_use]
+pub fn session_user() -> String {
+    // SAFETY: a palloc'd string that is copied at once.
+    unsafe {
+        let name = pg_sys::GetUserNameFromId(pg_sys::GetSessionUserId(), true);
+        if name.is_null() { String::new() } else { CStr::from_ptr(name).to_string_lossy().into_owned() }
+    }
+}
+
+/// A setting's value; `None` where it is not set. (`request.jwt.claims` is `''` after its first use in a session.)
+#[must_use]
+pub fn setting(name: &CStr) -> Option<String> {
+    // SAFETY: the pointer is the setting's own storage, copied at once.
+    unsafe {
+        let value = pg_sys::GetConfigOption(name.as_ptr(), true, false);
+        if value.is_null() { None } else { CStr::from_ptr(value).to_str().ok().map(str::to_owned) }.filter(|text| !text.is_empty())
+    }
+}
+
+/// Tries to take a transaction-scoped advisory lock.
+#[must_use]
+pub fn try_advisory_lock(key: i64) -> bool {
+    // SAFETY: a built-in function with one int8 argument.
+    unsafe { pgrx::direct_function_call::<bool>(pg_sys::pg_try_advisory_xact_lock_int8, &[key.into_datum()]) }.unwrap_or(false)
+}
+
+/// Sleeps; a cancel or a terminate ends it.
+pub fn sleep_milliseconds(milliseconds: i64) {
+    // SAFETY: the backend's own latch.
+    unsafe {
+        let events = pg_sys::WL_LATCH_SET | pg_sys::WL_TIMEOUT | pg_sys::WL_EXIT_ON_PM_DEATH;
+        pg_sys::WaitLatch(pg_sys::MyLatch, events.cast_signed(), milliseconds, pg_sys::PG_WAIT_EXTENSION);
+        pg_sys::ResetLatch(pg_sys::MyLatch);
+    }
+    pgrx::check_for_interrupts!();
+}
+
+/// So many random bytes from Postgres' strong source.
+#[must_use]
+pub fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0_u8; N];
+    // SAFETY: the buffer has N bytes.
+    if !unsafe { pg_sys::pg_strong_random(bytes.as_mut_ptr().cast(), N) } {
+        pgrx::error!("no randomness is available");
+    }
+    bytes
+}
+
+/// The time of the transaction's current statement, in microseconds since the Unix epoch (`now()` for a request, which is one statement).
+#[must_use]
+pub fn now_microseconds() -> i64 {
+    const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
+    // SAFETY: reads the clock.
+    unsafe { pg_sys::GetCurrentTimestamp() }.saturating_add(POSTGRES_EPOCH)
+}
+
+// ---- What tells a backend that rights have changed -----------------------------------------------------------------------------
+
+fn sentinel() -> pg_sys::Oid {
+    // SAFETY: catalog look-ups by name, answered from the syscache; InvalidOid where missing.
+    unsafe {
+        let schema = pg_sys::get_namespace_oid(c"nebula".as_ptr(), true);
+        pg_sys::get_relname_relid(c"rights_sentinel".as_ptr(), schema)
+    }
+}
+
+/// Tells every backend, when this transaction commits, that rights have changed.
+pub fn announce_change_of_rights() {
+    let relation = sentinel();
+    if relation != pg_sys::InvalidOid {
+        SENTINEL.set(relation.to_u32());
+        // SAFETY: queues an invalidation message of an existing relation.
+        unsafe { pg_sys::CacheInvalidateRelcacheByRelid(relation) };
+    }
+}
+
+thread_local! {
+    static SENTINEL: Cell<u32> = const { Cell::new(0) };
+}
+
+/// A number that changes whenever rights may have changed. Receives what other sessions have committed first, so that a change counts from
+/// the next statement on even inside a transaction that is open already.
+#[must_use]
+pub fn rights_generation() -> u64 {
+    // SAFETY: as every statement's start does; cheap when nothing waits. Callbacks that it runs only reset memory.
+    unsafe { pg_sys::AcceptInvalidationMessages() };
+    GENERATION.get()
+}
+
+/// Learns which relation is the sentinel, so that other relations' invalidations don't clear the cache. Before that every one does.
+pub fn learn_sentinel() {
+    if SENTINEL.get() == 0 {
+        SENTINEL.set(sentinel().to_u32());
+    }
+}
+
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn on_relcache_invalidation(_: pg_sys::Datum, relation: pg_sys::Oid) {
+    // Only memory is touched: an error in a callback would abort the backend.
+    let known = SENTINEL.get();
+    if relation == pg_sys::InvalidOid || known == 0 || relation.to_u32() == known {
+        GENERATION.set(GENERATION.get().wrapping_add(1));
+    }
+    if relation == pg_sys::InvalidOid {
+        // The sentinel itself may have been dropped and made anew.
+        SENTINEL.set(0);
+    }
+}
+
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn on_transaction(event: pg_sys::XactEvent::Type, _: *mut core::ffi::c_void) {
+    use pg_sys::XactEvent::{XACT_EVENT_ABORT, XACT_EVENT_COMMIT, XACT_EVENT_PREPARE};
+    if matches!(event, XACT_EVENT_ABORT | XACT_EVENT_COMMIT | XACT_EVENT_PREPARE) {
+        super::context::forget_all();
+    }
+}
+
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn on_subtransaction(
+    event: pg_sys::SubXactEvent::Type,
+    _: pg_sys::SubTransactionId,
+    _: pg_sys::SubTransactionId,
+    _: *mut core::ffi::c_void,
+) {
+    if event == pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB {
+        super::context::forget_from(transaction_nesting());
+    }
+}
+
+/// How deep in subtransactions this statement is (1: none).
+#[must_use]
+pub fn transaction_nesting() -> i32 {
+    // SAFETY: reads a variable of the backend.
+    unsafe { pg_sys::GetCurrentTransactionNestLevel() }
+}
+
+/// Registers the callbacks, once per backend, when the library is loaded.
+pub fn register_callbacks() {
+    // SAFETY: the functions live as long as the library, which Postgres never unloads.
+    unsafe {
+        pg_sys::RegisterXactCallback(Some(on_transaction), std::ptr::null_mut());
+        pg_sys::RegisterSubXactCallback(Some(on_subtransaction), std::ptr::null_mut());
+        pg_sys::CacheRegisterRelcacheCallback(Some(on_relcache_invalidation), pg_sys::Datum::null());
+    }
+}
+
+/// Whether the transaction reads each statement anew; only then may what was read be cached.
+#[must_use]
+pub fn is_read_committed() -> bool {
+    // SAFETY: reads a variable of the backend.
+    unsafe { pg_sys::XactIsoLevel <= pg_sys::XACT_READ_COMMITTED.cast_signed() }
+}
+
+// ---- Audit: statements over a trigger's transition tables ----------------------------------------------------------------------
+
+/// What an audit trigger needs to know of the table it fired for.
+pub struct ChangedTable {
+    pub relation: u32,
+    pub name: String,
+    pub columns: Vec<String>,
+}
+
+/// Name and columns of the trigger's table.
+#[must_use]
+pub fn changed_table(trigger: &PgTrigger) -> Option<ChangedTable> {
+    let relation = trigger.relation().ok()?;
+    let columns = relation.tuple_desc().iter().filter(|column| !column.is_dropped()).map(|column| column.name().to_owned()).collect();
+    Some(ChangedTable { relation: relation.oid().to_u32(), name: relation.name().to_owned(), columns })
+}
+
+/// Runs a statement that may read `old_rows` and `new_rows` of the trigger that is firing.
+pub fn run_over_transition_tables(trigger: &PgTrigger, sql: &str, args: &[Arg]) -> u64 {
+    // SAFETY: as in `execute`; the trigger's data outlives the trigger function.
+    unsafe {
+        if pg_sys::SPI_connect() != pg_sys::SPI_OK_CONNECT as i32 {
+            pgrx::error!("SPI is not available");
+        }
+        let data = std::ptr::from_ref(trigger.trigger_data()).cast_mut();
+        if pg_sys::SPI_register_trigger_data(data) < 0 {
+            pgrx::error!("the transition tables are not available");
+        }
+        let plan = plan(sql, args);
+        let (mut values, nulls) = bind(args);
+        let code = pg_sys::SPI_execute_plan(plan, values.as_mut_ptr(), nulls.as_ptr(), false, 0);
+        if code < 0 {
+            pgrx::error!("the audit failed with SPI code {code}");
+        }
+        let processed = pg_sys::SPI_processed;
+        pg_sys::SPI_finish();
+        processed
+    }
+}
+
+/// An identifier, quoted where SQL needs it.
+#[must_use]
+pub fn quote_identifier(name: &str) -> String {
+    let Ok(text) = CString::new(name) else { pgrx::error!("an identifier holds NUL") };
+    // SAFETY: returns its argument or a palloc'd copy; copied at once.
+    unsafe { CStr::from_ptr(pg_sys::quote_identifier(text.as_ptr())).to_string_lossy().into_owned() }
+}

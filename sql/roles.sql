@@ -1,0 +1,94 @@
+-- The roles (design, section 2). They are cluster-global: another database of the cluster may have made them already, so each
+-- is made only where it is missing, and then held to its attributes: a role that somebody prepared with more is refused.
+do $$
+declare
+  wanted record;
+begin
+  for wanted in
+    select *
+    from (values
+      ('nebula_owner', false),
+      ('nebula_platform', false),
+      ('nebula_app', false),
+      ('nebula_edge', true),
+      ('nebula_worker', true)
+    ) as role (name, can_login)
+  loop
+    if not exists (select from pg_catalog.pg_roles where rolname = wanted.name) then
+      execute pg_catalog.format(
+        'create role %I nosuperuser nocreatedb nocreaterole noreplication nobypassrls noinherit %s',
+        wanted.name,
+        case when wanted.can_login then 'login' else 'nologin' end
+      );
+    end if;
+    if exists (
+      select
+      from pg_catalog.pg_roles
+      where rolname = wanted.name
+        and (rolsuper or rolbypassrls or rolcreaterole or rolcreatedb or rolreplication or rolcanlogin <> wanted.can_login)
+    ) then
+      raise exception 'role % exists with attributes that Nebula does not give it', wanted.name
+        using hint = 'Drop the role, or take superuser, bypassrls, createrole, createdb and replication away from it.';
+    end if;
+    -- A member of one of our roles could act as it; a membership of one of ours would lend it foreign rights.
+    if exists (
+      select
+      from pg_catalog.pg_auth_members m
+      join pg_catalog.pg_roles granted on granted.oid = m.roleid
+      join pg_catalog.pg_roles member on member.oid = m.member
+      where (granted.rolname = wanted.name and wanted.name <> 'nebula_app' and not member.rolsuper)
+         or (member.rolname = wanted.name)
+    ) then
+      raise exception 'role % has members or memberships that Nebula does not give it', wanted.name
+        using hint = 'Revoke them and create the extension again.';
+    end if;
+  end loop;
+end
+$$;
+
+-- Credentials travel as parameters: they stay out of the log whatever the server's settings are.
+alter role nebula_edge set log_parameter_max_length = 0;
+alter role nebula_edge set log_parameter_max_length_on_error = 0;
+alter role nebula_edge set statement_timeout = '15s';
+alter role nebula_edge set idle_in_transaction_session_timeout = '10s';
+alter role nebula_worker set log_parameter_max_length = 0;
+alter role nebula_worker set log_parameter_max_length_on_error = 0;
+alter role nebula_worker set idle_in_transaction_session_timeout = '60s';
+
+-- Nothing is adopted: the schema holds nothing that an attacker could have prepared (CVE-2022-2625). Tables are the exception, after
+-- `drop extension` and in a restore; they must be ours.
+do $$
+begin
+  if exists (
+    select
+    from pg_catalog.pg_namespace n
+    join pg_catalog.pg_roles r on r.oid = n.nspowner
+    where n.nspname = 'nebula' and not r.rolsuper
+  ) then
+    raise exception 'schema nebula belongs to a role that is not a superuser';
+  end if;
+  if exists (
+    select
+    from pg_catalog.pg_proc
+    where pronamespace = 'nebula'::regnamespace
+  ) or exists (
+    select
+    from pg_catalog.pg_operator
+    where oprnamespace = 'nebula'::regnamespace
+  ) or exists (
+    select
+    from pg_catalog.pg_class c
+    join pg_catalog.pg_roles r on r.oid = c.relowner
+    where c.relnamespace = 'nebula'::regnamespace and r.rolname <> 'nebula_owner'
+  ) then
+    raise exception 'schema nebula holds objects that are not Nebula''s'
+      using hint = 'Drop them and create the extension again.';
+  end if;
+end
+$$;
+
+grant usage, create on schema nebula to nebula_owner;
+grant usage on schema nebula to nebula_platform, nebula_edge, nebula_worker, nebula_app;
+
+create type nebula.status as enum ('ativo', 'suspenso');
+comment on type nebula.status is 'Whether a row counts: ativo (active) or suspenso (suspended).';
