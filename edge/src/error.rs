@@ -19,6 +19,8 @@ pub enum Error {
     File { path: PathBuf, source: std::io::Error },
     #[error("{0}")]
     Io(#[from] std::io::Error),
+    #[error("{path} belongs to somebody else; remove it", path = .0.display())]
+    Foreign(PathBuf),
     #[error("{program} failed: {output}")]
     Program { program: String, output: String },
     #[error("waited {seconds} s for {what}; see {log}", log = .log.display())]

@@ -8,7 +8,12 @@ use tracing_subscriber::EnvFilter;
 
 /// Starts logging at `level` (`error`, `warn`, `info`, `debug`, or a filter as `tracing` reads it).
 pub fn start(level: &str) -> Result<(), Error> {
-    let filter = EnvFilter::try_new(level).map_err(|_| Error::Telemetry("log_level is not a level or filter".to_owned()))?;
+    let filter = EnvFilter::try_new(directives(level)).map_err(|_| Error::Telemetry("log_level is not a level or filter".to_owned()))?;
+    // A panic's message may hold what it panicked over; its place says enough.
+    std::panic::set_hook(Box::new(|info| match info.location() {
+        Some(place) => tracing::error!("panic at {}:{}", place.file(), place.line()),
+        None => tracing::error!("panic"),
+    }));
     tracing_subscriber::fmt()
         .json()
         .flatten_event(true)
@@ -19,4 +24,21 @@ pub fn start(level: &str) -> Result<(), Error> {
         .with_env_filter(filter)
         .try_init()
         .map_err(|error| Error::Telemetry(error.to_string()))
+}
+
+/// A bare level is ours alone: libraries log what they like, tokio-postgres the text of every notice. Who wants it writes a filter.
+fn directives(level: &str) -> String {
+    if level.contains(['=', ',']) { level.to_owned() } else { format!("off,{}={level}", env!("CARGO_CRATE_NAME")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_level_silences_libraries_and_a_filter_is_taken_as_it_is() {
+        assert_eq!(directives("info"), "off,nebula=info");
+        assert_eq!(directives("warn,tokio_postgres=debug"), "warn,tokio_postgres=debug");
+        assert!(EnvFilter::try_new(directives("loud")).is_err());
+    }
 }

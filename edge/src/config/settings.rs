@@ -7,7 +7,7 @@ use serde::Deserialize;
 use std::{net::SocketAddr, path::{Path, PathBuf}};
 
 macro_rules! settings {
-    ($($(#[doc = $doc:literal])+ $name:ident: $type:ty, $env:literal, $default:expr $(, [$($arg:tt)*])?;)*) => {
+    ($($(#[doc = $doc:literal])+ $name:ident: $type:ty, $env:literal, $default:tt $(, [$($arg:tt)*])?;)*) => {
         /// What one source says; every member may be absent, an unknown one is refused.
         #[derive(Clone, Debug, Default, Deserialize, clap::Args)]
         #[serde(deny_unknown_fields)]
@@ -36,45 +36,45 @@ macro_rules! settings {
             }
         }
     };
-    (@effective $type:ty, None) => { Option<$type> };
-    (@effective $type:ty, $default:expr) => { $type };
-    (@resolve $value:expr, None) => { $value };
-    (@resolve $value:expr, $default:expr) => { $value.unwrap_or_else(|| $default) };
+    (@effective $type:ty, (none)) => { Option<$type> };
+    (@effective $type:ty, $default:tt) => { $type };
+    (@resolve $value:expr, (none)) => { $value };
+    (@resolve $value:expr, ($default:expr)) => { $value.unwrap_or_else(|| $default) };
 }
 
 settings! {
     /// Where the edge connects: a login of role `nebula_edge`, which may call the entry functions and nothing else.
-    database_url: DatabaseUrl, "NEBULA_DATABASE_URL", None, [value_name = "URL"];
+    database_url: DatabaseUrl, "NEBULA_DATABASE_URL", (none), [value_name = "URL"];
     /// Where `migrate`, `seed` and `keys` connect: a role that may create the extension. `serve` never uses it.
-    admin_database_url: DatabaseUrl, "NEBULA_ADMIN_DATABASE_URL", None, [value_name = "URL"];
+    admin_database_url: DatabaseUrl, "NEBULA_ADMIN_DATABASE_URL", (none), [value_name = "URL"];
     /// The address and port that `serve` listens on [default: 127.0.0.1:8080].
-    listen: SocketAddr, "NEBULA_LISTEN", SocketAddr::from(([127, 0, 0, 1], 8080)), [value_name = "ADDRESS"];
+    listen: SocketAddr, "NEBULA_LISTEN", (SocketAddr::from(([127, 0, 0, 1], 8080))), [value_name = "ADDRESS"];
     /// The folder of private signing keys, mode 700 [default: .nebula/keys].
-    keys_dir: PathBuf, "NEBULA_KEYS_DIR", PathBuf::from(".nebula/keys"), [value_name = "DIR"];
+    keys_dir: PathBuf, "NEBULA_KEYS_DIR", (PathBuf::from(".nebula/keys")), [value_name = "DIR"];
     /// Database connections kept by this process; one more listens for changes [default: 16].
-    pool_size: usize, "NEBULA_POOL_SIZE", 16, [value_name = "N"];
+    pool_size: usize, "NEBULA_POOL_SIZE", (16), [value_name = "N"];
     /// The longest wait for a free database connection, in milliseconds; then 503 [default: 2000].
-    pool_wait_ms: u64, "NEBULA_POOL_WAIT_MS", 2_000, [value_name = "MS"];
+    pool_wait_ms: u64, "NEBULA_POOL_WAIT_MS", (2_000), [value_name = "MS"];
     /// Client connections open at once; more wait in the listen queue [default: 4096].
-    max_connections: usize, "NEBULA_MAX_CONNECTIONS", 4_096, [value_name = "N"];
+    max_connections: usize, "NEBULA_MAX_CONNECTIONS", (4_096), [value_name = "N"];
     /// Requests under way at once; more are shed with 503 [default: 512].
-    max_in_flight: usize, "NEBULA_MAX_IN_FLIGHT", 512, [value_name = "N"];
+    max_in_flight: usize, "NEBULA_MAX_IN_FLIGHT", (512), [value_name = "N"];
     /// The time for a complete request head, the first byte and idle keep-alive included, in milliseconds [default: 10000].
-    header_timeout_ms: u64, "NEBULA_HEADER_TIMEOUT_MS", 10_000, [value_name = "MS"];
+    header_timeout_ms: u64, "NEBULA_HEADER_TIMEOUT_MS", (10_000), [value_name = "MS"];
     /// The time for a complete request body, in milliseconds [default: 8000].
-    body_timeout_ms: u64, "NEBULA_BODY_TIMEOUT_MS", 8_000, [value_name = "MS"];
+    body_timeout_ms: u64, "NEBULA_BODY_TIMEOUT_MS", (8_000), [value_name = "MS"];
     /// The time for a complete answer, in milliseconds; then the statement is cancelled and the answer is 503 [default: 10000].
-    request_timeout_ms: u64, "NEBULA_REQUEST_TIMEOUT_MS", 10_000, [value_name = "MS"];
+    request_timeout_ms: u64, "NEBULA_REQUEST_TIMEOUT_MS", (10_000), [value_name = "MS"];
     /// The largest request body, in bytes [default: 1048576].
-    max_body_bytes: usize, "NEBULA_MAX_BODY_BYTES", 1 << 20, [value_name = "BYTES"];
+    max_body_bytes: usize, "NEBULA_MAX_BODY_BYTES", (1 << 20), [value_name = "BYTES"];
     /// How long requests under way may finish after SIGTERM, in seconds [default: 20].
-    drain_seconds: u64, "NEBULA_DRAIN_SECONDS", 20, [value_name = "SECONDS"];
+    drain_seconds: u64, "NEBULA_DRAIN_SECONDS", (20), [value_name = "SECONDS"];
     /// Password derivations at once, 19 MiB each [default: one per core].
-    argon2_concurrency: usize, "NEBULA_ARGON2_CONCURRENCY", cores(), [value_name = "N"];
+    argon2_concurrency: usize, "NEBULA_ARGON2_CONCURRENCY", (cores()), [value_name = "N"];
     /// Networks of the proxies in front, comma-separated; only from these is X-Forwarded-For believed [default: none].
-    trusted_proxies: Vec<IpNet>, "NEBULA_TRUSTED_PROXIES", Vec::new(), [value_name = "CIDR", value_delimiter = ','];
+    trusted_proxies: Vec<IpNet>, "NEBULA_TRUSTED_PROXIES", (Vec::new()), [value_name = "CIDR", value_delimiter = ','];
     /// `error`, `warn`, `info`, `debug`, or a filter as `tracing` reads it [default: info].
-    log_level: String, "NEBULA_LOG_LEVEL", "info".to_owned(), [value_name = "LEVEL"];
+    log_level: String, "NEBULA_LOG_LEVEL", ("info".to_owned()), [value_name = "LEVEL"];
 }
 
 fn cores() -> usize {

@@ -7,10 +7,8 @@ mod listener;
 mod pool;
 mod state;
 
-pub use admin::connect as connect_admin;
+pub use admin::{admin_state, connect as connect_admin, scalar_text};
 pub use failure::Failure;
 pub use listener::listen;
 pub use pool::{Database, Reply};
-pub use state::{
-    BodyToken, Challenge, Context, Derive, DeriveMode, EdgeState, KeyStatus, Kind, Readiness, Route, Scope, SigningKey, TenantFrom, TenantSource,
-};
+pub use state::{BodyToken, Challenge, DeriveMode, EdgeState, KeyStatus, Route, Scope, TenantFrom, TenantSource};

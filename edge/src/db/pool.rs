@@ -24,6 +24,9 @@ pub struct Reply {
     pub context: Context,
 }
 
+/// How long a cancelled statement may take to notice.
+const CANCEL_GRACE: Duration = Duration::from_secs(2);
+
 /// A pool of connections to the database. Cheap to clone.
 #[derive(Clone)]
 pub struct Database {
@@ -102,19 +105,23 @@ impl Database {
     async fn one_row(&self, statement: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<Row, Failure> {
         let client = self.pool.get().await?;
         let cancel = client.cancel_token();
-        let query = client.query_typed_one(statement, parameters);
-        tokio::pin!(query);
-        if let Ok(result) = tokio::time::timeout(self.statement_timeout, &mut query).await {
-            return result.map_err(|error| Failure::of(&error));
-        }
-        // Nobody waits for the answer any more. Cancelling rolls the transaction back and gives the connection back clean.
-        let grace = Duration::from_secs(2);
-        let _ = tokio::time::timeout(grace, cancel.cancel_query(NoTls)).await;
-        match tokio::time::timeout(grace, query).await {
-            Ok(result) => result.map_err(|error| Failure::of(&error)),
-            Err(_) => {
+        let outcome = {
+            let query = client.query_typed_one(statement, parameters);
+            tokio::pin!(query);
+            match tokio::time::timeout(self.statement_timeout, &mut query).await {
+                Ok(result) => Some(result),
+                // Nobody waits for the answer any more. Cancelling rolls the transaction back and gives the connection back clean.
+                Err(_) => {
+                    let _ = tokio::time::timeout(CANCEL_GRACE, cancel.cancel_query(NoTls)).await;
+                    tokio::time::timeout(CANCEL_GRACE, query).await.ok()
+                }
+            }
+        };
+        match outcome {
+            Some(result) => result.map_err(|error| Failure::of(&error)),
+            None => {
                 drop(Object::take(client));
-                Err(Failure::Unavailable("statement neither finished nor was cancelled".to_owned()))
+                Err(Failure::Unavailable("a statement neither finished nor was cancelled".to_owned()))
             }
         }
     }

@@ -7,7 +7,6 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EdgeState {
-    pub schema_version: i64,
     pub issuer: String,
     pub audience: String,
     pub keys: Vec<SigningKey>,
@@ -43,7 +42,6 @@ pub struct Route {
     /// `{name}` stands for a path parameter.
     pub path: String,
     pub scope: Scope,
-    pub kind: Kind,
     pub takes_body: bool,
     pub tenant_from: TenantFrom,
     pub derive: Vec<Derive>,
@@ -56,14 +54,6 @@ pub enum Scope {
     Public,
     Tenant,
     Platform,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    Read,
-    Write,
-    Admin,
 }
 
 /// Where the first argument of `handle` comes from.

@@ -374,7 +374,7 @@ pub fn learn_sentinel() {
 }
 
 #[pgrx::pg_guard]
-unsafe extern "C-unwind" fn on_relcache_invalidation(_: pg_sys::Datum, relation: pg_sys::Oid) {
+unsafe extern "C-unwind" fn on_relcache_invalidation(_argument: pg_sys::Datum, relation: pg_sys::Oid) {
     // Only memory is touched: an error in a callback would abort the backend.
     let known = SENTINEL.get();
     if relation == pg_sys::InvalidOid || known == 0 || relation.to_u32() == known {
@@ -387,7 +387,7 @@ unsafe extern "C-unwind" fn on_relcache_invalidation(_: pg_sys::Datum, relation:
 }
 
 #[pgrx::pg_guard]
-unsafe extern "C-unwind" fn on_transaction(event: pg_sys::XactEvent::Type, _: *mut core::ffi::c_void) {
+unsafe extern "C-unwind" fn on_transaction(event: pg_sys::XactEvent::Type, _argument: *mut core::ffi::c_void) {
     use pg_sys::XactEvent::{XACT_EVENT_ABORT, XACT_EVENT_COMMIT, XACT_EVENT_PREPARE};
     if matches!(event, XACT_EVENT_ABORT | XACT_EVENT_COMMIT | XACT_EVENT_PREPARE) {
         super::context::forget_all();
@@ -397,9 +397,9 @@ unsafe extern "C-unwind" fn on_transaction(event: pg_sys::XactEvent::Type, _: *m
 #[pgrx::pg_guard]
 unsafe extern "C-unwind" fn on_subtransaction(
     event: pg_sys::SubXactEvent::Type,
-    _: pg_sys::SubTransactionId,
-    _: pg_sys::SubTransactionId,
-    _: *mut core::ffi::c_void,
+    _this: pg_sys::SubTransactionId,
+    _parent: pg_sys::SubTransactionId,
+    _argument: *mut core::ffi::c_void,
 ) {
     if event == pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB {
         super::context::forget_from(transaction_nesting());

@@ -1,0 +1,67 @@
+# make up     builds everything, starts a private Postgres and the edge under .nebula/, prints how to call it
+# make down   stops them          make clean  removes them and what they stored
+# make test   everything CI runs  make check  formatting, lints and unit tests only (seconds)
+# make bench  measures, and writes target/bench/
+#
+# Nothing outside this directory is changed but packages: Postgres runs from a copy of its own tree under target/, so that the extension can be
+# installed without root and beside whatever the system runs.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --no-print-directory
+
+PG ?= 15
+PG_CONFIG ?= /usr/lib/postgresql/$(PG)/bin/pg_config
+export PGRX_PG_CONFIG_PATH := $(PG_CONFIG)
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+
+# A root's checkout may be where the unprivileged user that Postgres runs as can't look.
+STAGE := $(shell if [ "$$(id -u)" = 0 ] && ! runuser -u nobody -- test -x "$(CURDIR)" 2>/dev/null; \
+	then echo /var/tmp/nebula-$$(pwd | cksum | cut -d' ' -f1); else echo $(CURDIR)/target; fi)
+TREE := $(STAGE)/postgres-$(PG)
+export NEBULA_PG_BINDIR := $(TREE)/lib/postgresql/$(PG)/bin
+
+SQL := sql/roles.sql sql/functions/entry.sql sql/functions/table.sql sql/functions/call.sql sql/functions/typed.sql sql/grants.sql
+NEBULA := target/release/nebula
+
+.PHONY: up down clean build install packages check lint test bench
+
+up: install
+	@$(NEBULA) up --pg-bindir $(NEBULA_PG_BINDIR)
+
+down:
+	@if [ -x $(NEBULA) ]; then $(NEBULA) down --pg-bindir $(NEBULA_PG_BINDIR); fi
+
+clean: down
+	@rm -rf .nebula target/bench
+
+# What a fresh Debian 12 with Rust lacks. Nothing is asked for where everything is there.
+packages:
+	@missing=(); \
+	[ -x $(PG_CONFIG) ] || missing+=(postgresql-$(PG)); \
+	[ -d /usr/include/postgresql/$(PG)/server ] || missing+=(postgresql-server-dev-$(PG)); \
+	ls /usr/lib/llvm-*/lib/libclang*.so* >/dev/null 2>&1 || missing+=(libclang-dev); \
+	command -v cc >/dev/null || missing+=(build-essential); \
+	command -v jq >/dev/null || missing+=(jq); \
+	if [ $${#missing[@]} -gt 0 ]; then \
+	  echo "installing $${missing[*]}"; \
+	  if [ "$$(id -u)" = 0 ]; then run=; else run=sudo; fi; \
+	  $$run apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$run apt-get install -y -qq "$${missing[@]}" >/dev/null; \
+	fi
+
+build: packages
+	@echo "building (the first time takes minutes)"
+	@cargo build --release --locked --quiet --workspace
+
+# The server's own tree, copied once, with the extension in it. Postgres finds its libraries relative to its binary.
+install: build
+	@if [ ! -x $(TREE)/lib/postgresql/$(PG)/bin/postgres ]; then \
+	  mkdir -p $(TREE)/lib/postgresql/$(PG) $(TREE)/share/postgresql; \
+	  cp -rL $$($(PG_CONFIG) --bindir) $$($(PG_CONFIG) --pkglibdir) $(TREE)/lib/postgresql/$(PG)/; \
+	  cp -rL $$($(PG_CONFIG) --sharedir) $(TREE)/share/postgresql/$(PG); \
+	fi
+	@# By rename: a server that runs keeps the library that it has loaded.
+	@cp target/release/libnebula.so $(TREE)/lib/postgresql/$(PG)/lib/nebula.so.new
+	@mv $(TREE)/lib/postgresql/$(PG)/lib/nebula.so.new $(TREE)/lib/postgresql/$(PG)/lib/nebula.so
+	@cp extension/nebula.control $(TREE)/share/postgresql/$(PG)/extension/nebula.control
+	@cat $(SQL) > $(TREE)/share/postgresql/$(PG)/extension/nebula--$(VERSION).sql

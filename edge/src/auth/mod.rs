@@ -1,0 +1,15 @@
+//! Who is asking, as far as the edge can tell without the database; and what the edge signs and derives.
+
+mod credential;
+mod jwks;
+mod key_files;
+mod key_ring;
+mod password;
+mod signer;
+
+pub use credential::{Presented, present, well_formed};
+pub use jwks::document as jwks_document;
+pub use key_files::{PrivateKey, generate, load_all};
+pub use key_ring::{KeyRing, Refused};
+pub use password::{Deriver, Prepared, Rule as PasswordRule, prepare};
+pub use signer::Signer;

@@ -1,0 +1,73 @@
+//! `nebula keys`: the keys that access tokens are signed with. Private halves are files here, public halves rows in the database.
+
+use super::output::say;
+use crate::{
+    auth::{self, PrivateKey},
+    config::Config,
+    db::{self, KeyStatus, admin_state},
+    error::Error,
+};
+use std::path::Path;
+use tokio_postgres::{Client, types::Type};
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Makes a key, writes its private half to the keys folder and registers its public half.
+    Generate,
+    /// Lists the registered keys, and whether their private half is here.
+    List,
+    /// Signs no more with a key; tokens that it signed stay valid until they expire.
+    Retire { kid: String },
+    /// Signs and verifies no more with a key: every token that it signed is refused at once.
+    Revoke { kid: String },
+}
+
+pub async fn run(arguments: &Arguments, config: &Config) -> Result<(), Error> {
+    let client = db::connect_admin(config.require_admin_database_url()?).await?;
+    match &arguments.action {
+        Action::Generate => say(&generate(&client, &config.keys_dir).await?.kid),
+        Action::List => list(&client, &config.keys_dir).await,
+        Action::Retire { kid } => change(&client, "select nebula.retire_signing_key($1)", kid).await,
+        Action::Revoke { kid } => change(&client, "select nebula.revoke_signing_key($1)", kid).await,
+    }
+}
+
+/// The file comes first: a registered key that nobody can sign with would be worse than an unregistered file.
+pub async fn generate(client: &Client, folder: &Path) -> Result<PrivateKey, Error> {
+    let key = auth::generate(folder)?;
+    let public_key = key.public_key()?;
+    let statement = "select nebula.register_signing_key($1, $2)";
+    client.query_typed(statement, &[(&key.kid, Type::TEXT), (&public_key, Type::BYTEA)]).await?;
+    Ok(key)
+}
+
+/// Whether this machine holds the private half of a key that may sign.
+pub async fn can_sign(client: &Client, folder: &Path) -> Result<bool, Error> {
+    let registered = admin_state(client).await?.keys;
+    let local = auth::load_all(folder)?;
+    Ok(registered.iter().any(|key| key.status == KeyStatus::Active && local.iter().any(|own| own.kid == key.kid)))
+}
+
+async fn list(client: &Client, folder: &Path) -> Result<(), Error> {
+    let local = auth::load_all(folder)?;
+    for key in admin_state(client).await?.keys {
+        let status = match key.status {
+            KeyStatus::Active => "active",
+            KeyStatus::Retiring => "retiring",
+        };
+        let place = if local.iter().any(|own| own.kid == key.kid) { "private half here" } else { "public half only" };
+        say(&format!("{}  {}  {status}  {place}", key.kid, key.alg))?;
+    }
+    Ok(())
+}
+
+async fn change(client: &Client, statement: &str, kid: &str) -> Result<(), Error> {
+    client.query_typed(statement, &[(&kid, Type::TEXT)]).await?;
+    Ok(())
+}

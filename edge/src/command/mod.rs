@@ -1,0 +1,10 @@
+//! One file a subcommand.
+
+pub mod config;
+pub mod down;
+pub mod keys;
+pub mod migrate;
+mod output;
+pub mod seed;
+pub mod serve;
+pub mod up;

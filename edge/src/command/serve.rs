@@ -1,0 +1,34 @@
+//! `nebula serve`: the HTTP edge.
+
+use crate::{config::Config, error::Error, http};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Leave the terminal's session, so that closing it doesn't end the edge (`nebula up` does this).
+    #[arg(long, env = "NEBULA_DETACH")]
+    detach: bool,
+}
+
+/// Serves until SIGTERM or SIGINT. The database may be away: the edge starts, says so, and recovers by itself.
+pub async fn run(arguments: &Arguments, config: Config) -> Result<(), Error> {
+    if arguments.detach {
+        rustix::process::setsid().map_err(std::io::Error::from)?;
+    }
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let listener = TcpListener::bind(config.listen).await?;
+    tracing::info!("listening on {}", listener.local_addr()?);
+    let app = http::App::new(config)?;
+    app.start_background()?;
+    let stop = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    http::serve(app, listener, stop).await
+}

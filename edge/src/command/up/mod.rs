@@ -1,0 +1,92 @@
+//! `nebula up`: a private Postgres and the edge, from nothing to a first request. Running it again changes only what differs.
+
+mod cluster;
+mod edge_process;
+mod env_file;
+mod os_user;
+mod place;
+mod port;
+mod roles;
+
+pub use cluster::Cluster;
+pub use edge_process::EdgeProcess;
+pub use place::Place;
+
+use super::{
+    keys, migrate,
+    output::{note, say},
+    seed,
+};
+use crate::error::Error;
+use env_file::EnvFile;
+use std::path::PathBuf;
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Where everything lives: data, keys, logs, and `env`, to be sourced by a shell.
+    #[arg(long, default_value = ".nebula", env = "NEBULA_DIR")]
+    dir: PathBuf,
+    /// The folder of `initdb`, `pg_ctl` and `postgres` [default: what `pg_config --bindir` says].
+    #[arg(long, env = "NEBULA_PG_BINDIR")]
+    pg_bindir: Option<PathBuf>,
+    /// Start Postgres alone: no database, no edge.
+    #[arg(long, env = "NEBULA_POSTGRES_ONLY")]
+    postgres_only: bool,
+}
+
+/// Brings everything up and prints how to call it.
+pub async fn run(arguments: &Arguments) -> Result<(), Error> {
+    let place = Place::prepare(&arguments.dir)?;
+    let mut env = EnvFile::read(&place.env_file())?;
+    let cluster = Cluster::find(&place, arguments.pg_bindir.clone())?;
+    if cluster.create_if_missing()? {
+        // A new cluster knows neither the passwords nor the keys of an old one.
+        env.clear();
+    }
+    let port = cluster.start(env.get("PGPORT").and_then(|port| port.parse().ok()))?;
+    roles::ensure_superuser(&cluster, port, &mut env).await?;
+    if arguments.postgres_only {
+        env.set("PGDATABASE", "postgres");
+        env.write(&place.env_file())?;
+        return say(&format!("postgres is up: source {}", place.env_file().display()));
+    }
+
+    let client = roles::ensure_database(&cluster, port, &mut env).await?;
+    let migrated = migrate::migrate(&client).await?;
+    if !migrated.applied.is_empty() {
+        note(&migrated.to_string());
+    }
+    seed::seed(&client).await?;
+    roles::ensure_edge_login(&client, port, &mut env).await?;
+    let keys_dir = place.keys_dir();
+    if !keys::can_sign(&client, &keys_dir).await? {
+        keys::generate(&client, &keys_dir).await?;
+    }
+    env.set("NEBULA_KEYS_DIR", &keys_dir.to_string_lossy());
+    if env.get("NEBULA_OPERATOR_KEY").is_none() {
+        env.set("NEBULA_OPERATOR_KEY", &seed::issue_operator_key(&client, None).await?);
+    }
+    // Written before the edge starts: a key that is shown once must survive whatever fails next.
+    env.write(&place.env_file())?;
+
+    let url = EdgeProcess::of(&place).ensure_running(&env, &cluster).await?;
+    env.set("NEBULA_URL", &url);
+    env.write(&place.env_file())?;
+    greet(&place, &env)
+}
+
+fn greet(place: &Place, env: &EnvFile) -> Result<(), Error> {
+    let value = |name: &str| env.get(name).unwrap_or_default();
+    say(&format!("Nebula is up at {}", value("NEBULA_URL")))?;
+    say(&format!("operator's key: {}", value("NEBULA_OPERATOR_KEY")))?;
+    say("")?;
+    say(&format!("  source {}", place.env_file().display()))?;
+    say(r#"  curl -s -H "Authorization: Bearer $NEBULA_OPERATOR_KEY" "$NEBULA_URL/v1/me""#)
+}
+
+/// A secret for a login that no person types: 256 bits, hex.
+fn random_secret() -> Result<String, Error> {
+    let mut bytes = [0_u8; 32];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Error::Key("no randomness".to_owned()))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}

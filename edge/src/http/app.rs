@@ -1,0 +1,62 @@
+//! What every request shares, and the router.
+
+use super::{frame, health, live_state::LiveState, pipeline};
+use crate::{auth::Deriver, config::Config, db::{self, Database}, error::Error};
+use axum::{Router, middleware, routing::get};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// The shared state; cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+pub struct Inner {
+    pub config: Config,
+    pub database: Database,
+    pub live: LiveState,
+    pub deriver: Deriver,
+    /// One permit a request under way; none left means shedding.
+    pub in_flight: Arc<Semaphore>,
+}
+
+impl std::ops::Deref for App {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl App {
+    pub fn new(config: Config) -> Result<Self, Error> {
+        Ok(Self(Arc::new(Inner {
+            database: Database::new(&config)?,
+            live: LiveState::new(),
+            deriver: Deriver::new(config.argon2_concurrency),
+            in_flight: Arc::new(Semaphore::new(config.max_in_flight.clamp(1, Semaphore::MAX_PERMITS))),
+            config,
+        })))
+    }
+
+    /// Starts what runs beside the requests: the keeper of the state, and the listener that wakes it.
+    pub fn start_background(&self) -> Result<(), Error> {
+        let url = self.config.require_database_url()?.clone();
+        let app = self.clone();
+        tokio::spawn(async move { app.live.keep_current(app.database.clone(), app.config.keys_dir.clone()).await });
+        let app = self.clone();
+        tokio::spawn(async move { db::listen(url, || app.live.want()).await });
+        Ok(())
+    }
+
+    /// The router: what the edge answers itself, and everything else by the database's routes.
+    pub fn router(&self) -> Router {
+        Router::new()
+            .route(health::LIVE, get(health::live))
+            .route(health::READY, get(health::ready))
+            .route(health::JWKS, get(health::jwks))
+            .method_not_allowed_fallback(pipeline::method_not_allowed)
+            .fallback(pipeline::run)
+            .layer(middleware::from_fn_with_state(self.clone(), frame::around))
+            .with_state(self.clone())
+    }
+}

@@ -1,0 +1,59 @@
+//! What surrounds every request, whoever answers it: id, language, time limit, panics, common headers, one log line.
+
+use super::{answer, app::App, headers, health, refusal::Refusal, request_log};
+use crate::db::Route;
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::Response,
+};
+use nebula_core::error::Language;
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+use tokio::time::{Instant, timeout_at};
+
+/// The client's end of the connection, put into each request by the server.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub SocketAddr);
+
+/// What is known of a request before anything is decided.
+pub struct Frame {
+    pub request_id: String,
+    pub language: Language,
+    pub peer: IpAddr,
+    /// After this nobody waits for the answer: nothing with an effect may begin.
+    pub deadline: Instant,
+    /// One of the edge's own paths.
+    pub own_path: Option<&'static str>,
+    /// The route, once found; it outlives a handler that times out or panics, for the log.
+    pub route: OnceLock<Arc<Route>>,
+}
+
+/// The outermost middleware.
+pub async fn around(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let peer = request.extensions().get::<Peer>().map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.0.ip());
+    let frame = Arc::new(Frame {
+        request_id: headers::request_id(request.headers()),
+        language: headers::language(request.headers()),
+        peer,
+        deadline: started + Duration::from_millis(app.config.request_timeout_ms),
+        own_path: health::own_path(request.uri().path()),
+        route: OnceLock::new(),
+    });
+    let method = request.method().clone();
+    request.extensions_mut().insert(Arc::clone(&frame));
+    // A task of its own: a client that goes away can't stop it in the middle of a statement, and a panic ends this request only.
+    let task = tokio::spawn(next.run(request));
+    let response = match timeout_at(frame.deadline, task).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(_)) => answer::refusal(&frame, Refusal::internal("a handler panicked")),
+        Err(_) => answer::refusal(&frame, Refusal::unavailable("the request took too long")),
+    };
+    let response = answer::with_common_headers(response, &frame);
+    request_log::write(&frame, &method, &response, started.elapsed());
+    response
+}

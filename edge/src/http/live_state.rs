@@ -1,0 +1,137 @@
+//! What the edge knows of the database, replaced as a whole when it changes; a request reads it without a lock.
+
+use super::route_table::RouteTable;
+use crate::{
+    auth::{self, KeyRing, Signer},
+    db::{Database, EdgeState},
+};
+use arc_swap::ArcSwapOption;
+use bytes::Bytes;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    sync::{Mutex, Notify, watch},
+    time::{Instant, sleep, timeout},
+};
+
+/// A pooler in transaction mode forwards no notification, so the state is also read this often (docs/edge-protocol.md).
+const POLL: Duration = Duration::from_secs(30);
+const MAX_BACKOFF: Duration = Duration::from_secs(1);
+/// Tokens with made-up key ids cause at most one reload in this time, whoever sends them.
+const UNKNOWN_KEY_INTERVAL: Duration = Duration::from_secs(3);
+const UNKNOWN_KEY_WAIT: Duration = Duration::from_secs(1);
+
+/// One state of the database, ready for use.
+pub struct Snapshot {
+    pub ring: KeyRing,
+    pub routes: RouteTable,
+    /// The key that signs; `None` where this machine has no private half of an active key.
+    pub signer: Option<Signer>,
+    pub jwks: Bytes,
+}
+
+/// The current snapshot, and the means to have it replaced.
+pub struct LiveState {
+    current: ArcSwapOption<Snapshot>,
+    wanted: Notify,
+    /// Counts loads, failed ones included.
+    loads: watch::Sender<u64>,
+    last_unknown_key: Mutex<Option<Instant>>,
+}
+
+impl LiveState {
+    #[must_use]
+    pub fn new() -> Self {
+        Self { current: ArcSwapOption::empty(), wanted: Notify::new(), loads: watch::Sender::new(0), last_unknown_key: Mutex::default() }
+    }
+
+    /// The newest snapshot; `None` until the database was reached once.
+    #[must_use]
+    pub fn current(&self) -> Option<Arc<Snapshot>> {
+        self.current.load_full()
+    }
+
+    /// Has the state read again at once.
+    pub fn want(&self) {
+        self.wanted.notify_one();
+    }
+
+    /// A token named a key that the snapshot lacks: reads the state again, if that was not done just now, and waits for it.
+    pub async fn reload_for_unknown_key(&self) {
+        // Whoever doesn't get the lock comes while a reload is under way or was just done; `try_lock` never waits.
+        let Ok(mut last) = self.last_unknown_key.try_lock() else { return };
+        if last.is_some_and(|at| at.elapsed() < UNKNOWN_KEY_INTERVAL) {
+            return;
+        }
+        *last = Some(Instant::now());
+        drop(last);
+        let mut loads = self.loads.subscribe();
+        self.want();
+        let _ = timeout(UNKNOWN_KEY_WAIT, loads.changed()).await;
+    }
+
+    /// Puts a state of the database in place; what an operator should mend.
+    pub async fn replace(&self, state: EdgeState, keys_dir: &Path) -> Vec<String> {
+        let (snapshot, complaints) = build(state, keys_dir).await;
+        self.current.store(Some(Arc::new(snapshot)));
+        complaints
+    }
+
+    /// Keeps the snapshot current. Never returns; while the database is away the last snapshot stays.
+    pub async fn keep_current(&self, database: Database, keys_dir: PathBuf) {
+        let mut backoff = Duration::ZERO;
+        let mut complaints = Vec::new();
+        loop {
+            let loaded = database.edge_state().await;
+            match loaded {
+                Ok(state) => {
+                    let found = self.replace(state, &keys_dir).await;
+                    if !backoff.is_zero() {
+                        tracing::info!("the database is back");
+                    }
+                    backoff = Duration::ZERO;
+                    if complaints != found {
+                        found.iter().for_each(|complaint| tracing::error!("{complaint}"));
+                        complaints = found;
+                    }
+                    self.loads.send_modify(|count| *count += 1);
+                    let _ = timeout(POLL, self.wanted.notified()).await;
+                }
+                Err(failure) => {
+                    if backoff.is_zero() {
+                        tracing::error!("cannot read the state of the database, trying on: {}", failure.reason());
+                    }
+                    self.loads.send_modify(|count| *count += 1);
+                    backoff = (backoff * 2).clamp(Duration::from_millis(100), MAX_BACKOFF);
+                    sleep(backoff).await;
+                }
+            }
+        }
+    }
+}
+
+/// Makes a snapshot, and says what an operator should mend.
+async fn build(state: EdgeState, keys_dir: &Path) -> (Snapshot, Vec<String>) {
+    let ring = KeyRing::new(&state);
+    let (routes, left_out) = RouteTable::new(state.routes);
+    let mut complaints: Vec<String> = left_out.into_iter().map(|route| format!("route not served: {route}")).collect();
+    let folder = keys_dir.to_owned();
+    // Files are read off the runtime's threads.
+    let local = match tokio::task::spawn_blocking(move || auth::load_all(&folder)).await {
+        Ok(Ok(keys)) => keys,
+        Ok(Err(error)) => {
+            complaints.push(error.to_string());
+            Vec::new()
+        }
+        Err(_) => Vec::new(),
+    };
+    let signer = Signer::choose(&local, &ring);
+    if signer.is_none() {
+        complaints.push("no private key of an active signing key here: logins are refused until `nebula keys generate` has run".to_owned());
+    }
+    let jwks = Bytes::from(auth::jwks_document(ring.public_keys()).to_string());
+    (Snapshot { ring, routes, signer, jwks }, complaints)
+}

@@ -1,0 +1,23 @@
+//! HTTP: connections, the way of a request through the edge, and its answer. Read `pipeline` first.
+
+mod answer;
+mod app;
+mod body;
+mod client_address;
+mod frame;
+mod headers;
+mod health;
+mod live_state;
+mod passwords;
+mod pipeline;
+mod query;
+mod refusal;
+mod request_log;
+mod route_table;
+mod server;
+mod strict_json;
+#[cfg(test)]
+mod tests;
+
+pub use app::App;
+pub use server::serve;

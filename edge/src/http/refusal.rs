@@ -1,0 +1,53 @@
+//! Why the edge refuses a request: a code of the one error table, and what goes with it.
+
+use crate::db::Failure;
+use nebula_core::error::Code;
+use serde_json::{Value, json};
+
+/// A refusal, as a value: the answer is made of it in one place.
+#[derive(Debug)]
+pub struct Refusal {
+    pub code: Code,
+    pub details: Option<Value>,
+    pub retry_after_seconds: Option<u64>,
+    /// The methods that the path has, for 405.
+    pub allow: Option<String>,
+    /// For the log only, at `error`: what an operator must know. Holds nothing that a client sent.
+    pub reason: Option<String>,
+}
+
+impl Refusal {
+    /// A refusal without more to say.
+    #[must_use]
+    pub fn new(code: Code) -> Self {
+        Self { code, details: None, retry_after_seconds: None, allow: None, reason: None }
+    }
+
+    /// A `VALIDATION_ERROR` over one field.
+    #[must_use]
+    pub fn invalid(field: &str, rule: &str) -> Self {
+        Self { details: Some(json!([{ "field": field, "rule": rule }])), ..Self::new(Code::ValidationError) }
+    }
+
+    /// 503: the same request may succeed in a second.
+    #[must_use]
+    pub fn unavailable(reason: impl Into<String>) -> Self {
+        Self { retry_after_seconds: Some(1), reason: Some(reason.into()), ..Self::new(Code::ServiceUnavailable) }
+    }
+
+    /// 500: the reason is for the log.
+    #[must_use]
+    pub fn internal(reason: impl Into<String>) -> Self {
+        Self { reason: Some(reason.into()), ..Self::new(Code::InternalError) }
+    }
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        let reason = format!("database: {}", failure.reason());
+        match failure {
+            Failure::Unavailable(_) => Self::unavailable(reason),
+            Failure::Statement(_) => Self { reason: Some(reason), ..Self::new(Code::DatabaseError) },
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! What the edge refuses by itself: real requests through the whole router, with a database that is away.
+
+#![allow(clippy::unwrap_used)]
+
+use super::App;
+use crate::config::{Config, Settings};
+use axum::body::Body;
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::BodyExt;
+use nebula_core::opaque_token::{Kind, OpaqueToken, Secret};
+use serde_json::{Value, json};
+use std::path::Path;
+use tower::ServiceExt;
+use uuid::Uuid;
+
+/// An edge whose database refuses connections at once.
+fn edge_without_state() -> App {
+    let settings = Settings {
+        database_url: Some("postgresql://nebula_edge:x@127.0.0.1:1/nebula".parse().unwrap()),
+        max_body_bytes: Some(64),
+        ..Settings::default()
+    };
+    App::new(Config::load(None, settings).unwrap()).unwrap()
+}
+
+async fn edge() -> App {
+    let route = |operation: &str, method: &str, path: &str, scope: &str, takes_body: bool| {
+        json!({
+            "operation": operation, "method": method, "path": path, "scope": scope, "kind": "read", "success": 200,
+            "takesBody": takes_body, "tenantFrom": "credential", "derive": [], "issuesToken": operation == "auth.login",
+        })
+    };
+    let state = json!({
+        "schemaVersion": 1, "issuer": "nebula", "audience": "nebula", "keys": [],
+        "routes": [
+            route("users.list", "GET", "/v1/users", "tenant", false),
+            route("users.create", "POST", "/v1/users", "tenant", true),
+            route("users.read", "GET", "/v1/users/{id}", "tenant", false),
+            route("auth.login", "POST", "/v1/auth/login", "public", true),
+        ],
+    });
+    let app = edge_without_state();
+    app.live.replace(serde_json::from_value(state).unwrap(), Path::new("/nonexistent")).await;
+    app
+}
+
+fn key() -> String {
+    OpaqueToken { kind: Kind::ApiKey, tenant: Uuid::now_v7(), id: Uuid::now_v7(), secret: Secret([7; 32]) }.reveal()
+}
+
+async fn call(app: &App, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> (StatusCode, HeaderMap, Value) {
+    let mut request = Request::builder().method(method).uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let response = app.router().oneshot(request.body(body.into()).unwrap()).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    (parts.status, parts.headers, serde_json::from_slice(&body).unwrap_or(Value::Null))
+}
+
+async fn code(app: &App, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> String {
+    let (_, _, body) = call(app, method, path, headers, body).await;
+    body["error"]["code"].as_str().unwrap_or_default().to_owned()
+}
+
+#[tokio::test]
+async fn while_the_database_is_away_the_edge_is_alive_but_not_ready() {
+    let app = edge_without_state();
+    let (status, _, body) = call(&app, "GET", "/health", &[], "").await;
+    assert_eq!((status, &body["status"]), (StatusCode::OK, &json!("ok")));
+    for path in ["/health/ready", "/.well-known/jwks.json", "/v1/users"] {
+        let (status, headers, body) = call(&app, "GET", path, &[], "").await;
+        assert_eq!((status, &body["error"]["code"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("SERVICE_UNAVAILABLE")), "{path}");
+        assert_eq!(headers["retry-after"], "1");
+    }
+}
+
+#[tokio::test]
+async fn every_answer_has_a_request_id_and_is_neither_sniffed_nor_stored() {
+    let app = edge().await;
+    for path in ["/health", "/v1/users", "/nowhere"] {
+        let (_, headers, _) = call(&app, "GET", path, &[("x-request-id", "my-request-1")], "").await;
+        assert_eq!(headers["x-request-id"], "my-request-1", "{path}");
+        assert_eq!(headers["x-content-type-options"], "nosniff");
+        assert_eq!(headers["cache-control"], "no-store");
+    }
+    let (_, headers, body) = call(&app, "GET", "/nowhere", &[("x-request-id", "bad id")], "").await;
+    assert_eq!(body["error"]["requestId"], headers["x-request-id"].to_str().unwrap());
+    assert!(headers["x-request-id"].to_str().unwrap().parse::<Uuid>().is_ok());
+}
+
+#[tokio::test]
+async fn messages_come_in_the_asked_language() {
+    let app = edge().await;
+    let (_, headers, body) = call(&app, "GET", "/nowhere", &[], "").await;
+    assert_eq!((&headers["content-language"].to_str().unwrap(), &body["error"]["message"]), (&"pt", &json!("Recurso não encontrado.")));
+    let (_, headers, body) = call(&app, "GET", "/nowhere", &[("accept-language", "en")], "").await;
+    assert_eq!((&headers["content-language"].to_str().unwrap(), &body["error"]["message"]), (&"en", &json!("The resource was not found.")));
+}
+
+#[tokio::test]
+async fn other_paths_are_not_found_and_other_methods_are_named() {
+    let app = edge().await;
+    for path in ["/", "/v1/users/", "/V1/users", "/health/", "/v1/users/1/2"] {
+        assert_eq!(code(&app, "GET", path, &[], "").await, "NOT_FOUND", "{path}");
+    }
+    let (status, headers, _) = call(&app, "DELETE", "/v1/users", &[], "").await;
+    assert_eq!((status, headers["allow"].to_str().unwrap()), (StatusCode::METHOD_NOT_ALLOWED, "GET, POST"));
+    let (status, headers, _) = call(&app, "DELETE", "/health", &[], "").await;
+    assert!(status == StatusCode::METHOD_NOT_ALLOWED && headers["allow"].to_str().unwrap().contains("GET"));
+}
+
+#[tokio::test]
+async fn a_bad_credential_is_refused_without_the_database() {
+    let app = edge().await;
+    let key = key();
+    let mut altered = key.clone();
+    altered.replace_range(40..41, if key.get(40..41) == Some("0") { "1" } else { "0" });
+    let (status, headers, body) = call(&app, "GET", "/v1/users", &[], "").await;
+    assert_eq!((status, &body["error"]["code"]), (StatusCode::UNAUTHORIZED, &json!("UNAUTHORIZED")));
+    assert_eq!(headers["www-authenticate"], "Bearer");
+    for credential in ["Bearer a.b.c", "Basic YTpi", "Bearer nbk_1", &format!("Bearer {altered}")] {
+        assert_eq!(code(&app, "GET", "/v1/users", &[("authorization", credential)], "").await, "INVALID_TOKEN", "{credential}");
+    }
+    // A well-formed key gets as far as the database.
+    assert_eq!(code(&app, "GET", "/v1/users", &[("x-api-key", &key)], "").await, "SERVICE_UNAVAILABLE");
+}
+
+#[tokio::test]
+async fn a_body_must_be_expected_small_and_json() {
+    let app = edge().await;
+    let key = key();
+    let json_type = ("content-type", "application/json");
+    let own = ("x-api-key", key.as_str());
+    assert_eq!(code(&app, "POST", "/v1/users", &[own], "{}").await, "UNSUPPORTED_MEDIA_TYPE");
+    assert_eq!(code(&app, "POST", "/v1/users", &[own, json_type], "x".repeat(65)).await, "PAYLOAD_TOO_LARGE");
+    assert_eq!(code(&app, "POST", "/v1/users", &[own, json_type, ("content-length", "99")], "{}").await, "PAYLOAD_TOO_LARGE");
+    for (body, rule) in [("{", "json"), (r#"{"a":1,"a":2}"#, "duplicate_key"), (r#"["\u0000"]"#, "nul"), (&"[".repeat(40), "depth")] {
+        let (_, _, answer) = call(&app, "POST", "/v1/users", &[own, json_type], body.to_owned()).await;
+        assert_eq!(answer["error"]["details"], json!([{ "field": "body", "rule": rule }]));
+    }
+    let (_, _, answer) = call(&app, "GET", "/v1/users", &[own, json_type], "{}").await;
+    assert_eq!(answer["error"]["details"], json!([{ "field": "body", "rule": "unexpected" }]));
+    assert_eq!(code(&app, "POST", "/v1/users", &[own, json_type], "{}").await, "SERVICE_UNAVAILABLE");
+}
+
+#[tokio::test]
+async fn parameters_and_headers_are_read_strictly() {
+    let app = edge().await;
+    let key = key();
+    let own = ("x-api-key", key.as_str());
+    for (path, field, rule) in [
+        ("/v1/users/%00", "id", "nul"),
+        ("/v1/users/%zz", "id", "percent_encoding"),
+        ("/v1/users?limit=1&limit=2", "limit", "repeated"),
+        ("/v1/users?q=%ff", "query", "utf-8"),
+    ] {
+        let (_, _, answer) = call(&app, "GET", path, &[own], "").await;
+        assert_eq!(answer["error"]["details"], json!([{ "field": field, "rule": rule }]), "{path}");
+    }
+    let twice = [own, ("x-tenant-id", "a"), ("x-tenant-id", "a")];
+    assert_eq!(code(&app, "GET", "/v1/users", &twice, "").await, "TENANT_MISMATCH");
+    let twice = [own, ("idempotency-key", "a"), ("idempotency-key", "a")];
+    assert_eq!(code(&app, "GET", "/v1/users", &twice, "").await, "VALIDATION_ERROR");
+}
+
+#[tokio::test]
+async fn without_a_key_to_sign_with_nothing_is_used_up() {
+    let app = edge().await;
+    let (status, headers, _) = call(&app, "POST", "/v1/auth/login", &[("content-type", "application/json")], "{}").await;
+    assert_eq!((status, headers["retry-after"].to_str().unwrap()), (StatusCode::SERVICE_UNAVAILABLE, "1"));
+}
+
+#[tokio::test]
+async fn at_the_limit_requests_are_shed_and_health_still_answers() {
+    let app = edge().await;
+    let _all = app.in_flight.acquire_many(u32::try_from(app.config.max_in_flight).unwrap()).await.unwrap();
+    assert_eq!(code(&app, "GET", "/v1/users", &[], "").await, "SERVICE_UNAVAILABLE");
+    assert_eq!(call(&app, "GET", "/health", &[], "").await.0, StatusCode::OK);
+}

@@ -1,0 +1,64 @@
+//! Reading the audit log.
+
+use crate::kernel::{
+    error::Result,
+    operation::{Call, Kind, Method::Get, Operation, Reply},
+    page::{Limit, List, ListInput},
+};
+use nebula_core::text::{Instant, Key};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use uuid::Uuid;
+
+#[must_use]
+pub fn operations() -> Vec<Operation> {
+    vec![Operation::new("audit.list", (Get, "/v1/audit-logs"), Kind::Read, list).summary("Lista o registro de auditoria", "Lists the audit log")]
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ListAudit {
+    #[serde(default)]
+    limit: Limit,
+    cursor: Option<String>,
+    sort: Option<String>,
+    /// A user's or an API key's id.
+    actor: Option<Uuid>,
+    action: Option<Key>,
+    entity_type: Option<Key>,
+    entity_id: Option<Uuid>,
+    created_at_from: Option<Instant>,
+    created_at_to: Option<Instant>,
+}
+
+fn list(call: &Call, input: ListAudit) -> Result<Reply> {
+    let text = |key: &Option<Key>| key.as_ref().map(|key| key.as_str().to_owned());
+    let page = ListInput {
+        limit: input.limit,
+        cursor: input.cursor,
+        sort: input.sort,
+        created_at_from: input.created_at_from,
+        created_at_to: input.created_at_to,
+        ..ListInput::default()
+    };
+    List {
+        name: "audit",
+        from: "from nebula.audit_log l where l.tenant_id = $1",
+        alias: "l",
+        json: "json_build_object('id', l.id, 'actorType', l.actor_type, 'actorUserId', l.actor_user_id, 'actorApiKeyId', l.actor_api_key_id, \
+               'action', l.action, 'entityType', l.entity_type, 'entityId', l.entity_id, 'metadata', l.metadata, \
+               'requestId', l.metadata -> 'requestId', 'ip', host(l.ip), 'userAgent', l.user_agent, 'createdAt', l.created_at)",
+        sorts: &[("created_at", "timestamptz")],
+        search: None,
+        has_status: false,
+        filters: &[
+            ("(l.actor_user_id = %1::uuid or l.actor_api_key_id = %1::uuid)", input.actor.map(|id| id.to_string())),
+            ("l.action = %1", text(&input.action)),
+            ("l.entity_type = %1", text(&input.entity_type)),
+            ("l.entity_id = %1::uuid", input.entity_id.map(|id| id.to_string())),
+        ],
+        tenant: Some(call.tenant()),
+        parent: None,
+    }
+    .page(&call.caller, &page)
+}

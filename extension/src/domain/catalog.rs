@@ -1,0 +1,272 @@
+//! Tools, their actions, packages of actions: global, written by the platform, read by everyone.
+
+use crate::kernel::{
+    error::{Refusal, Result},
+    operation::{Call, Kind, Method::{Delete, Get, Post}, Operation, Reply, Scope},
+    page::{Limit, List, ListInput},
+    spi::{self, Arg},
+};
+use nebula_core::{
+    error::Code,
+    text::{Description, Key, Name},
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use uuid::Uuid;
+
+#[must_use]
+pub fn operations() -> Vec<Operation> {
+    let platform = |operation: Operation| operation.scope(Scope::Platform);
+    vec![
+        platform(Operation::new("catalog.tools.create", (Post, "/v1/catalog/tools"), Kind::Admin, create_tool))
+            .success(201)
+            .summary("Cria uma ferramenta", "Creates a tool"),
+        Operation::new("catalog.tools.list", (Get, "/v1/catalog/tools"), Kind::Read, list_tools).summary("Lista as ferramentas", "Lists tools"),
+        Operation::new("catalog.tools.read", (Get, "/v1/catalog/tools/{toolKey}"), Kind::Read, read_tool)
+            .summary("Mostra uma ferramenta", "Shows a tool"),
+        platform(Operation::new("catalog.actions.create", (Post, "/v1/catalog/tools/{toolKey}/actions"), Kind::Admin, create_action))
+            .success(201)
+            .summary("Cria uma ação", "Creates an action"),
+        Operation::new("catalog.actions.list", (Get, "/v1/catalog/tools/{toolKey}/actions"), Kind::Read, list_actions)
+            .summary("Lista as ações de uma ferramenta", "Lists a tool's actions"),
+        platform(Operation::new("catalog.packages.create", (Post, "/v1/catalog/packages"), Kind::Admin, create_package))
+            .success(201)
+            .summary("Cria um pacote", "Creates a package"),
+        Operation::new("catalog.packages.list", (Get, "/v1/catalog/packages"), Kind::Read, list_packages)
+            .summary("Lista os pacotes", "Lists packages"),
+        Operation::new("catalog.packages.read", (Get, "/v1/catalog/packages/{packageKey}"), Kind::Read, read_package)
+            .summary("Mostra um pacote e suas ações", "Shows a package and its actions"),
+        platform(Operation::new("catalog.packages.actions.add", (Post, "/v1/catalog/packages/{packageKey}/actions"), Kind::Admin, add_to_package))
+            .success(201)
+            .summary("Adiciona uma ação ao pacote", "Adds an action to a package"),
+        platform(Operation::new(
+            "catalog.packages.actions.remove",
+            (Delete, "/v1/catalog/packages/{packageKey}/actions/{actionKey}"),
+            Kind::Admin,
+            remove_from_package,
+        ))
+        .summary("Remove uma ação do pacote", "Removes an action from a package"),
+    ]
+}
+
+macro_rules! entry_json {
+    ($alias:literal $(, $more:literal)?) => {
+        concat!(
+            "json_build_object('id', ", $alias, ".id, 'key', ", $alias, ".key, 'name', ", $alias, ".name, 'description', ", $alias,
+            ".description, 'status', ", $alias, ".status, 'createdAt', ", $alias, ".created_at, 'updatedAt', ", $alias, ".updated_at"
+            $(, ", ", $more)?,
+            ")"
+        )
+    };
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct CreateEntry {
+    key: Key,
+    name: Name,
+    description: Option<Description>,
+}
+
+impl CreateEntry {
+    fn args(&self) -> [Arg<'_>; 3] {
+        [Arg::Text(self.key.as_str()), Arg::Text(self.name.as_str()), Arg::OptText(self.description.as_ref().map(Description::as_str))]
+    }
+}
+
+fn create_tool(_: &Call, input: CreateEntry) -> Result<Reply> {
+    spi::text(
+        concat!(
+            "insert into nebula.tool as t (key, name, description) values ($1, $2, coalesce($3, '')) on conflict (key) do nothing returning ",
+            entry_json!("t"),
+            "::text"
+        ),
+        &input.args(),
+    )
+    .map(Reply::data)
+    .ok_or_else(|| Refusal::duplicate("key"))
+}
+
+fn list_tools(call: &Call, input: ListInput) -> Result<Reply> {
+    list("catalog.tools", "from nebula.tool t where true", "t", entry_json!("t"), call, &input)
+}
+
+fn list(name: &'static str, from: &'static str, alias: &'static str, json: &'static str, call: &Call, input: &ListInput) -> Result<Reply> {
+    let search = match alias {
+        "t" => "strpos(lower(t.name), lower(%q)) > 0",
+        _ => "strpos(lower(p.name), lower(%q)) > 0",
+    };
+    List {
+        name,
+        from,
+        alias,
+        json,
+        sorts: &[("created_at", "timestamptz"), ("key", "text"), ("name", "text")],
+        search: Some(search),
+        has_status: true,
+        filters: &[],
+        tenant: None,
+        parent: None,
+    }
+    .page(&call.caller, input)
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ByToolKey {
+    tool_key: Key,
+}
+
+fn read_tool(_: &Call, input: ByToolKey) -> Result<Reply> {
+    spi::text(concat!("select ", entry_json!("t"), "::text from nebula.tool t where t.key = $1"), &[Arg::Text(input.tool_key.as_str())])
+        .map(Reply::data)
+        .ok_or_else(|| Code::NotFound.into())
+}
+
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum ActionKind {
+    Read,
+    Write,
+    Admin,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct CreateAction {
+    tool_key: Key,
+    key: Key,
+    name: Name,
+    description: Option<Description>,
+    kind: ActionKind,
+}
+
+fn create_action(_: &Call, input: CreateAction) -> Result<Reply> {
+    let tool = tool_id(&input.tool_key)?;
+    let kind = match input.kind {
+        ActionKind::Read => "read",
+        ActionKind::Write => "write",
+        ActionKind::Admin => "admin",
+    };
+    spi::text(
+        concat!(
+            "insert into nebula.tool_action as t (key, name, description, kind, tool_id) values ($1, $2, coalesce($3, ''), $4, $5) \
+             on conflict (key) do nothing returning ",
+            entry_json!("t", "'kind', t.kind"),
+            "::text"
+        ),
+        &[
+            Arg::Text(input.key.as_str()),
+            Arg::Text(input.name.as_str()),
+            Arg::OptText(input.description.as_ref().map(Description::as_str)),
+            Arg::Text(kind),
+            Arg::Uuid(tool),
+        ],
+    )
+    .map(Reply::data)
+    .ok_or_else(|| Refusal::duplicate("key"))
+}
+
+fn tool_id(key: &Key) -> Result<Uuid> {
+    spi::first("select id from nebula.tool where key = $1", &[Arg::Text(key.as_str())], |row| row.uuid(1)).flatten().ok_or_else(|| Code::NotFound.into())
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ListActions {
+    tool_key: Key,
+    #[serde(default)]
+    limit: Limit,
+    cursor: Option<String>,
+    sort: Option<String>,
+}
+
+fn list_actions(call: &Call, input: ListActions) -> Result<Reply> {
+    List {
+        name: "catalog.actions",
+        from: "from nebula.tool_action t where t.tool_id = $2",
+        alias: "t",
+        json: entry_json!("t", "'kind', t.kind"),
+        sorts: &[("created_at", "timestamptz"), ("key", "text")],
+        search: None,
+        has_status: false,
+        filters: &[],
+        tenant: None,
+        parent: Some(tool_id(&input.tool_key)?),
+    }
+    .page(&call.caller, &ListInput { limit: input.limit, cursor: input.cursor, sort: input.sort, ..ListInput::default() })
+}
+
+fn create_package(_: &Call, input: CreateEntry) -> Result<Reply> {
+    spi::text(
+        concat!(
+            "insert into nebula.package as p (key, name, description) values ($1, $2, coalesce($3, '')) on conflict (key) do nothing returning ",
+            entry_json!("p"),
+            "::text"
+        ),
+        &input.args(),
+    )
+    .map(Reply::data)
+    .ok_or_else(|| Refusal::duplicate("key"))
+}
+
+fn list_packages(call: &Call, input: ListInput) -> Result<Reply> {
+    list("catalog.packages", "from nebula.package p where true", "p", entry_json!("p"), call, &input)
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ByPackageKey {
+    package_key: Key,
+}
+
+fn read_package(_: &Call, input: ByPackageKey) -> Result<Reply> {
+    spi::text(
+        concat!(
+            "select ",
+            entry_json!(
+                "p",
+                "'actions', (select coalesce(json_agg(a.key order by a.key), '[]') from nebula.package_action pa \
+                 join nebula.tool_action a on a.id = pa.tool_action_id where pa.package_id = p.id)"
+            ),
+            "::text from nebula.package p where p.key = $1"
+        ),
+        &[Arg::Text(input.package_key.as_str())],
+    )
+    .map(Reply::data)
+    .ok_or_else(|| Code::NotFound.into())
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct PackagedAction {
+    package_key: Key,
+    action_key: Key,
+}
+
+fn add_to_package(_: &Call, input: PackagedAction) -> Result<Reply> {
+    let ids = spi::first(
+        "select (select id from nebula.package where key = $1), (select id from nebula.tool_action where key = $2)",
+        &[Arg::Text(input.package_key.as_str()), Arg::Text(input.action_key.as_str())],
+        |row| (row.uuid(1), row.uuid(2)),
+    );
+    let (package, action) = ids.unwrap_or_default();
+    let package = package.ok_or(Code::NotFound)?;
+    let action = action.ok_or_else(|| Refusal::invalid("actionKey", "unknown_action"))?;
+    spi::text(
+        "insert into nebula.package_action (package_id, tool_action_id) values ($1, $2) on conflict (package_id, tool_action_id) do nothing \
+         returning json_build_object('packageKey', $3, 'actionKey', $4, 'createdAt', created_at)::text",
+        &[Arg::Uuid(package), Arg::Uuid(action), Arg::Text(input.package_key.as_str()), Arg::Text(input.action_key.as_str())],
+    )
+    .map(Reply::data)
+    .ok_or_else(|| Refusal::duplicate("actionKey"))
+}
+
+fn remove_from_package(_: &Call, input: PackagedAction) -> Result<Reply> {
+    let removed = spi::run(
+        "delete from nebula.package_action pa using nebula.package p, nebula.tool_action a \
+         where p.id = pa.package_id and a.id = pa.tool_action_id and p.key = $1 and a.key = $2",
+        &[Arg::Text(input.package_key.as_str()), Arg::Text(input.action_key.as_str())],
+    );
+    if removed == 0 { Err(Code::NotFound.into()) } else { Ok(Reply::none()) }
+}

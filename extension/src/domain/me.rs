@@ -1,0 +1,124 @@
+//! The caller about themselves.
+
+use crate::kernel::{
+    context::Actor,
+    error::{Refusal, Result},
+    operation::{Call, Kind, Method::{Delete, Get, Patch}, Operation, Reply, Scope},
+    outbox,
+    page::{Limit, List, ListInput},
+    permission, rights,
+    spi::{self, Arg},
+};
+use nebula_core::{error::Code, text::Name};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+#[must_use]
+pub fn operations() -> Vec<Operation> {
+    vec![
+        Operation::new("me.read", (Get, "/v1/me"), Kind::Read, read)
+            .scope(Scope::OwnUser)
+            .summary("Mostra quem está chamando e o que pode fazer", "Shows who is calling and what they may do"),
+        Operation::new("me.update", (Patch, "/v1/me"), Kind::Write, update)
+            .scope(Scope::OwnUser)
+            .summary("Altera o próprio nome", "Changes one's own name"),
+        Operation::new("me.sessions.list", (Get, "/v1/me/sessions"), Kind::Read, list_sessions)
+            .scope(Scope::OwnUser)
+            .summary("Lista as próprias sessões", "Lists one's own sessions"),
+        Operation::new("me.sessions.revoke", (Delete, "/v1/me/sessions"), Kind::Write, revoke_sessions)
+            .scope(Scope::OwnUser)
+            .summary("Encerra as outras sessões", "Ends one's other sessions"),
+    ]
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+fn read(call: &Call, _: Nothing) -> Result<Reply> {
+    let rights = rights::of(call.tenant(), call.caller.actor);
+    let tenant = rights.tenant.as_ref().ok_or(Code::TenantNotFound)?;
+    let profile = match call.caller.actor {
+        Actor::User(id) => spi::text(
+            "select json_build_object('id', id, 'email', email, 'name', name)::text from nebula.user where tenant_id = $1 and id = $2",
+            &[Arg::Uuid(call.tenant()), Arg::Uuid(id)],
+        ),
+        Actor::Service(id) => spi::text(
+            "select json_build_object('id', id, 'name', name, 'profile', role)::text from nebula.api_key where tenant_id = $1 and id = $2",
+            &[Arg::Uuid(call.tenant()), Arg::Uuid(id)],
+        ),
+        Actor::Nobody => None,
+    };
+    let mut actor: Value = profile.and_then(|text| serde_json::from_str(&text).ok()).ok_or(Code::NotFound)?;
+    if let Some(members) = actor.as_object_mut() {
+        members.insert("type".to_owned(), json!(call.caller.actor.type_name()));
+    }
+    let data = json!({
+        "actor": actor,
+        "tenant": { "id": call.tenant(), "slug": tenant.slug, "name": tenant.name },
+        "packages": rights.packages,
+        "groups": rights.groups,
+        "actions": permission::effective_actions(&call.caller, &rights),
+    });
+    Ok(Reply::data(data.to_string()))
+}
+
+/// These are about a person; a key has neither name of its own nor sessions.
+fn own_user(call: &Call) -> Result<Uuid> {
+    call.caller.actor.user().ok_or_else(|| Refusal::forbidden(&call.caller.action, "users_only"))
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct UpdateMe {
+    name: Name,
+}
+
+fn update(call: &Call, input: UpdateMe) -> Result<Reply> {
+    let me = spi::text(
+        "update nebula.user set name = $3 where tenant_id = $1 and id = $2 \
+         returning json_build_object('id', id, 'email', email, 'name', name)::text",
+        &[Arg::Uuid(call.tenant()), Arg::Uuid(own_user(call)?), Arg::Text(input.name.as_str())],
+    )
+    .ok_or(Code::NotFound)?;
+    outbox::emit(call.tenant(), "user.updated", &me)?;
+    Ok(Reply::data(me))
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ListSessions {
+    #[serde(default)]
+    limit: Limit,
+    cursor: Option<String>,
+    sort: Option<String>,
+}
+
+fn list_sessions(call: &Call, input: ListSessions) -> Result<Reply> {
+    List {
+        name: "me.sessions",
+        from: "from nebula.session s where s.tenant_id = $1 and s.user_id = $2 and s.revoked_at is null and s.expires_at > now()",
+        alias: "s",
+        json: "json_build_object('id', s.id, 'ip', host(s.ip), 'userAgent', s.user_agent, 'createdAt', s.created_at, \
+               'lastUsedAt', s.last_used_at, 'expiresAt', s.expires_at)",
+        sorts: &[("created_at", "timestamptz")],
+        search: None,
+        has_status: false,
+        filters: &[],
+        tenant: Some(call.tenant()),
+        parent: Some(own_user(call)?),
+    }
+    .page(&call.caller, &ListInput { limit: input.limit, cursor: input.cursor, sort: input.sort, ..ListInput::default() })
+}
+
+fn revoke_sessions(call: &Call, _: Nothing) -> Result<Reply> {
+    spi::run(
+        "update nebula.session set revoked_at = now(), revoked_reason = 'logout' \
+         where tenant_id = $1 and user_id = $2 and id is distinct from $3 and revoked_at is null",
+        &[Arg::Uuid(call.tenant()), Arg::Uuid(own_user(call)?), Arg::OptUuid(call.caller.session)],
+    );
+    crate::kernel::audit::record(call.tenant(), "session", None, &json!({ "outcome": "others_revoked" }));
+    Ok(Reply::none())
+}

@@ -1,0 +1,30 @@
+//! One file per noun; each lists its operations.
+
+pub mod api_key;
+pub mod audit;
+pub mod catalog;
+pub mod group;
+pub mod me;
+pub mod session;
+pub mod tenant;
+pub mod user;
+
+use crate::kernel::operation::Operation;
+
+/// Every operation of the product.
+#[must_use]
+pub fn operations() -> Vec<Operation> {
+    [
+        session::operations(),
+        tenant::operations(),
+        catalog::operations(),
+        me::operations(),
+        user::operations(),
+        group::operations(),
+        api_key::operations(),
+        audit::operations(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

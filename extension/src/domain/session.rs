@@ -1,0 +1,391 @@
+//! Logging in, staying in, leaving. Public operations: each checks its own credential.
+
+use crate::kernel::{
+    audit,
+    context::{self, Actor, Caller},
+    error::{Refusal, Result},
+    idempotency::hex,
+    installation,
+    operation::{Call, Derived, Kind, Method::Post, Operation, Reply, Scope, TenantFrom},
+    rights,
+    spi::{self, Arg},
+    sql_caller::PLATFORM,
+};
+use hmac::{Hmac, Mac};
+use nebula_core::{
+    access_token::LIFETIME_SECONDS,
+    error::Code,
+    opaque_token::{Kind as TokenKind, OpaqueToken, Secret},
+    password::{Bytes, Cost, NewPassword, PasswordProof},
+    text::{Email, Slug},
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use uuid::Uuid;
+
+/// How long a refresh token lives, in days (contract: 30, configurable 7 to 30).
+const REFRESH_DAYS: i32 = 30;
+
+#[must_use]
+pub fn operations() -> Vec<Operation> {
+    let public = |operation: Operation| operation.scope(Scope::Public);
+    vec![
+        public(Operation::new("auth.login", (Post, "/v1/auth/login"), Kind::Write, login))
+            .tenant_from(TenantFrom::Login)
+            .derive(&[Derived { field: "password", mode: "check" }])
+            .issues_token()
+            .summary("Entra com e-mail e senha", "Logs in with e-mail and password"),
+        public(Operation::new("auth.refresh", (Post, "/v1/auth/refresh"), Kind::Write, refresh))
+            .tenant_from(TenantFrom::BodyToken("refreshToken"))
+            .issues_token()
+            .summary("Troca o refresh token por novos tokens", "Exchanges the refresh token for new tokens"),
+        public(Operation::new("auth.logout", (Post, "/v1/auth/logout"), Kind::Write, logout))
+            .tenant_from(TenantFrom::BodyToken("refreshToken"))
+            .success(204)
+            .summary("Encerra a sessão", "Ends the session"),
+        public(Operation::new("auth.password", (Post, "/v1/auth/password"), Kind::Write, set_password))
+            .tenant_from(TenantFrom::BodyToken("token"))
+            .derive(&[Derived { field: "password", mode: "new" }])
+            .success(204)
+            .summary("Define a senha com um convite", "Sets the password with an invite"),
+    ]
+}
+
+/// `nebula.login_challenge`: tenant, salt and cost. Who is unknown gets made-up ones that stay the same, so that nothing tells them apart.
+#[must_use]
+pub fn challenge(slug: &str, email: &str) -> Value {
+    spi::as_role(PLATFORM, || {
+        let found = spi::first(
+            "select t.id, s.salt, s.memory_kib, s.iterations, s.parallelism from nebula.tenant t \
+             left join nebula.user u on u.tenant_id = t.id and lower(u.email) collate \"C\" = lower($2) and u.deleted_at is null \
+             left join nebula.user_secret s on s.tenant_id = t.id and s.user_id = u.id \
+             where t.slug = $1",
+            &[Arg::Text(slug), Arg::Text(email.trim())],
+            |row| (row.uuid(1), row.bytes(2), row.integer(3), row.integer(4), row.integer(5)),
+        );
+        let (tenant, salt, memory, iterations, parallelism) = found.unwrap_or_default();
+        let tenant = tenant.unwrap_or_else(|| uuid::Builder::from_custom_bytes(made_up(&["tenant", slug])).into_uuid());
+        let salt = salt.and_then(|salt| salt.try_into().ok()).unwrap_or_else(|| made_up(&["salt", slug, &email.trim().to_lowercase()]));
+        let or = |stored: Option<i32>, default: u32| stored.map_or(default, i32::cast_unsigned);
+        json!({
+            "tenantId": tenant,
+            "salt": Bytes::<16>(salt),
+            "memoryKib": or(memory, Cost::DEFAULT.memory_kib),
+            "iterations": or(iterations, Cost::DEFAULT.iterations),
+            "parallelism": or(parallelism, Cost::DEFAULT.parallelism),
+        })
+    })
+}
+
+/// 16 bytes that only this installation can make of these words.
+fn made_up(words: &[&str]) -> [u8; 16] {
+    let secret = &installation::current().secret;
+    let mut bytes = [0; 16];
+    if let Ok(mut mac) = <Hmac<Sha256> as Mac>::new_from_slice(secret) {
+        for word in words {
+            mac.update(word.as_bytes());
+            mac.update(&[0]);
+        }
+        if let Some(chunk) = mac.finalize().into_bytes().first_chunk::<16>() {
+            bytes = *chunk;
+        }
+    }
+    bytes
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Login {
+    /// The tenant's slug.
+    #[allow(dead_code, reason = "the edge has resolved it to the tenant argument; here it is only held to its form")]
+    tenant: Slug,
+    email: Email,
+    password: PasswordProof,
+}
+
+fn login(call: &Call, input: Login) -> Result<Reply> {
+    // Locked, so that parallel guesses are counted one by one.
+    let found = spi::first(
+        "select u.id, s.key_hash from nebula.user u join nebula.user_secret s on s.tenant_id = u.tenant_id and s.user_id = u.id \
+         where u.tenant_id = $1 and lower(u.email) collate \"C\" = lower($2) and u.deleted_at is null for update of s",
+        &[Arg::Uuid(call.tenant()), Arg::Text(input.email.as_str())],
+        |row| (row.uuid(1), row.bytes(2)),
+    );
+    let (user, stored) = found.unwrap_or_default();
+    let proof: [u8; 32] = Sha256::digest(input.password.key.0).into();
+    let is_right: bool = proof.as_slice().ct_eq(&stored.unwrap_or_else(|| vec![0; 32])).into();
+    let Some(user) = user.filter(|_| is_right) else {
+        if let Some(user) = user {
+            spi::run(
+                "update nebula.user_secret set failed_attempts = failed_attempts + 1, last_failed_at = now() where tenant_id = $1 and user_id = $2",
+                &[Arg::Uuid(call.tenant()), Arg::Uuid(user)],
+            );
+            audit::record(call.tenant(), "user", Some(user), &json!({ "outcome": Code::InvalidCredentials.as_str() }));
+        }
+        return Err(Refusal::from(Code::InvalidCredentials).keeping_writes());
+    };
+    let _scope = act_as(call, user, None);
+    require_standing(call, user)?;
+    spi::run(
+        "update nebula.user_secret set failed_attempts = 0, last_failed_at = null where tenant_id = $1 and user_id = $2 and failed_attempts > 0",
+        &[Arg::Uuid(call.tenant()), Arg::Uuid(user)],
+    );
+    let session = Uuid::now_v7();
+    spi::run(
+        "insert into nebula.session (tenant_id, id, user_id, ip, user_agent, expires_at) values ($1, $2, $3, $4::inet, $5, now() + make_interval(days => $6))",
+        &[
+            Arg::Uuid(call.tenant()),
+            Arg::Uuid(session),
+            Arg::Uuid(user),
+            Arg::OptText(call.caller.origin.ip.map(|ip| ip.to_string()).as_deref()),
+            Arg::OptText(call.caller.origin.user_agent.as_deref()),
+            Arg::Int(REFRESH_DAYS),
+        ],
+    );
+    audit::record(call.tenant(), "session", Some(session), &json!({ "outcome": "logged_in" }));
+    let token = OpaqueToken { kind: TokenKind::Refresh, tenant: call.tenant(), id: Uuid::now_v7(), secret: Secret(spi::random()) };
+    issue(call, user, session, &token)
+}
+
+/// From here on the call is this person's: what it writes is audited as theirs.
+fn act_as(call: &Call, user: Uuid, session: Option<Uuid>) -> context::Scope {
+    context::enter(Caller { actor: Actor::User(user), session, ..(*call.caller).clone() })
+}
+
+fn require_standing(call: &Call, user: Uuid) -> Result<()> {
+    let standing = crate::kernel::authenticate::check_standing(&rights::of(call.tenant(), Actor::User(user)));
+    standing.map_err(|refusal| {
+        audit::record(call.tenant(), "user", Some(user), &json!({ "outcome": refusal.code.as_str() }));
+        refusal.keeping_writes()
+    })
+}
+
+/// Stores a refresh token and answers with it and the claims for the access token beside it.
+fn issue(call: &Call, user: Uuid, session: Uuid, token: &OpaqueToken) -> Result<Reply> {
+    let jti = Uuid::now_v7();
+    spi::run(
+        "insert into nebula.refresh_token (tenant_id, id, session_id, hash, jti, expires_at) \
+         values ($1, $2, $3, $4, $5, now() + make_interval(days => $6))",
+        &[
+            Arg::Uuid(call.tenant()),
+            Arg::Uuid(token.id),
+            Arg::Uuid(session),
+            Arg::Bytes(&token.secret.digest()),
+            Arg::Uuid(jti),
+            Arg::Int(REFRESH_DAYS),
+        ],
+    );
+    answer(call, user, session, token, jti)
+}
+
+fn answer(call: &Call, user: Uuid, session: Uuid, token: &OpaqueToken, jti: Uuid) -> Result<Reply> {
+    let installation = installation::current();
+    let rights = rights::of(call.tenant(), Actor::User(user));
+    let issued_at = spi::now_microseconds() / 1_000_000;
+    let role = rights.groups.first().map_or("", String::as_str);
+    let claims = json!({
+        "iss": installation.issuer, "aud": installation.audience, "sub": user, "tenantId": call.tenant(), "role": role,
+        // A token that is too long is refused everywhere: the first groups inform, the rest is asked for.
+        "groups": rights.groups.iter().take(10).collect::<Vec<_>>(),
+        "type": "user", "iat": issued_at, "exp": issued_at + LIFETIME_SECONDS, "jti": jti, "sid": session,
+    });
+    let refresh_expires_at = spi::text(
+        "select to_json(expires_at)::text from nebula.refresh_token where tenant_id = $1 and id = $2",
+        &[Arg::Uuid(call.tenant()), Arg::Uuid(token.id)],
+    )
+    .and_then(|text| serde_json::from_str::<Value>(&text).ok())
+    .ok_or(Code::InternalError)?;
+    let data = json!({
+        "tokenType": "Bearer", "expiresIn": LIFETIME_SECONDS, "refreshToken": token.reveal(), "refreshExpiresAt": refresh_expires_at,
+    });
+    Ok(Reply { claims: Some(claims), ..Reply::data(data.to_string()) })
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Refresh {
+    refresh_token: String,
+}
+
+/// A stored refresh token and its family.
+struct Stored {
+    session: Uuid,
+    user: Uuid,
+    jti: Uuid,
+    hash: Vec<u8>,
+    is_expired: bool,
+    is_rotated: bool,
+    is_in_retry_window: bool,
+    replaced_by: Option<Uuid>,
+    is_family_revoked: bool,
+}
+
+/// Finds and locks a refresh token with its family; `INVALID_TOKEN` for anything that isn't one of ours.
+fn find(call: &Call, text: &str) -> Result<(OpaqueToken, Stored)> {
+    let token = OpaqueToken::parse_as(TokenKind::Refresh, text).filter(|token| token.tenant == call.tenant()).ok_or(Code::InvalidToken)?;
+    let stored = spi::first(
+        "select s.id, s.user_id, r.jti, r.hash, r.expires_at <= now() or s.expires_at <= now(), r.revoked_at is not null, \
+           coalesce(r.revoked_at > clock_timestamp() - interval '10 seconds', false), r.replaced_by, s.revoked_at is not null \
+         from nebula.refresh_token r join nebula.session s on s.tenant_id = $1 and s.id = r.session_id \
+         where r.tenant_id = $1 and r.id = $2 for update of s, r",
+        &[Arg::Uuid(call.tenant()), Arg::Uuid(token.id)],
+        |row| {
+            Some(Stored {
+                session: row.uuid(1)?,
+                user: row.uuid(2)?,
+                jti: row.uuid(3)?,
+                hash: row.bytes(4)?,
+                is_expired: row.boolean(5)?,
+                is_rotated: row.boolean(6)?,
+                is_in_retry_window: row.boolean(7)?,
+                replaced_by: row.uuid(8),
+                is_family_revoked: row.boolean(9)?,
+            })
+        },
+    );
+    let stored = stored.flatten().filter(|stored| token.secret.matches(&stored.hash)).ok_or(Code::InvalidToken)?;
+    Ok((token, stored))
+}
+
+fn refresh(call: &Call, input: Refresh) -> Result<Reply> {
+    let (token, stored) = find(call, &input.refresh_token)?;
+    let _scope = act_as(call, stored.user, Some(stored.session));
+    if stored.is_family_revoked {
+        return Err(Code::InvalidToken.into());
+    }
+    if stored.is_rotated {
+        return rotated_before(call, &token, &stored);
+    }
+    if stored.is_expired {
+        return Err(Code::TokenExpired.into());
+    }
+    require_standing(call, stored.user)?;
+    let successor_id = Uuid::now_v7();
+    let successor = successor(&token, successor_id);
+    let reply = issue(call, stored.user, stored.session, &successor)?;
+    spi::run(
+        "update nebula.refresh_token set revoked_at = clock_timestamp(), replaced_by = $3 where tenant_id = $1 and id = $2",
+        &[Arg::Uuid(call.tenant()), Arg::Uuid(token.id), Arg::Uuid(successor_id)],
+    );
+    spi::run(
+        "update nebula.session set last_used_at = now() where tenant_id = $1 and id = $2",
+        &[Arg::Uuid(call.tenant()), Arg::Uuid(stored.session)],
+    );
+    Ok(reply)
+}
+
+/// The next token of a family. Its secret is made of the one before and the installation's: a retry within the window gets the same token
+/// again though only its hash is stored, and neither a dump alone nor an old token alone makes one.
+fn successor(token: &OpaqueToken, id: Uuid) -> OpaqueToken {
+    let mut digest = Sha256::new();
+    let seed = hex(&token.secret.0);
+    for half in ["left", "right"] {
+        digest.update(made_up(&["refresh", half, &seed, &id.to_string()]));
+    }
+    OpaqueToken { kind: TokenKind::Refresh, tenant: token.tenant, id, secret: Secret(digest.finalize().into()) }
+}
+
+/// A token that was rotated already: a retry within 10 seconds gets the successor again; anything else is reuse and ends the family.
+fn rotated_before(call: &Call, token: &OpaqueToken, stored: &Stored) -> Result<Reply> {
+    let Some(next) = stored.replaced_by else { return Err(Code::InvalidToken.into()) };
+    if stored.is_in_retry_window {
+        let jti = spi::first(
+            "select jti from nebula.refresh_token where tenant_id = $1 and id = $2 and revoked_at is null",
+            &[Arg::Uuid(call.tenant()), Arg::Uuid(next)],
+            |row| row.uuid(1),
+        )
+        .flatten();
+        // The successor was used already: this is a straggler, not a thief.
+        let jti = jti.ok_or(Code::InvalidToken)?;
+        require_standing(call, stored.user)?;
+        return answer(call, stored.user, stored.session, &successor(token, next), jti);
+    }
+    end(call, stored, "reuse");
+    audit::record(call.tenant(), "session", Some(stored.session), &json!({ "outcome": "refresh_reuse" }));
+    Err(Refusal::from(Code::InvalidToken).keeping_writes())
+}
+
+/// Ends a family: its refresh tokens, its access tokens, and by name the newest of those.
+fn end(call: &Call, stored: &Stored, reason: &str) {
+    spi::run(
+        "update nebula.session set revoked_at = now(), revoked_reason = $3 where tenant_id = $1 and id = $2 and revoked_at is null",
+        &[Arg::Uuid(call.tenant()), Arg::Uuid(stored.session), Arg::Text(reason)],
+    );
+    spi::run(
+        "update nebula.refresh_token set revoked_at = coalesce(revoked_at, now()) where tenant_id = $1 and session_id = $2",
+        &[Arg::Uuid(call.tenant()), Arg::Uuid(stored.session)],
+    );
+    spi::run(
+        "insert into nebula.revoked_token (tenant_id, jti, expires_at) values ($1, $2, now() + make_interval(secs => $3)) on conflict (tenant_id, jti) do nothing",
+        &[Arg::Uuid(call.tenant()), Arg::Uuid(stored.jti), Arg::Int(i32::try_from(LIFETIME_SECONDS).unwrap_or(i32::MAX))],
+    );
+}
+
+fn logout(call: &Call, input: Refresh) -> Result<Reply> {
+    let (_, stored) = find(call, &input.refresh_token)?;
+    let _scope = act_as(call, stored.user, Some(stored.session));
+    if !stored.is_family_revoked {
+        end(call, &stored, "logout");
+        audit::record(call.tenant(), "session", Some(stored.session), &json!({ "outcome": "logged_out" }));
+    }
+    Ok(Reply::none())
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct SetPassword {
+    /// The invite or reset token.
+    token: String,
+    password: NewPassword,
+}
+
+fn set_password(call: &Call, input: SetPassword) -> Result<Reply> {
+    if !input.password.cost().is_acceptable() {
+        return Err(Refusal::invalid("password", "cost"));
+    }
+    let token = OpaqueToken::parse_as(TokenKind::Invite, &input.token).filter(|token| token.tenant == call.tenant()).ok_or(Code::InvalidToken)?;
+    let invite = spi::first(
+        "select user_id, hash, used_at is not null, expires_at <= now() from nebula.invite where tenant_id = $1 and id = $2 for update",
+        &[Arg::Uuid(call.tenant()), Arg::Uuid(token.id)],
+        |row| Some((row.uuid(1)?, row.bytes(2)?, row.boolean(3)?, row.boolean(4)?)),
+    );
+    let (user, _, is_used, is_expired) =
+        invite.flatten().filter(|(_, hash, ..)| token.secret.matches(hash)).ok_or(Code::InvalidToken)?;
+    if is_used {
+        return Err(Code::InvalidToken.into());
+    }
+    if is_expired {
+        return Err(Code::TokenExpired.into());
+    }
+    let _scope = act_as(call, user, None);
+    require_standing(call, user)?;
+    let password = &input.password;
+    let number = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
+    spi::run(
+        "insert into nebula.user_secret (tenant_id, user_id, salt, memory_kib, iterations, parallelism, key_hash) values ($1, $2, $3, $4, $5, $6, $7) \
+         on conflict (tenant_id, user_id) do update set salt = excluded.salt, memory_kib = excluded.memory_kib, iterations = excluded.iterations, \
+           parallelism = excluded.parallelism, key_hash = excluded.key_hash, failed_attempts = 0, last_failed_at = null",
+        &[
+            Arg::Uuid(call.tenant()),
+            Arg::Uuid(user),
+            Arg::Bytes(&password.salt.0),
+            Arg::Int(number(password.memory_kib)),
+            Arg::Int(number(password.iterations)),
+            Arg::Int(number(password.parallelism)),
+            Arg::Bytes(&Sha256::digest(password.key.0)),
+        ],
+    );
+    // One password, one way in: other invites and every older login end with it.
+    spi::run(
+        "update nebula.invite set used_at = now() where tenant_id = $1 and user_id = $2 and used_at is null",
+        &[Arg::Uuid(call.tenant()), Arg::Uuid(user)],
+    );
+    spi::run(
+        "update nebula.session set revoked_at = now(), revoked_reason = 'password' where tenant_id = $1 and user_id = $2 and revoked_at is null",
+        &[Arg::Uuid(call.tenant()), Arg::Uuid(user)],
+    );
+    Ok(Reply::none())
+}

@@ -1,0 +1,213 @@
+//! People of a tenant.
+
+use crate::kernel::{
+    error::{Refusal, Result},
+    invite,
+    operation::{Call, Kind, Method::{Get, Patch, Post}, Operation, Reply},
+    outbox,
+    page::{List, ListInput, Status},
+    permission,
+    spi::{self, Arg},
+};
+use nebula_core::{
+    error::Code,
+    text::{Description, Email, Name},
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use uuid::Uuid;
+
+#[must_use]
+pub fn operations() -> Vec<Operation> {
+    vec![
+        Operation::new("users.create", (Post, "/v1/users"), Kind::Write, create)
+            .success(201)
+            .summary("Cria um usuário", "Creates a user"),
+        Operation::new("users.list", (Get, "/v1/users"), Kind::Read, list).summary("Lista os usuários", "Lists users"),
+        Operation::new("users.read", (Get, "/v1/users/{id}"), Kind::Read, read).summary("Mostra um usuário", "Shows a user"),
+        Operation::new("users.update", (Patch, "/v1/users/{id}"), Kind::Write, update).summary("Altera um usuário", "Changes a user"),
+        Operation::new("users.status", (Patch, "/v1/users/{id}/status"), Kind::Admin, set_status)
+            .summary("Suspende ou reativa um usuário", "Suspends or reactivates a user"),
+        Operation::new("users.invite", (Post, "/v1/users/{id}/invite"), Kind::Admin, make_invite)
+            .success(201)
+            .reveals_secret()
+            .summary("Gera um convite de uso único", "Makes a one-time invite"),
+    ]
+}
+
+macro_rules! user_json {
+    () => {
+        "json_build_object('id', u.id, 'email', u.email, 'name', u.name, 'status', u.status, 'suspendedReason', u.suspended_reason, \
+         'authProvider', u.auth_provider, 'createdAt', u.created_at, 'updatedAt', u.updated_at)"
+    };
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct CreateUser {
+    email: Email,
+    name: Name,
+}
+
+fn create(call: &Call, input: CreateUser) -> Result<Reply> {
+    let user = spi::text(
+        concat!(
+            "insert into nebula.user as u (tenant_id, email, name) values ($1, $2, $3) \
+             on conflict (tenant_id, (lower(email)) collate \"C\") do nothing returning ",
+            user_json!(),
+            "::text"
+        ),
+        &[Arg::Uuid(call.tenant()), Arg::Text(input.email.as_str()), Arg::Text(input.name.as_str())],
+    )
+    .ok_or_else(|| Refusal::duplicate("email"))?;
+    outbox::emit(call.tenant(), "user.created", &user)?;
+    Ok(Reply::data(user))
+}
+
+fn list(call: &Call, input: ListInput) -> Result<Reply> {
+    List {
+        name: "users",
+        from: "from nebula.user u where u.tenant_id = $1 and u.deleted_at is null",
+        alias: "u",
+        json: user_json!(),
+        sorts: &[("created_at", "timestamptz"), ("updated_at", "timestamptz"), ("name", "text"), ("email", "text")],
+        // A range and not `like`, which is not leakproof and loses the index under RLS.
+        search: Some(
+            "((lower(u.email) collate \"C\" >= lower(%q) and lower(u.email) collate \"C\" < lower(%q) || U&'\\+10FFFF') \
+              or strpos(lower(u.name), lower(%q)) > 0)",
+        ),
+        has_status: true,
+        filters: &[],
+        tenant: Some(call.tenant()),
+        parent: None,
+    }
+    .page(&call.caller, &input)
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ById {
+    id: Uuid,
+}
+
+fn read(call: &Call, input: ById) -> Result<Reply> {
+    spi::text(
+        concat!("select ", user_json!(), "::text from nebula.user u where u.tenant_id = $1 and u.id = $2 and u.deleted_at is null"),
+        &[Arg::Uuid(call.tenant()), Arg::Uuid(input.id)],
+    )
+    .map(Reply::data)
+    .ok_or_else(|| Code::NotFound.into())
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct UpdateUser {
+    id: Uuid,
+    email: Option<Email>,
+    name: Option<Name>,
+}
+
+fn update(call: &Call, input: UpdateUser) -> Result<Reply> {
+    if input.email.is_none() && input.name.is_none() {
+        return Err(Refusal::invalid("", "nothing_to_change"));
+    }
+    if input.email.is_some() {
+        // Whoever owns the address can take the account over: only for those who hold what it holds.
+        require_holds_all_of(call, input.id)?;
+    }
+    let is_taken = input.email.as_ref().is_some_and(|email| {
+        spi::first(
+            "select true from nebula.user where tenant_id = $1 and lower(email) collate \"C\" = lower($2) and id <> $3",
+            &[Arg::Uuid(call.tenant()), Arg::Text(email.as_str()), Arg::Uuid(input.id)],
+            |_| (),
+        )
+        .is_some()
+    });
+    if is_taken {
+        return Err(Refusal::duplicate("email"));
+    }
+    let user = spi::text(
+        concat!(
+            "update nebula.user u set email = coalesce($3, email), name = coalesce($4, name) \
+             where u.tenant_id = $1 and u.id = $2 and u.deleted_at is null returning ",
+            user_json!(),
+            "::text"
+        ),
+        &[
+            Arg::Uuid(call.tenant()),
+            Arg::Uuid(input.id),
+            Arg::OptText(input.email.as_ref().map(Email::as_str)),
+            Arg::OptText(input.name.as_ref().map(Name::as_str)),
+        ],
+    )
+    .ok_or(Code::NotFound)?;
+    outbox::emit(call.tenant(), "user.updated", &user)?;
+    Ok(Reply::data(user))
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct SetStatus {
+    id: Uuid,
+    status: Status,
+    suspended_reason: Option<Description>,
+}
+
+fn set_status(call: &Call, input: SetStatus) -> Result<Reply> {
+    if input.status == Status::Suspenso {
+        permission::require_another_admin(call.tenant(), input.id)?;
+    } else if input.suspended_reason.is_some() {
+        return Err(Refusal::invalid("suspendedReason", "only_when_suspending"));
+    }
+    let user = spi::text(
+        concat!(
+            "update nebula.user u set status = $3::nebula.status, suspended_reason = $4 \
+             where u.tenant_id = $1 and u.id = $2 and u.deleted_at is null returning ",
+            user_json!(),
+            "::text"
+        ),
+        &[
+            Arg::Uuid(call.tenant()),
+            Arg::Uuid(input.id),
+            Arg::Text(input.status.as_str()),
+            Arg::OptText(input.suspended_reason.as_ref().map(Description::as_str)),
+        ],
+    )
+    .ok_or(Code::NotFound)?;
+    if input.status == Status::Suspenso {
+        // A person who is let in again logs in again.
+        spi::run(
+            "update nebula.session set revoked_at = now(), revoked_reason = 'user' where tenant_id = $1 and user_id = $2 and revoked_at is null",
+            &[Arg::Uuid(call.tenant()), Arg::Uuid(input.id)],
+        );
+    }
+    outbox::emit(call.tenant(), "user.status.changed", &user)?;
+    Ok(Reply::data(user))
+}
+
+/// An invite sets a password: it is a way into the account, so its maker must hold all that the account holds.
+fn require_holds_all_of(call: &Call, user: Uuid) -> Result<()> {
+    if call.caller.actor.user() == Some(user) {
+        return Ok(());
+    }
+    let actions = spi::rows(
+        "select distinct a.key from nebula.user_group ug \
+         join nebula.group_permission gp on gp.tenant_id = $1 and gp.group_id = ug.group_id \
+         join nebula.tool_action a on a.id = gp.tool_action_id \
+         where ug.tenant_id = $1 and ug.user_id = $2",
+        &[Arg::Uuid(call.tenant()), Arg::Uuid(user)],
+        |row| row.text(1).unwrap_or_default(),
+    );
+    permission::require_holds_all(actions.iter().map(String::as_str), &call.caller)
+}
+
+fn make_invite(call: &Call, input: ById) -> Result<Reply> {
+    spi::first(
+        "select true from nebula.user where tenant_id = $1 and id = $2 and deleted_at is null and status = 'ativo'",
+        &[Arg::Uuid(call.tenant()), Arg::Uuid(input.id)],
+        |_| (),
+    )
+    .ok_or(Code::NotFound)?;
+    require_holds_all_of(call, input.id)?;
+    Ok(Reply::data(invite::make(call.tenant(), input.id)?))
+}

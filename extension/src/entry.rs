@@ -1,0 +1,216 @@
+//! The SQL surface: each function is one step into the kernel. Its SQL declaration is in `sql/functions/entry.sql`, by hand, because owners,
+//! privileges and search paths are its point (docs/decisions/0002-sql-by-hand.md). `json` arrives as text: both are the same bytes.
+//!
+//! pgrx's macros expand to `unsafe` glue, hence the exception.
+#![allow(unsafe_code, clippy::needless_pass_by_value)]
+
+use crate::{
+    domain::session,
+    kernel::{
+        audit, authenticate, context,
+        error::Refusal,
+        handle, installation, migrate as migration, operation, permission, rights, seed as seeds,
+        spi::{self, Arg},
+        sql_caller,
+    },
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use nebula_core::error::Language;
+use pgrx::{PgTrigger, heap_tuple::PgHeapTuple, iter::TableIterator, name, pg_extern, pg_guard, pg_trigger, pgbox::AllocatedByPostgres};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+fn uuid(id: pgrx::Uuid) -> Uuid {
+    Uuid::from_bytes(*id.as_bytes())
+}
+
+/// Runs when a backend loads the library.
+#[pg_guard]
+pub extern "C-unwind" fn _PG_init() {
+    spi::register_callbacks();
+}
+
+#[pg_extern(sql = false)]
+fn version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
+}
+
+#[pg_extern(sql = false)]
+fn uuid_v7() -> pgrx::Uuid {
+    pgrx::Uuid::from_bytes(*Uuid::now_v7().as_bytes())
+}
+
+#[pg_extern(sql = false)]
+fn random_bytes(count: i32) -> Option<Vec<u8>> {
+    let bytes: [u8; 1024] = spi::random();
+    bytes.get(..usize::try_from(count).ok()?).map(<[u8]>::to_vec)
+}
+
+#[pg_extern(sql = false)]
+fn current_tenant() -> Option<pgrx::Uuid> {
+    let tenant = context::tenant().or_else(|| {
+        let (tenant, actor, _) = sql_caller::identity()?;
+        authenticate::check_standing(&rights::of(tenant, actor)).is_ok().then_some(tenant)
+    });
+    tenant.map(|id| pgrx::Uuid::from_bytes(*id.as_bytes()))
+}
+
+#[pg_extern(sql = false)]
+fn current_actor() -> Option<String> {
+    let caller = context::current().map(|caller| (*caller).clone()).or_else(|| sql_caller::current("current_actor"))?;
+    Some(
+        json!({ "type": caller.actor.type_name(), "id": caller.actor.id(), "tenantId": caller.tenant, "sessionId": caller.session })
+            .to_string(),
+    )
+}
+
+#[pg_trigger(sql = false)]
+fn audit_change<'a>(trigger: &'a PgTrigger<'a>) -> Result<Option<PgHeapTuple<'a, AllocatedByPostgres>>, std::convert::Infallible> {
+    audit::change(trigger);
+    Ok(None)
+}
+
+#[pg_trigger(sql = false)]
+fn rights_changed<'a>(_: &'a PgTrigger<'a>) -> Result<Option<PgHeapTuple<'a, AllocatedByPostgres>>, std::convert::Infallible> {
+    spi::announce_change_of_rights();
+    Ok(None)
+}
+
+#[pg_extern(sql = false)]
+#[allow(clippy::type_complexity)]
+fn handle(
+    tenant: pgrx::Uuid,
+    request: &str,
+) -> TableIterator<'static, (name!(status, i32), name!(body, Option<String>), name!(context, String))> {
+    let answer = handle::handle(uuid(tenant), request);
+    TableIterator::once((i32::from(answer.status), answer.body, answer.context.to_string()))
+}
+
+#[pg_extern(sql = false)]
+fn login_challenge(tenant_slug: &str, email: &str) -> String {
+    session::challenge(tenant_slug, email).to_string()
+}
+
+#[pg_extern(sql = false)]
+fn edge_state() -> String {
+    let schema_version = migration::installed_version();
+    let routes = operation::all().iter().map(|operation| operation.edge_route()).collect::<Vec<_>>();
+    if schema_version < migration::REQUIRED_VERSION {
+        return json!({ "schemaVersion": schema_version, "issuer": "", "audience": "", "keys": [], "routes": routes }).to_string();
+    }
+    let installation = installation::current();
+    let keys = spi::rows("select kid, alg, public_key, status from nebula.signing_key where status <> 'revoked' order by created_at", &[], |row| {
+        json!({ "kid": row.text(1), "alg": row.text(2), "publicKey": row.bytes(3).map(|key| STANDARD.encode(key)), "status": row.text(4) })
+    });
+    json!({
+        "schemaVersion": schema_version, "issuer": installation.issuer, "audience": installation.audience, "keys": keys, "routes": routes,
+    })
+    .to_string()
+}
+
+#[pg_extern(sql = false)]
+fn readiness() -> String {
+    let version = migration::installed_version();
+    json!({ "ready": version >= migration::REQUIRED_VERSION, "schemaVersion": version, "requiredVersion": migration::REQUIRED_VERSION }).to_string()
+}
+
+#[pg_extern(sql = false)]
+fn routes() -> String {
+    json!(operation::all().iter().map(|operation| operation.route()).collect::<Vec<_>>()).to_string()
+}
+
+#[pg_extern(sql = false)]
+#[allow(clippy::type_complexity)]
+fn dispatch(
+    action: Option<&str>,
+    input: Option<&str>,
+    idempotency_key: Option<&str>,
+) -> TableIterator<'static, (name!(status, i32), name!(body, Option<String>), name!(code, Option<String>), name!(details, Option<String>))> {
+    let input = input.and_then(|text| serde_json::from_str::<Map<String, Value>>(text).ok());
+    let (status, outcome) = match (action, input) {
+        (Some(action), Some(input)) => handle::call(action, input, idempotency_key),
+        _ => (400, Err(Refusal::invalid("input", "json"))),
+    };
+    let row = match outcome {
+        Ok(body) => (i32::from(status), body, None, None),
+        Err(refusal) => (
+            i32::from(status),
+            Some(json!(refusal.code.message(Language::Portuguese)).to_string()),
+            Some(refusal.code.as_str().to_owned()),
+            refusal.details.map(|details| details.to_string()),
+        ),
+    };
+    TableIterator::once(row)
+}
+
+#[pg_extern(sql = false)]
+fn can(action: &str) -> bool {
+    let caller = context::current().map(|caller| (*caller).clone()).or_else(|| sql_caller::current(action));
+    caller.is_some_and(|caller| {
+        let rights = rights::of(caller.tenant, caller.actor);
+        authenticate::check_standing(&rights).is_ok() && permission::holds(action, &caller, &rights)
+    })
+}
+
+#[pg_extern(sql = false)]
+fn why(action: &str) -> Option<String> {
+    let caller = context::current().map(|caller| (*caller).clone()).or_else(|| sql_caller::current(action))?;
+    Some(permission::why(action, &caller).to_string())
+}
+
+#[pg_extern(sql = false)]
+fn migrate() -> String {
+    migration::migrate().to_string()
+}
+
+#[pg_extern(sql = false)]
+fn seed() -> String {
+    seeds::catalog().to_string()
+}
+
+#[pg_extern(sql = false)]
+fn seed_tenant(tenant: pgrx::Uuid) -> String {
+    json!({ "changed": seeds::tenant(uuid(tenant), seeds::Extent::Everything) }).to_string()
+}
+
+#[pg_extern(sql = false)]
+fn issue_operator_key(name: &str) -> Option<String> {
+    seeds::operator_key(name)
+}
+
+#[pg_extern(sql = false)]
+fn register_signing_key(kid: &str, public_key: &[u8]) -> bool {
+    let is_new = installation::register_signing_key(kid, public_key);
+    announce_keys();
+    is_new
+}
+
+#[pg_extern(sql = false)]
+fn retire_signing_key(kid: &str) -> bool {
+    let is_known = installation::set_signing_key_status(kid, "retiring");
+    announce_keys();
+    is_known
+}
+
+#[pg_extern(sql = false)]
+fn revoke_signing_key(kid: &str) -> bool {
+    let is_known = installation::set_signing_key_status(kid, "revoked");
+    announce_keys();
+    is_known
+}
+
+/// Tells the edges at once; they would notice within their interval.
+fn announce_keys() {
+    spi::run("select pg_notify('nebula_changed', '')", &[]);
+}
+
+#[pg_extern(sql = false)]
+fn bind_role(login: &str, tenant: pgrx::Uuid, api_key_name: &str) -> bool {
+    spi::run(
+        "insert into nebula.role_binding (tenant_id, role_name, api_key_id) \
+         select k.tenant_id, r.rolname, k.id from nebula.api_key k join pg_catalog.pg_roles r on r.rolname = $2::name \
+         where k.tenant_id = $1 and k.name = $3 and not r.rolsuper and r.rolname not in ('authenticator', 'nebula_edge', 'nebula_worker') \
+         on conflict (role_name) do update set tenant_id = excluded.tenant_id, api_key_id = excluded.api_key_id",
+        &[Arg::Uuid(uuid(tenant)), Arg::Text(login), Arg::Text(api_key_name)],
+    ) > 0
+}

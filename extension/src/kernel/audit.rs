@@ -1,0 +1,149 @@
+//! The audit log: a row per changed row, written by triggers, and a row per thing that changes none (refusals, logins).
+
+use super::{
+    context,
+    spi::{self, Arg, ChangedTable},
+};
+use pgrx::{PgTrigger, PgTriggerOperation};
+use serde_json::{Value, json};
+use std::fmt::Write;
+use uuid::Uuid;
+
+/// Who, in which request: the parameters $1 to $7 of every audit statement.
+struct Author {
+    user: Option<Uuid>,
+    api_key: Option<Uuid>,
+    actor_type: &'static str,
+    action: Option<String>,
+    metadata: Value,
+    ip: Option<String>,
+    user_agent: Option<String>,
+    tenant: Option<Uuid>,
+}
+
+impl Author {
+    fn current() -> Self {
+        let Some(caller) = context::current() else {
+            // SQL without a caller: a DBA, a migration.
+            return Self {
+                user: None,
+                api_key: None,
+                actor_type: "system",
+                action: None,
+                metadata: json!({ "role": spi::session_user() }),
+                ip: None,
+                user_agent: None,
+                tenant: None,
+            };
+        };
+        Self {
+            user: caller.actor.user(),
+            api_key: caller.actor.service(),
+            actor_type: caller.actor.type_name(),
+            action: Some(caller.action.to_string()),
+            metadata: json!({ "requestId": caller.origin.request_id }),
+            ip: caller.origin.ip.map(|ip| ip.to_string()),
+            user_agent: caller.origin.user_agent.clone(),
+            tenant: Some(caller.tenant),
+        }
+    }
+}
+
+/// Records something that changed no audited row: a refusal, a login.
+pub fn record(tenant: Uuid, entity_type: &str, entity_id: Option<Uuid>, extra: &Value) {
+    let mut author = Author::current();
+    if let (Some(metadata), Some(extra)) = (author.metadata.as_object_mut(), extra.as_object()) {
+        metadata.extend(extra.clone());
+    }
+    spi::run(
+        "insert into nebula.audit_log \
+         (tenant_id, actor_user_id, actor_api_key_id, actor_type, action, metadata, ip, user_agent, entity_type, entity_id) \
+         values ($1, $2, $3, $4, $5, $6::jsonb, $7::inet, $8, $9, $10)",
+        &[
+            Arg::Uuid(tenant),
+            Arg::OptUuid(author.user),
+            Arg::OptUuid(author.api_key),
+            Arg::Text(author.actor_type),
+            Arg::Text(author.action.as_deref().unwrap_or(entity_type)),
+            Arg::Text(&author.metadata.to_string()),
+            Arg::OptText(author.ip.as_deref()),
+            Arg::OptText(author.user_agent.as_deref()),
+            Arg::Text(entity_type),
+            Arg::OptUuid(entity_id),
+        ],
+    );
+}
+
+/// The body of the trigger `nebula.audit_change()`: one row per changed row, with the names of changed columns and none of their values.
+pub fn change(trigger: &PgTrigger) {
+    let (Some(table), Ok(operation)) = (spi::changed_table(trigger), trigger.op()) else {
+        pgrx::error!("the audit trigger does not know its table");
+    };
+    let author = Author::current();
+    let verb = match operation {
+        PgTriggerOperation::Insert => "insert",
+        PgTriggerOperation::Update => "update",
+        PgTriggerOperation::Delete => "delete",
+        PgTriggerOperation::Truncate => "truncate",
+    };
+    let action = author.action.unwrap_or_else(|| format!("{}.{verb}", table.name));
+    spi::run_over_transition_tables(
+        trigger,
+        &statement(&table, verb),
+        &[
+            Arg::OptUuid(author.user),
+            Arg::OptUuid(author.api_key),
+            Arg::Text(author.actor_type),
+            Arg::Text(&action),
+            Arg::Text(&author.metadata.to_string()),
+            Arg::OptText(author.ip.as_deref()),
+            Arg::OptText(author.user_agent.as_deref()),
+            Arg::Text(&table.name),
+            Arg::OptUuid(author.tenant),
+        ],
+    );
+}
+
+/// The insert over the transition tables. Its text depends on the table's columns alone, so that its plan is kept.
+fn statement(table: &ChangedTable, verb: &str) -> String {
+    let has = |name: &str| table.columns.iter().any(|column| column == name);
+    let row = if verb == "delete" { "o" } else { "n" };
+    // A global table's rows belong to nobody: they are the platform's to audit, as is SQL of a DBA.
+    let tenant = if has("tenant_id") {
+        format!("coalesce({row}.tenant_id, $9, (select t.id from nebula.tenant t where t.kind = 'platform'))")
+    } else if table.name == "tenant" {
+        format!("{row}.id")
+    } else {
+        "coalesce($9, (select t.id from nebula.tenant t where t.kind = 'platform'))".to_owned()
+    };
+    let id = if has("id") { format!("{row}.id") } else { "null::uuid".to_owned() };
+    let mut changed = String::new();
+    if verb == "update" {
+        for column in table.columns.iter().filter(|column| !matches!(column.as_str(), "id" | "tenant_id" | "updated_at")) {
+            let quoted = spi::quote_identifier(column);
+            let literal = column.replace('\'', "''");
+            // Writing to a String can't fail.
+            let _ = write!(changed, "case when o.{quoted} is distinct from n.{quoted} then '{literal}' end, ");
+        }
+    }
+    let source = match verb {
+        "insert" => "new_rows n".to_owned(),
+        "delete" => "old_rows o".to_owned(),
+        _ if has("tenant_id") && table.name != "seed_history" => "old_rows o join new_rows n on n.tenant_id = o.tenant_id and n.id = o.id".to_owned(),
+        _ if has("id") => "old_rows o join new_rows n on n.id = o.id".to_owned(),
+        _ => "old_rows o join new_rows n on n.kid = o.kid".to_owned(),
+    };
+    format!(
+        "insert into nebula.audit_log \
+         (tenant_id, actor_user_id, actor_api_key_id, actor_type, action, metadata, ip, user_agent, entity_type, entity_id) \
+         select target.tenant_id, $1, $2, $3, $4, \
+           $5::jsonb || jsonb_build_object('verb', '{verb}', 'changed', target.changed) \
+           || case when $9 is not null and $9 <> target.tenant_id then jsonb_build_object('actorTenantId', $9) else '{{}}'::jsonb end, \
+           $6::inet, $7, $8, target.entity_id \
+         from ( \
+           select {tenant} as tenant_id, {id} as entity_id, array_remove(array[{changed}null]::text[], null) as changed \
+           from {source} \
+         ) target \
+         where target.tenant_id is not null",
+    )
+}

@@ -1,0 +1,142 @@
+//! Who is calling: the credential itself is checked here, whatever the edge has checked before. Its login believes no claim that it is told.
+
+use super::{
+    context::{self, Actor, Caller, Origin},
+    error::{Refusal, Result},
+    installation,
+    rights::{self, Rights},
+    spi::{self, Arg},
+};
+use nebula_core::{
+    access_token::{Claims, Refused, Unverified},
+    error::Code,
+    opaque_token::{Kind, OpaqueToken},
+};
+use sha2::{Digest, Sha256};
+use std::{cell::RefCell, collections::HashMap, rc::Rc};
+use uuid::Uuid;
+
+/// A credential that was checked, with the context that it opens.
+pub struct Authenticated {
+    pub caller: Caller,
+    pub rights: Rc<Rights>,
+    /// Valid credential of a suspended or missing tenant, person or key: refused, but known well enough to be audited.
+    pub standing: Result<()>,
+}
+
+/// Checks a credential for the tenant that the edge names. `Err` is for one that proves nothing.
+pub fn check(tenant: Uuid, credential: &str, action: &Rc<str>, origin: &Rc<Origin>) -> Result<Authenticated> {
+    let provisional = |actor, session| Caller { tenant, actor, action: Rc::clone(action), origin: Rc::clone(origin), session };
+    if credential.starts_with(Kind::ApiKey.prefix()) {
+        let key = OpaqueToken::parse_as(Kind::ApiKey, credential).filter(|key| key.tenant == tenant).ok_or(Code::InvalidToken)?;
+        let caller = provisional(Actor::Service(key.id), None);
+        let _scope = context::enter(caller.clone());
+        let rights = rights::of(tenant, caller.actor);
+        let standing = check_key(&rights, &key)?;
+        return Ok(Authenticated { caller, standing: standing.and_then(|()| check_standing(&rights)), rights });
+    }
+    let claims = check_token(credential)?;
+    if claims.tenant_id != tenant {
+        return Err(Code::InvalidToken.into());
+    }
+    let caller = provisional(Actor::User(claims.sub), Some(claims.sid));
+    let _scope = context::enter(caller.clone());
+    if !is_session_alive(&claims) {
+        return Err(Code::InvalidToken.into());
+    }
+    let rights = rights::of(tenant, caller.actor);
+    Ok(Authenticated { caller, standing: check_standing(&rights), rights })
+}
+
+/// The outer result: the secret is right. The inner: the key still counts.
+fn check_key(rights: &Rights, key: &OpaqueToken) -> Result<Result<()>> {
+    let now = spi::now_microseconds();
+    let state = rights.principal.as_ref();
+    let is_previous_valid = state.and_then(|s| s.previous_until).is_some_and(|until| until > now);
+    let hash = |hex: Option<&String>| hex.and_then(|hex| decode_hex(hex)).unwrap_or([0; 32]);
+    // Both are always compared, a missing one with zeros, so that the time tells nothing.
+    let is_current = key.secret.matches(&hash(state.and_then(|s| s.hash.as_ref())));
+    let is_previous = key.secret.matches(&hash(state.and_then(|s| s.previous_hash.as_ref())));
+    if !is_current && !(is_previous && is_previous_valid) {
+        return Err(Code::InvalidToken.into());
+    }
+    Ok(match state {
+        Some(state) if !state.is_active() => Err(Code::InvalidToken.into()),
+        Some(state) if state.expires_at.is_some_and(|at| at <= now) => Err(Code::TokenExpired.into()),
+        Some(_) => Ok(()),
+        None => Err(Code::InvalidToken.into()),
+    })
+}
+
+fn decode_hex(hex: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    for (byte, pair) in bytes.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    (hex.len() == 64).then_some(bytes)
+}
+
+/// Tenant and principal exist and are active, as of this statement.
+pub fn check_standing(rights: &Rights) -> Result<()> {
+    match (&rights.tenant, &rights.principal) {
+        (None, _) => Err(Code::TenantNotFound.into()),
+        (Some(tenant), _) if !tenant.is_active() => Err(Code::TenantSuspended.into()),
+        (_, None) => Err(Code::InvalidToken.into()),
+        (_, Some(principal)) if !principal.is_active() => Err(Code::UserSuspended.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Tokens whose signature this backend has checked, by digest, so that a token's RSA costs once per backend and not once per request.
+const VERIFIED_CAPACITY: usize = 4096;
+
+thread_local! {
+    static VERIFIED: RefCell<(u64, HashMap<[u8; 32], Claims>)> = RefCell::default();
+}
+
+fn check_token(token: &str) -> Result<Claims> {
+    let now = spi::now_microseconds() / 1_000_000;
+    let generation = spi::rights_generation();
+    let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
+    let known = VERIFIED.with_borrow_mut(|(at, verified)| {
+        // A key that was revoked takes what it had verified along.
+        if *at != generation {
+            verified.clear();
+            *at = generation;
+        }
+        verified.get(&digest).cloned()
+    });
+    if let Some(claims) = known {
+        return if claims.exp > now { Ok(claims) } else { Err(Code::TokenExpired.into()) };
+    }
+    let installation = installation::current();
+    let unverified = Unverified::read(token).map_err(refusal)?;
+    let key = installation.keys.get(unverified.kid()).ok_or(Code::InvalidToken)?;
+    let claims = unverified.verify(key, &installation.issuer, &installation.audience, now, 0).map_err(refusal)?;
+    VERIFIED.with_borrow_mut(|(_, verified)| {
+        if verified.len() >= VERIFIED_CAPACITY {
+            verified.clear();
+        }
+        verified.insert(digest, claims.clone());
+    });
+    Ok(claims)
+}
+
+fn refusal(refused: Refused) -> Refusal {
+    match refused {
+        Refused::Invalid => Code::InvalidToken.into(),
+        Refused::Expired => Code::TokenExpired.into(),
+    }
+}
+
+/// Revocation is looked up each time: logout, reuse, a changed password count at the next statement.
+fn is_session_alive(claims: &Claims) -> bool {
+    spi::first(
+        "select true from nebula.session s where s.tenant_id = $1 and s.id = $2 and s.user_id = $3 and s.revoked_at is null \
+         and not exists (select from nebula.revoked_token r where r.tenant_id = $1 and r.jti = $4)",
+        &[Arg::Uuid(claims.tenant_id), Arg::Uuid(claims.sid), Arg::Uuid(claims.sub), Arg::Uuid(claims.jti)],
+        |row| row.boolean(1),
+    )
+    .flatten()
+    .unwrap_or(false)
+}

@@ -1,0 +1,122 @@
+//! Who is calling: in backend memory, written only by code that checked a credential, gone with the call that set it.
+//!
+//! A GUC would be forgeable by any role (pitfalls). A frame is popped when its call returns or unwinds; as a second net, callbacks of
+//! Postgres drop what a transaction or savepoint leaves behind.
+
+use super::spi;
+use std::{cell::RefCell, net::IpAddr, rc::Rc};
+use uuid::Uuid;
+
+/// Who acts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Actor {
+    /// A public operation before its credential is checked.
+    Nobody,
+    User(Uuid),
+    /// An API key.
+    Service(Uuid),
+}
+
+impl Actor {
+    /// `audit_log.actor_type`.
+    #[must_use]
+    pub fn type_name(self) -> &'static str {
+        match self {
+            Actor::Nobody => "system",
+            Actor::User(_) => "user",
+            Actor::Service(_) => "service",
+        }
+    }
+
+    #[must_use]
+    pub fn id(self) -> Option<Uuid> {
+        match self {
+            Actor::Nobody => None,
+            Actor::User(id) | Actor::Service(id) => Some(id),
+        }
+    }
+
+    #[must_use]
+    pub fn user(self) -> Option<Uuid> {
+        if let Actor::User(id) = self { Some(id) } else { None }
+    }
+
+    #[must_use]
+    pub fn service(self) -> Option<Uuid> {
+        if let Actor::Service(id) = self { Some(id) } else { None }
+    }
+}
+
+/// Where a call came from.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    pub request_id: String,
+    pub ip: Option<IpAddr>,
+    pub user_agent: Option<String>,
+}
+
+/// One call's context.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    pub tenant: Uuid,
+    pub actor: Actor,
+    /// The operation's action key.
+    pub action: Rc<str>,
+    pub origin: Rc<Origin>,
+    /// The session of a user's token.
+    pub session: Option<Uuid>,
+}
+
+struct Frame {
+    caller: Rc<Caller>,
+    nesting: i32,
+}
+
+thread_local! {
+    static FRAMES: RefCell<Vec<Frame>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Ends the context that [`enter`] began, when dropped.
+pub struct Scope {
+    depth: usize,
+}
+
+impl Drop for Scope {
+    fn drop(&mut self) {
+        FRAMES.with_borrow_mut(|frames| frames.truncate(self.depth));
+    }
+}
+
+/// Begins a context; it lasts until the scope is dropped.
+#[must_use = "the context ends when the scope is dropped"]
+pub fn enter(caller: Caller) -> Scope {
+    let frame = Frame { caller: Rc::new(caller), nesting: spi::transaction_nesting() };
+    FRAMES.with_borrow_mut(|frames| {
+        frames.push(frame);
+        Scope { depth: frames.len().saturating_sub(1) }
+    })
+}
+
+/// The innermost context.
+#[must_use]
+pub fn current() -> Option<Rc<Caller>> {
+    FRAMES.with_borrow(|frames| frames.last().map(|frame| Rc::clone(&frame.caller)))
+}
+
+/// The innermost context's tenant: what every policy asks for every scan.
+#[must_use]
+pub fn tenant() -> Option<Uuid> {
+    FRAMES.with_borrow(|frames| frames.last().map(|frame| frame.caller.tenant))
+}
+
+/// Drops every context: the transaction is over.
+pub fn forget_all() {
+    FRAMES.with_borrow_mut(Vec::clear);
+    super::sql_caller::forget();
+}
+
+/// Drops the contexts of a savepoint that was rolled back.
+pub fn forget_from(nesting: i32) {
+    FRAMES.with_borrow_mut(|frames| frames.retain(|frame| frame.nesting < nesting));
+    super::sql_caller::forget();
+}

@@ -1,0 +1,61 @@
+//! Refusals: values, not errors, so that what must stay (an audit row, a revocation) commits with them.
+
+use nebula_core::error::Code;
+use serde_json::{Value, json};
+
+/// Why a request was refused.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    pub code: Code,
+    pub details: Option<Value>,
+    /// The refusal follows from writes that are meant to stay (a revoked family, a counted failure).
+    pub keeps_writes: bool,
+}
+
+/// What a step of the pipeline returns.
+pub type Result<T> = std::result::Result<T, Refusal>;
+
+impl Refusal {
+    /// One broken rule of one field: a `VALIDATION_ERROR`.
+    #[must_use]
+    pub fn invalid(field: &str, rule: &str) -> Self {
+        Self::from(Code::ValidationError).with(json!([{ "field": field, "rule": rule }]))
+    }
+
+    /// The action is not allowed; `condition` says which part of the rule refused.
+    #[must_use]
+    pub fn forbidden(action: &str, condition: &str) -> Self {
+        Self::from(Code::ForbiddenAction).with(json!({ "toolAction": action, "condition": condition }))
+    }
+
+    /// The state doesn't allow it; `rule` says which rule of the state.
+    #[must_use]
+    pub fn conflict(rule: &str) -> Self {
+        Self::from(Code::Conflict).with(json!({ "rule": rule }))
+    }
+
+    /// Something of that name is there already.
+    #[must_use]
+    pub fn duplicate(field: &str) -> Self {
+        Self::from(Code::DuplicateResource).with(json!({ "field": field }))
+    }
+
+    #[must_use]
+    fn with(mut self, details: Value) -> Self {
+        self.details = Some(details);
+        self
+    }
+
+    /// Marks that the writes before the refusal are meant to be committed.
+    #[must_use]
+    pub fn keeping_writes(mut self) -> Self {
+        self.keeps_writes = true;
+        self
+    }
+}
+
+impl From<Code> for Refusal {
+    fn from(code: Code) -> Self {
+        Self { code, details: None, keeps_writes: false }
+    }
+}

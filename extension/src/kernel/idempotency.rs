@@ -1,0 +1,144 @@
+//! One effect per key: an advisory lock while a request runs, one row, written with the effect, when it has happened.
+
+use super::{
+    context::Caller,
+    error::{Refusal, Result},
+    operation::Operation,
+    spi::{self, Arg},
+};
+use aws_lc_rs::{
+    aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
+    hkdf::{HKDF_SHA256, Salt},
+};
+use nebula_core::{error::Code, text::IdempotencyKey};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+/// How long the second of two equal requests waits for the first, in milliseconds (contract, section 4).
+const PATIENCE_MILLISECONDS: i64 = 5_000;
+const RETRY_MILLISECONDS: i64 = 10;
+
+/// A request that runs under a key.
+pub struct Begun<'a> {
+    key: &'a IdempotencyKey,
+    /// What stands in the table: the key, or its digest where the answer holds a secret.
+    stored_key: String,
+    digest: [u8; 32],
+    seals: bool,
+}
+
+/// What was answered before.
+pub struct Replay {
+    pub status: u16,
+    pub body: Option<String>,
+}
+
+/// Takes the key for this transaction. `Ok(Err(replay))` when the effect has happened already.
+pub fn begin<'a>(
+    key: &'a IdempotencyKey,
+    operation: &Operation,
+    caller: &Caller,
+    input: &Map<String, Value>,
+) -> Result<std::result::Result<Begun<'a>, Replay>> {
+    // The map is sorted, so that the order of members in the body makes no other request.
+    let canonical = serde_json::to_vec(&(operation.action, caller.actor.id(), input)).map_err(|_| Code::InternalError)?;
+    let seals = operation.reveals_secret;
+    let stored_key = if seals { format!("sha256:{}", hex(&Sha256::digest(key.as_str()))) } else { key.as_str().to_owned() };
+    let begun = Begun { key, stored_key, digest: Sha256::digest(canonical).into(), seals };
+    lock(caller, operation, &begun.stored_key)?;
+    let found = spi::first(
+        "select request_digest, response_status::integer, response_body, response_sealed, created_at < now() - interval '24 hours' \
+         from nebula.idempotency_key where tenant_id = $1 and key = $2 and handler = $3",
+        &[Arg::Uuid(caller.tenant), Arg::Text(&begun.stored_key), Arg::Text(operation.action)],
+        |row| (row.bytes(1), row.integer(2), row.text(3), row.bytes(4), row.boolean(5)),
+    );
+    let Some((digest, status, body, sealed, is_old)) = found else { return Ok(Ok(begun)) };
+    if is_old == Some(true) {
+        spi::run(
+            "delete from nebula.idempotency_key where tenant_id = $1 and key = $2 and handler = $3",
+            &[Arg::Uuid(caller.tenant), Arg::Text(&begun.stored_key), Arg::Text(operation.action)],
+        );
+        return Ok(Ok(begun));
+    }
+    if digest.as_deref() != Some(begun.digest.as_slice()) {
+        return Err(Code::IdempotencyKeyReused.into());
+    }
+    let body = match sealed {
+        Some(sealed) => Some(begun.unseal(sealed).ok_or(Code::InternalError)?),
+        None => body,
+    };
+    let status = status.and_then(|status| u16::try_from(status).ok()).ok_or(Code::InternalError)?;
+    Ok(Err(Replay { status, body }))
+}
+
+fn lock(caller: &Caller, operation: &Operation, stored_key: &str) -> Result<()> {
+    let digest = Sha256::digest(format!("{}\0{}\0{stored_key}", caller.tenant, operation.action));
+    let number = digest.first_chunk::<8>().map_or(0, |bytes| i64::from_be_bytes(*bytes));
+    let mut waited = 0;
+    while !spi::try_advisory_lock(number) {
+        if waited >= PATIENCE_MILLISECONDS {
+            return Err(Refusal::from(Code::IdempotencyInProgress));
+        }
+        spi::sleep_milliseconds(RETRY_MILLISECONDS);
+        waited += RETRY_MILLISECONDS;
+    }
+    Ok(())
+}
+
+impl Begun<'_> {
+    /// Keeps the answer, in the transaction of the effect.
+    pub fn keep(&self, operation: &Operation, caller: &Caller, status: u16, body: Option<&str>) -> Result<()> {
+        let hash = Sha256::digest(body.unwrap_or_default());
+        let sealed = if self.seals { body.map(|body| self.seal(body).ok_or(Code::InternalError)).transpose()? } else { None };
+        spi::run(
+            "insert into nebula.idempotency_key \
+             (tenant_id, key, handler, request_digest, response_status, response_body, response_sealed, response_hash) \
+             values ($1, $2, $3, $4, $5::smallint, $6, $7, $8)",
+            &[
+                Arg::Uuid(caller.tenant),
+                Arg::Text(&self.stored_key),
+                Arg::Text(operation.action),
+                Arg::Bytes(&self.digest),
+                Arg::Int(i32::from(status)),
+                Arg::OptText(if self.seals { None } else { body }),
+                Arg::OptBytes(sealed.as_deref()),
+                Arg::Bytes(&hash),
+            ],
+        );
+        Ok(())
+    }
+
+    /// A one-time secret must be replayable to its caller and unreadable in a dump: the sealing key comes from the Idempotency-Key, of which
+    /// only the digest is stored.
+    fn sealing_key(&self) -> Option<LessSafeKey> {
+        let info: [&[u8]; 1] = [&self.digest];
+        let key = Salt::new(HKDF_SHA256, b"nebula.idempotency_key").extract(self.key.as_str().as_bytes());
+        Some(LessSafeKey::new(UnboundKey::from(key.expand(&info, &AES_256_GCM).ok()?)))
+    }
+
+    fn seal(&self, body: &str) -> Option<Vec<u8>> {
+        let nonce: [u8; 12] = spi::random();
+        let mut bytes = body.as_bytes().to_vec();
+        self.sealing_key()?.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(self.digest), &mut bytes).ok()?;
+        let mut sealed = nonce.to_vec();
+        sealed.append(&mut bytes);
+        Some(sealed)
+    }
+
+    fn unseal(&self, sealed: Vec<u8>) -> Option<String> {
+        let (nonce, bytes) = sealed.split_first_chunk::<12>()?;
+        let mut bytes = bytes.to_vec();
+        let key = self.sealing_key()?;
+        let text = key.open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(self.digest), &mut bytes).ok()?;
+        String::from_utf8(text.to_vec()).ok()
+    }
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a String can't fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,62 @@
+//! What is known of the installation and its signing keys, kept in memory like rights.
+
+use super::{
+    spi::{self, Arg},
+    sql_caller::OWNER,
+};
+use std::{cell::RefCell, collections::HashMap, rc::Rc};
+
+/// The one row of `nebula.installation`, and the keys that may verify.
+#[derive(Debug)]
+pub struct Installation {
+    pub issuer: String,
+    pub audience: String,
+    pub secret: Vec<u8>,
+    /// DER SubjectPublicKeyInfo by `kid`; revoked keys are not among them.
+    pub keys: HashMap<String, Vec<u8>>,
+}
+
+thread_local! {
+    static CACHE: RefCell<Option<(u64, Rc<Installation>)>> = const { RefCell::new(None) };
+}
+
+/// The installation as of now.
+#[must_use]
+pub fn current() -> Rc<Installation> {
+    let generation = spi::rights_generation();
+    if let Some(known) = CACHE.with_borrow(|cache| cache.as_ref().filter(|(g, _)| *g == generation).map(|(_, i)| Rc::clone(i))) {
+        return known;
+    }
+    spi::learn_sentinel();
+    let installation = Rc::new(spi::as_role(OWNER, load));
+    if spi::is_read_committed() && spi::rights_generation() == generation {
+        CACHE.set(Some((generation, Rc::clone(&installation))));
+    }
+    installation
+}
+
+fn load() -> Installation {
+    let loaded = spi::first("select issuer, audience, secret from nebula.installation", &[], |row| {
+        Some((row.text(1)?, row.text(2)?, row.bytes(3)?))
+    });
+    let Some((issuer, audience, secret)) = loaded.flatten() else { pgrx::error!("nebula.installation has no row") };
+    let keys = spi::rows("select kid, public_key from nebula.signing_key where status <> 'revoked'", &[], |row| {
+        Some((row.text(1)?, row.bytes(2)?))
+    });
+    Installation { issuer, audience, secret, keys: keys.into_iter().flatten().collect() }
+}
+
+/// Registers a public key; only a DBA may. Returns false when the kid is known already.
+#[must_use]
+pub fn register_signing_key(kid: &str, public_key: &[u8]) -> bool {
+    spi::run(
+        "insert into nebula.signing_key (kid, public_key) values ($1, $2) on conflict (kid) do nothing",
+        &[Arg::Text(kid), Arg::Bytes(public_key)],
+    ) > 0
+}
+
+/// Changes a key's status; false when there is no such key.
+#[must_use]
+pub fn set_signing_key_status(kid: &str, status: &str) -> bool {
+    spi::run("update nebula.signing_key set status = $2 where kid = $1", &[Arg::Text(kid), Arg::Text(status)]) > 0
+}

@@ -1,0 +1,23 @@
+//! What every request passes, in the order in which it passes it.
+
+pub mod spi;
+
+pub mod context;
+pub mod error;
+pub mod operation;
+
+pub mod handle;
+pub mod authenticate;
+pub mod rights;
+pub mod permission;
+pub mod idempotency;
+
+pub mod audit;
+pub mod invite;
+pub mod outbox;
+pub mod page;
+
+pub mod installation;
+pub mod seed;
+pub mod migrate;
+pub mod sql_caller;

@@ -1,0 +1,321 @@
+//! What an operation is. Each noun declares its own in `domain/`; from that one list come routes, permissions, documentation.
+
+use super::{
+    context::Caller,
+    error::{Refusal, Result},
+};
+use nebula_core::error::Code;
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+use std::{collections::HashMap, rc::Rc};
+use uuid::Uuid;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    Get,
+    Post,
+    Put,
+    Patch,
+    Delete,
+}
+
+impl Method {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Post => "POST",
+            Method::Put => "PUT",
+            Method::Patch => "PATCH",
+            Method::Delete => "DELETE",
+        }
+    }
+}
+
+/// Who may reach an operation at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Without a credential.
+    Public,
+    /// Every tenant, within its rights.
+    Tenant,
+    /// Every tenant; a person needs no grant for it, since it is about that person (`me.*`). A service needs its scope.
+    OwnUser,
+    /// Operators of the platform; runs as `nebula_platform`, across tenants.
+    Platform,
+}
+
+/// What it does to data: profiles of keys are made of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Read,
+    Write,
+    Admin,
+}
+
+impl Kind {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Read => "read",
+            Kind::Write => "write",
+            Kind::Admin => "admin",
+        }
+    }
+}
+
+/// Where the edge finds the tenant that it passes to `handle`.
+#[derive(Clone, Copy, Debug)]
+pub enum TenantFrom {
+    Credential,
+    Login,
+    /// The opaque token in this member of the body.
+    BodyToken(&'static str),
+}
+
+/// A password in the body, which the edge replaces by what Argon2id derives of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Derived {
+    pub field: &'static str,
+    /// `new` or `check`.
+    pub mode: &'static str,
+}
+
+/// What a handler answers: JSON text that Postgres made passes through unparsed.
+#[derive(Debug, Default)]
+pub struct Reply {
+    /// The text of `data`; `None` answers 204 without a body.
+    pub data: Option<String>,
+    /// The text of `meta`.
+    pub meta: Option<String>,
+    /// Claims that the edge signs into `data.accessToken`.
+    pub claims: Option<Value>,
+}
+
+impl Reply {
+    #[must_use]
+    pub fn data(data: String) -> Self {
+        Self { data: Some(data), ..Self::default() }
+    }
+
+    /// No content.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::default()
+    }
+}
+
+/// One call of an operation: who, and with what input (path, query and body merged).
+pub struct Call {
+    pub caller: Rc<Caller>,
+    pub input: Map<String, Value>,
+}
+
+impl Call {
+    #[must_use]
+    pub fn tenant(&self) -> Uuid {
+        self.caller.tenant
+    }
+}
+
+type Handler = Box<dyn FnOnce(&Call) -> Result<Reply>>;
+
+/// An operation of the product.
+pub struct Operation {
+    pub action: &'static str,
+    pub method: Method,
+    pub path: &'static str,
+    pub scope: Scope,
+    pub kind: Kind,
+    pub success: u16,
+    pub summary_pt: &'static str,
+    pub summary_en: &'static str,
+    pub tenant_from: TenantFrom,
+    pub derive: &'static [Derived],
+    pub issues_token: bool,
+    /// The answer holds a secret that is shown once: it is never stored in the clear.
+    pub reveals_secret: bool,
+    pub input_schema: fn() -> schemars::Schema,
+    prepare: Box<dyn Fn(&Map<String, Value>) -> Result<Handler>>,
+}
+
+impl Operation {
+    /// An operation whose handler takes a typed input; everything else has the common value and is changed by the builder's methods.
+    pub fn new<I: DeserializeOwned + JsonSchema + 'static>(
+        action: &'static str,
+        (method, path): (Method, &'static str),
+        kind: Kind,
+        handler: fn(&Call, I) -> Result<Reply>,
+    ) -> Self {
+        Self {
+            action,
+            method,
+            path,
+            scope: Scope::Tenant,
+            kind,
+            success: 200,
+            summary_pt: "",
+            summary_en: "",
+            tenant_from: TenantFrom::Credential,
+            derive: &[],
+            issues_token: false,
+            reveals_secret: false,
+            input_schema: || schemars::schema_for!(I),
+            prepare: Box::new(move |input| {
+                let input = parse::<I>(input)?;
+                Ok(Box::new(move |call| handler(call, input)))
+            }),
+        }
+    }
+
+    #[must_use]
+    pub fn scope(mut self, scope: Scope) -> Self {
+        self.scope = scope;
+        self
+    }
+    /// The HTTP status of success.
+    #[must_use]
+    pub fn success(mut self, status: u16) -> Self {
+        self.success = status;
+        self
+    }
+    #[must_use]
+    pub fn summary(mut self, portuguese: &'static str, english: &'static str) -> Self {
+        (self.summary_pt, self.summary_en) = (portuguese, english);
+        self
+    }
+    #[must_use]
+    pub fn tenant_from(mut self, source: TenantFrom) -> Self {
+        self.tenant_from = source;
+        self
+    }
+    #[must_use]
+    pub fn derive(mut self, fields: &'static [Derived]) -> Self {
+        self.derive = fields;
+        self
+    }
+    #[must_use]
+    pub fn issues_token(mut self) -> Self {
+        self.issues_token = true;
+        self
+    }
+    #[must_use]
+    pub fn reveals_secret(mut self) -> Self {
+        self.reveals_secret = true;
+        self
+    }
+
+    /// Types the input; the result runs the handler.
+    pub fn prepare(&self, input: &Map<String, Value>) -> Result<Handler> {
+        (self.prepare)(input)
+    }
+
+    /// Whether the edge reads a JSON body (and not the query).
+    #[must_use]
+    pub fn takes_body(&self) -> bool {
+        matches!(self.method, Method::Post | Method::Put | Method::Patch)
+    }
+
+    /// The names of the parameters in the path.
+    pub fn path_parameters(&self) -> impl Iterator<Item = &'static str> {
+        self.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+    }
+
+    /// What `nebula.routes()` and the edge see.
+    #[must_use]
+    pub fn route(&self) -> Value {
+        let scope = match self.scope {
+            Scope::Public => "public",
+            Scope::Tenant | Scope::OwnUser => "tenant",
+            Scope::Platform => "platform",
+        };
+        json!({
+            "operation": self.action, "method": self.method.as_str(), "path": self.path, "scope": scope,
+            "kind": self.kind.as_str(), "success": self.success, "summary": { "pt": self.summary_pt, "en": self.summary_en },
+        })
+    }
+
+    /// The route with what only the edge needs.
+    #[must_use]
+    pub fn edge_route(&self) -> Value {
+        let mut route = self.route();
+        if let Some(members) = route.as_object_mut() {
+            members.remove("summary");
+            let tenant_from = match self.tenant_from {
+                TenantFrom::Credential => json!("credential"),
+                TenantFrom::Login => json!("login"),
+                TenantFrom::BodyToken(field) => json!({ "bodyToken": field }),
+            };
+            let derive = self.derive.iter().map(|d| json!({ "field": d.field, "mode": d.mode })).collect::<Vec<_>>();
+            members.insert("takesBody".to_owned(), json!(self.takes_body()));
+            members.insert("tenantFrom".to_owned(), tenant_from);
+            members.insert("derive".to_owned(), json!(derive));
+            members.insert("issuesToken".to_owned(), json!(self.issues_token));
+        }
+        route
+    }
+}
+
+/// Types an input; the refusal names the field and the rule.
+fn parse<I: DeserializeOwned>(input: &Map<String, Value>) -> Result<I> {
+    serde_path_to_error::deserialize(serde::de::value::MapDeserializer::new(
+        input.iter().map(|(name, value)| (name.as_str(), value)),
+    ))
+    .map_err(|error: serde_path_to_error::Error<serde_json::Error>| {
+        let path = error.path().to_string();
+        let (field, rule) = broken_rule(&error.inner().to_string());
+        let path = if path == "." { String::new() } else { path };
+        match field {
+            // serde puts an unknown field into the path, but not a missing one.
+            Some(field) if path.is_empty() => Refusal::invalid(&field, rule),
+            Some(field) if path == field || path.ends_with(&format!(".{field}")) => Refusal::invalid(&path, rule),
+            Some(field) => Refusal::invalid(&format!("{path}.{field}"), rule),
+            None => Refusal::invalid(&path, rule),
+        }
+    })
+}
+
+/// Reads serde's message into a field, where it names one, and a rule. The text itself, which may hold the value, goes no further.
+fn broken_rule(message: &str) -> (Option<String>, &'static str) {
+    let quoted = || message.split('`').nth(1).map(|field| field.chars().take(64).collect());
+    if message.starts_with("unknown field") {
+        (quoted(), "unknown")
+    } else if message.starts_with("missing field") {
+        (quoted(), "required")
+    } else if message.starts_with("unknown variant") {
+        (None, "enum")
+    } else if let Some(rule) = message.strip_prefix("rule=") {
+        (None, RULES.iter().copied().find(|known| rule == *known || rule.starts_with(&format!("{known} "))).unwrap_or("invalid"))
+    } else if message.starts_with("invalid type") {
+        (None, "type")
+    } else if message.starts_with("UUID parsing failed") {
+        (None, "uuid")
+    } else {
+        (None, "invalid")
+    }
+}
+
+/// Every rule that a type of `nebula-core` names.
+const RULES: &[&str] = &[
+    "empty", "too_short", "too_long", "control_character", "email", "slug", "key", "visible_ascii", "request_id", "date-time", "cidr", "base64",
+    "range", "sort", "nothing_to_change",
+];
+
+thread_local! {
+    static OPERATIONS: Rc<HashMap<&'static str, Rc<Operation>>> =
+        Rc::new(crate::domain::operations().into_iter().map(|operation| (operation.action, Rc::new(operation))).collect());
+}
+
+/// The operation with this action key.
+pub fn find(action: &str) -> Result<Rc<Operation>> {
+    OPERATIONS.with(|operations| operations.get(action).cloned()).ok_or_else(|| Code::NotFound.into())
+}
+
+/// All operations, by path and method.
+#[must_use]
+pub fn all() -> Vec<Rc<Operation>> {
+    let mut operations = OPERATIONS.with(|operations| operations.values().cloned().collect::<Vec<_>>());
+    operations.sort_by_key(|operation| (operation.path, operation.method.as_str()));
+    operations
+}

@@ -1,0 +1,143 @@
+//! What decides a principal's rights, read once and kept in backend memory until Postgres says that something changed.
+//!
+//! Tables that decide rights fire a relcache invalidation of a sentinel relation when they change; every backend receives it before its
+//! next statement. What is cached was read with a fresh snapshot after the generation was noted: a commit that the snapshot missed
+//! sends its message later and clears the entry.
+
+use super::{
+    context::{self, Actor, Caller},
+    spi::{self, Arg},
+    sql_caller::OWNER,
+};
+use nebula_core::decision::Right;
+use serde::Deserialize;
+use std::{cell::RefCell, collections::HashMap, rc::Rc};
+use uuid::Uuid;
+
+/// Backends keep so many principals; the cache starts over when it is full.
+const CAPACITY: usize = 512;
+
+/// A principal's tenant.
+#[derive(Debug, Deserialize)]
+pub struct TenantState {
+    status: String,
+    kind: String,
+    pub slug: String,
+    pub name: String,
+}
+
+impl TenantState {
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.status == "ativo"
+    }
+    #[must_use]
+    pub fn is_platform(&self) -> bool {
+        self.kind == "platform"
+    }
+}
+
+/// The person or key itself. The members after `status` are a key's.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PrincipalState {
+    status: String,
+    pub role: Option<String>,
+    pub hash: Option<String>,
+    pub previous_hash: Option<String>,
+    pub previous_until: Option<i64>,
+    pub expires_at: Option<i64>,
+}
+
+impl PrincipalState {
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.status == "ativo"
+    }
+}
+
+/// Everything that decides.
+#[derive(Debug)]
+pub struct Rights {
+    pub tenant: Option<TenantState>,
+    pub principal: Option<PrincipalState>,
+    pub groups: Vec<String>,
+    pub packages: serde_json::Value,
+    by_action: HashMap<String, Right>,
+}
+
+#[derive(Deserialize)]
+struct Loaded {
+    tenant: Option<TenantState>,
+    principal: Option<PrincipalState>,
+    groups: Vec<String>,
+    packages: serde_json::Value,
+    rights: Option<Vec<Right>>,
+}
+
+impl Rights {
+    /// What is known of an action; `None` when the catalog doesn't have it.
+    #[must_use]
+    pub fn of(&self, action: &str) -> Option<&Right> {
+        self.by_action.get(action)
+    }
+
+    /// Every action of the catalog, in no order.
+    pub fn all(&self) -> impl Iterator<Item = &Right> {
+        self.by_action.values()
+    }
+}
+
+#[derive(Default)]
+struct Cache {
+    generation: u64,
+    entries: HashMap<(Uuid, Actor), Rc<Rights>>,
+}
+
+thread_local! {
+    static CACHE: RefCell<Cache> = RefCell::default();
+}
+
+/// The rights of a principal as of now.
+#[must_use]
+pub fn of(tenant: Uuid, actor: Actor) -> Rc<Rights> {
+    let generation = spi::rights_generation();
+    let cached = CACHE.with_borrow_mut(|cache| {
+        if cache.generation != generation {
+            cache.entries.clear();
+            cache.generation = generation;
+        }
+        cache.entries.get(&(tenant, actor)).cloned()
+    });
+    if let Some(rights) = cached {
+        return rights;
+    }
+    spi::learn_sentinel();
+    // As the owner and in the tenant's context, whoever asks: RLS binds this too.
+    let rights = Rc::new(spi::as_role(OWNER, || {
+        let _scope = context::enter(Caller { tenant, actor, action: Rc::from("rights"), origin: Rc::default(), session: None });
+        load(tenant, actor)
+    }));
+    // Nothing is kept that is older than what other sessions committed meanwhile, that an old snapshot may have hidden, or that isn't there.
+    if rights.principal.is_some() && spi::is_read_committed() && spi::rights_generation() == generation {
+        CACHE.with_borrow_mut(|cache| {
+            if cache.entries.len() >= CAPACITY {
+                cache.entries.clear();
+            }
+            cache.entries.insert((tenant, actor), Rc::clone(&rights));
+        });
+    }
+    rights
+}
+
+fn load(tenant: Uuid, actor: Actor) -> Rights {
+    let (sql, id) = match actor {
+        Actor::Service(id) => (include_str!("rights_service.sql"), id),
+        Actor::User(id) => (include_str!("rights_user.sql"), id),
+        Actor::Nobody => (include_str!("rights_user.sql"), Uuid::nil()),
+    };
+    let loaded = spi::text(sql, &[Arg::Uuid(tenant), Arg::Uuid(id)]).and_then(|text| serde_json::from_str::<Loaded>(&text).ok());
+    let Some(loaded) = loaded else { pgrx::error!("the rights of a principal could not be read") };
+    let by_action = loaded.rights.unwrap_or_default().into_iter().map(|right| (right.action.clone(), right)).collect();
+    Rights { tenant: loaded.tenant, principal: loaded.principal, groups: loaded.groups, packages: loaded.packages, by_action }
+}

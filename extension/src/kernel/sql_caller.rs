@@ -1,0 +1,114 @@
+//! Who a SQL caller is: claims that PostgREST set, or a login role that a DBA bound to a tenant. Everything else is nobody.
+
+use super::{
+    context::{Actor, Caller, Origin},
+    installation, spi,
+    spi::Arg,
+};
+use serde_json::Value;
+use std::{cell::RefCell, ffi::CStr, net::IpAddr, rc::Rc};
+use uuid::Uuid;
+
+/// Whose queries run as this role in policies and for look-ups.
+pub const OWNER: &CStr = c"nebula_owner";
+/// The role of what crosses tenants.
+pub const PLATFORM: &CStr = c"nebula_platform";
+
+/// The login that PostgREST uses: only in its sessions are `request.jwt.claims` believed. It runs no SQL of its callers, so that nobody but
+/// PostgREST, which verified the token, can have set them.
+const POSTGREST_LOGIN: &str = "authenticator";
+
+struct Memo {
+    generation: u64,
+    login: String,
+    claims: Option<String>,
+    identity: Option<(Uuid, Actor, Option<Uuid>)>,
+}
+
+thread_local! {
+    static MEMO: RefCell<Option<Memo>> = const { RefCell::new(None) };
+}
+
+/// Forgets who was calling: the transaction, or a savepoint of it, is over.
+pub fn forget() {
+    MEMO.set(None);
+}
+
+/// The SQL caller as of this statement, with the action that is being done.
+#[must_use]
+pub fn current(action: &str) -> Option<Caller> {
+    let (tenant, actor, session) = identity()?;
+    let user_agent = header("user-agent");
+    let request_id = header("x-request-id")
+        .filter(|id| nebula_core::text::RequestId::parse(id).is_ok())
+        .unwrap_or_else(|| Uuid::now_v7().to_string());
+    // The last hop's word: PostgREST stands behind a proxy that sets it.
+    let ip = header("x-real-ip").and_then(|ip| ip.parse::<IpAddr>().ok());
+    let origin = Origin { request_id, ip, user_agent: user_agent.map(|agent| clip(&agent)) };
+    Some(Caller { tenant, actor, action: Rc::from(action), origin: Rc::new(origin), session })
+}
+
+/// At most 512 characters, without control characters: what a client calls itself is stored, so it is bounded.
+#[must_use]
+pub fn clip(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(512).collect()
+}
+
+fn header(name: &str) -> Option<String> {
+    if spi::session_user() != POSTGREST_LOGIN {
+        return None;
+    }
+    let headers = serde_json::from_str::<Value>(&spi::setting(c"request.headers")?).ok()?;
+    headers.get(name)?.as_str().map(str::to_owned)
+}
+
+/// Tenant, actor and session, kept for the transaction while claims and rights stay the same.
+#[must_use]
+pub fn identity() -> Option<(Uuid, Actor, Option<Uuid>)> {
+    let generation = spi::rights_generation();
+    let login = spi::session_user();
+    let claims = if login == POSTGREST_LOGIN { spi::setting(c"request.jwt.claims") } else { None };
+    let known = MEMO.with_borrow(|memo| {
+        memo.as_ref().filter(|m| m.generation == generation && m.login == login && m.claims == claims).map(|m| m.identity)
+    });
+    if let Some(identity) = known {
+        return identity;
+    }
+    let identity = spi::as_role(PLATFORM, || match &claims {
+        Some(claims) => serde_json::from_str::<Value>(claims).ok().and_then(|claims| from_claims(&claims)),
+        None => from_login(&login),
+    });
+    MEMO.set(Some(Memo { generation, login, claims, identity }));
+    identity
+}
+
+fn from_claims(claims: &Value) -> Option<(Uuid, Actor, Option<Uuid>)> {
+    let text = |name: &str| claims.get(name).and_then(Value::as_str);
+    let tenant: Uuid = text("tenantId")?.parse().ok()?;
+    let (issuer, subject) = (text("iss")?, text("sub")?);
+    if issuer == installation::current().issuer {
+        let (user, session): (Uuid, Uuid) = (subject.parse().ok()?, text("sid")?.parse().ok()?);
+        let is_alive = spi::first(
+            "select true from nebula.session where tenant_id = $1 and id = $2 and user_id = $3 and revoked_at is null",
+            &[Arg::Uuid(tenant), Arg::Uuid(session), Arg::Uuid(user)],
+            |row| row.boolean(1),
+        );
+        return is_alive.map(|_| (tenant, Actor::User(user), Some(session)));
+    }
+    spi::first(
+        "select id from nebula.user where tenant_id = $1 and auth_provider = $2 and external_id = $3 and deleted_at is null",
+        &[Arg::Uuid(tenant), Arg::Text(issuer), Arg::Text(subject)],
+        |row| row.uuid(1),
+    )
+    .flatten()
+    .map(|user| (tenant, Actor::User(user), None))
+}
+
+fn from_login(login: &str) -> Option<(Uuid, Actor, Option<Uuid>)> {
+    spi::first(
+        "select tenant_id, api_key_id from nebula.role_binding where role_name = $1::name",
+        &[Arg::Text(login)],
+        |row| Some((row.uuid(1)?, Actor::Service(row.uuid(2)?), None)),
+    )
+    .flatten()
+}

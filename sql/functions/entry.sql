@@ -1,0 +1,105 @@
+-- The functions whose bodies are Rust (extension/src/entry.rs). Shape here, behaviour there.
+
+-- ---- For everybody's defaults, policies and triggers
+
+create function nebula.version() returns text
+language c immutable strict parallel safe as 'MODULE_PATHNAME', 'version_wrapper';
+comment on function nebula.version() is 'The version of the loaded library.';
+
+create function nebula.uuid_v7() returns uuid
+language c volatile strict parallel safe as 'MODULE_PATHNAME', 'uuid_v7_wrapper';
+comment on function nebula.uuid_v7() is 'A new UUIDv7 (RFC 9562): time-ordered, so that inserts stay local.';
+
+create function nebula.random_bytes(count integer) returns bytea
+language c volatile strict parallel safe as 'MODULE_PATHNAME', 'random_bytes_wrapper';
+comment on function nebula.random_bytes(integer) is 'So many bytes (1 to 1024) from Postgres'' strong random source.';
+
+create function nebula.current_tenant() returns uuid
+language c stable strict parallel restricted as 'MODULE_PATHNAME', 'current_tenant_wrapper';
+comment on function nebula.current_tenant() is 'The caller''s tenant, from backend memory that only a checked credential sets; null without a caller.';
+
+create function nebula.current_actor() returns json
+language c stable strict parallel restricted as 'MODULE_PATHNAME', 'current_actor_wrapper';
+comment on function nebula.current_actor() is 'Who is calling: {"type", "id", "tenantId", "sessionId"}; null without a caller.';
+
+create function nebula.audit_change() returns trigger
+language c volatile security definer set search_path = pg_catalog, pg_temp as 'MODULE_PATHNAME', 'audit_change_wrapper';
+comment on function nebula.audit_change() is 'Trigger: writes one audit_log row per changed row, with the names of changed columns and none of their values.';
+
+create function nebula.rights_changed() returns trigger
+language c volatile as 'MODULE_PATHNAME', 'rights_changed_wrapper';
+comment on function nebula.rights_changed() is 'Trigger: clears every backend''s cache of rights when the transaction commits.';
+
+-- ---- The edge's entry functions
+
+create function nebula.handle(tenant uuid, request json) returns table (status integer, body json, context json)
+language c volatile strict parallel unsafe security definer rows 1 set search_path = pg_catalog, pg_temp as 'MODULE_PATHNAME', 'handle_wrapper';
+comment on function nebula.handle(uuid, json) is
+  'One REST request, whole: credential, tenant, permission, idempotency, effect, audit, event, answer. The protocol is docs/edge-protocol.md.';
+
+create function nebula.login_challenge(tenant_slug text, email text) returns json
+language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp as 'MODULE_PATHNAME', 'login_challenge_wrapper';
+comment on function nebula.login_challenge(text, text) is
+  'Tenant, salt and cost for deriving a password''s key; stable made-up ones for who is unknown.';
+
+create function nebula.edge_state() returns json
+language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp as 'MODULE_PATHNAME', 'edge_state_wrapper';
+comment on function nebula.edge_state() is 'What the edge must know: issuer, audience, public keys, routes.';
+
+create function nebula.readiness() returns json
+language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp as 'MODULE_PATHNAME', 'readiness_wrapper';
+comment on function nebula.readiness() is 'Whether the tables are as new as the library needs: {"ready", "schemaVersion", "requiredVersion"}.';
+
+create function nebula.routes() returns json
+language c stable strict parallel safe as 'MODULE_PATHNAME', 'routes_wrapper';
+comment on function nebula.routes() is 'Every operation: action key, method, path, scope, kind, success status, summary.';
+
+-- ---- SQL callers
+
+create function nebula.dispatch(action text, input json, idempotency_key text, out status integer, out body json, out code text, out details json)
+language c volatile parallel unsafe security definer set search_path = pg_catalog, pg_temp as 'MODULE_PATHNAME', 'dispatch_wrapper';
+comment on function nebula.dispatch(text, json, text) is 'What nebula.call() calls: the outcome as values, so that a refusal that has written something is not rolled back here.';
+
+create function nebula.can(action text) returns boolean
+language c stable strict parallel restricted as 'MODULE_PATHNAME', 'can_wrapper';
+comment on function nebula.can(text) is 'Whether the SQL caller may do the action now; false without a caller.';
+
+create function nebula.why(action text) returns json
+language c stable strict parallel restricted as 'MODULE_PATHNAME', 'why_wrapper';
+comment on function nebula.why(text) is 'The decision on an action, condition by condition, in the order of the rule; null without a caller.';
+
+-- ---- The DBA
+
+create function nebula.migrate() returns json
+language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp as 'MODULE_PATHNAME', 'migrate_wrapper';
+comment on function nebula.migrate() is 'Applies the migrations that are missing: {"applied": [versions], "version": n}. Safe to call again and at the same time.';
+
+create function nebula.seed() returns json
+language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp as 'MODULE_PATHNAME', 'seed_wrapper';
+comment on function nebula.seed() is 'Upserts the global catalog and the platform''s tenant: {"changed": rows}. Running it again changes nothing.';
+
+create function nebula.seed_tenant(tenant uuid) returns json
+language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp as 'MODULE_PATHNAME', 'seed_tenant_wrapper';
+comment on function nebula.seed_tenant(uuid) is 'Upserts a tenant''s default groups and what they grant: {"changed": rows}.';
+
+create function nebula.issue_operator_key(name text) returns text
+language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp as 'MODULE_PATHNAME', 'issue_operator_key_wrapper';
+comment on function nebula.issue_operator_key(text) is 'Makes an API key of the platform''s tenant with the profile admin; null if the name is taken. The answer is the only copy of the secret.';
+
+create function nebula.register_signing_key(kid text, public_key bytea) returns boolean
+language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp as 'MODULE_PATHNAME', 'register_signing_key_wrapper';
+comment on function nebula.register_signing_key(text, bytea) is
+  'Registers a public key (DER SubjectPublicKeyInfo) that access tokens are verified with; false if the kid is known.';
+
+create function nebula.retire_signing_key(kid text) returns boolean
+language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp as 'MODULE_PATHNAME', 'retire_signing_key_wrapper';
+comment on function nebula.retire_signing_key(text) is 'The key signs no more and still verifies what it signed; false if there is no such key.';
+
+create function nebula.revoke_signing_key(kid text) returns boolean
+language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp as 'MODULE_PATHNAME', 'revoke_signing_key_wrapper';
+comment on function nebula.revoke_signing_key(text) is 'Everything that the key signed is refused from the next statement on; false if there is no such key.';
+
+create function nebula.bind_role(login name, tenant uuid, api_key_name text) returns boolean
+language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp as 'MODULE_PATHNAME', 'bind_role_wrapper';
+comment on function nebula.bind_role(name, uuid, text) is
+  'Binds a login role to a service account of a tenant: its SQL acts within that key''s scope. False if there is no such key.';

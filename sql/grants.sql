@@ -1,0 +1,75 @@
+-- Who may call what. Functions are executable by PUBLIC by default, and Supabase's default privileges add more: everything is taken away first,
+-- then granted exactly. Definer functions belong to roles that RLS binds: one that stayed a superuser's would skip it.
+
+do $$
+declare
+  routine record;
+  grantee text;
+begin
+  for routine in
+    select p.oid::regprocedure as signature
+    from pg_catalog.pg_proc p
+    where p.pronamespace = 'nebula'::regnamespace
+  loop
+    execute pg_catalog.format('revoke all on function %s from public', routine.signature);
+    foreach grantee in array array['anon', 'authenticated', 'service_role', 'supabase_auth_admin'] loop
+      if exists (select from pg_catalog.pg_roles where rolname = grantee) then
+        execute pg_catalog.format('revoke all on function %s from %I', routine.signature, grantee);
+      end if;
+    end loop;
+    execute pg_catalog.format('grant execute on function %s to nebula_owner, nebula_platform', routine.signature);
+  end loop;
+end
+$$;
+
+alter function nebula.handle(uuid, json) owner to nebula_owner;
+alter function nebula.edge_state() owner to nebula_owner;
+alter function nebula.readiness() owner to nebula_owner;
+alter function nebula.dispatch(text, json, text) owner to nebula_owner;
+alter function nebula.migrate() owner to nebula_owner;
+alter function nebula.ensure_partitions(integer) owner to nebula_owner;
+alter function nebula.register_signing_key(text, bytea) owner to nebula_owner;
+alter function nebula.retire_signing_key(text) owner to nebula_owner;
+alter function nebula.revoke_signing_key(text) owner to nebula_owner;
+alter function nebula.audit_change() owner to nebula_platform;
+alter function nebula.login_challenge(text, text) owner to nebula_platform;
+alter function nebula.seed() owner to nebula_platform;
+alter function nebula.seed_tenant(uuid) owner to nebula_platform;
+alter function nebula.issue_operator_key(text) owner to nebula_platform;
+alter function nebula.bind_role(name, uuid, text) owner to nebula_platform;
+
+-- The edge: these and nothing else.
+grant execute on function nebula.handle(uuid, json), nebula.login_challenge(text, text), nebula.edge_state(), nebula.readiness() to nebula_edge;
+
+-- SQL callers: nebula_app, and Supabase's role for logged-in people where it exists.
+do $$
+declare
+  grantee text;
+  routine record;
+begin
+  foreach grantee in array array['nebula_app', 'authenticated'] loop
+    continue when not exists (select from pg_catalog.pg_roles where rolname = grantee);
+    execute pg_catalog.format('grant usage on schema nebula to %I', grantee);
+    execute pg_catalog.format(
+      'grant execute on function nebula.version(), nebula.current_tenant(), nebula.current_actor(), nebula.can(text), nebula.why(text), nebula.routes(), '
+      'nebula.dispatch(text, json, text) to %I', grantee);
+    for routine in
+      select p.oid::regprocedure as signature
+      from pg_catalog.pg_proc p
+      join pg_catalog.pg_language l on l.oid = p.prolang
+      where p.pronamespace = 'nebula'::regnamespace
+        and (p.proname = 'call' or (l.lanname = 'sql' and p.prosrc like '%nebula.call(%'))
+    loop
+      execute pg_catalog.format('grant execute on function %s to %I', routine.signature, grantee);
+    end loop;
+  end loop;
+  -- The DBA who installs, where that is no superuser (Supabase's postgres).
+  if not (select rolsuper from pg_catalog.pg_roles where rolname = session_user) then
+    execute pg_catalog.format('grant usage on schema nebula to %I', session_user);
+    execute pg_catalog.format(
+      'grant execute on function nebula.migrate(), nebula.seed(), nebula.seed_tenant(uuid), nebula.issue_operator_key(text), '
+      'nebula.register_signing_key(text, bytea), nebula.retire_signing_key(text), nebula.revoke_signing_key(text), '
+      'nebula.bind_role(name, uuid, text), nebula.version(), nebula.routes(), nebula.readiness() to %I', session_user);
+  end if;
+end
+$$;
