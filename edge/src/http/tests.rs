@@ -1,6 +1,6 @@
 //! What the edge refuses by itself: real requests through the whole router, with a database that is away.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use super::App;
 use crate::config::{Config, Settings};
