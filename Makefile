@@ -65,3 +65,19 @@ install: build
 	@mv $(TREE)/lib/postgresql/$(PG)/lib/nebula.so.new $(TREE)/lib/postgresql/$(PG)/lib/nebula.so
 	@cp extension/nebula.control $(TREE)/share/postgresql/$(PG)/extension/nebula.control
 	@cat $(SQL) > $(TREE)/share/postgresql/$(PG)/extension/nebula--$(VERSION).sql
+
+# Seconds: what to run after each change.
+check: packages
+	@cargo fmt --all --check
+	@cargo clippy --release --locked --quiet --workspace --all-targets -- -D warnings
+	@cargo test --release --locked --quiet -p nebula-core -p nebula-edge
+
+# One suite: make test SUITE=rest::users
+SUITE ?=
+test: check install
+	@cargo test --release --locked -p nebula-tests --test suite -- --test-threads=4 $(SUITE)
+
+bench: install
+	@command -v wrk >/dev/null || { if [ "$$(id -u)" = 0 ]; then run=; else run=sudo; fi; \
+	  $$run apt-get update -qq; DEBIAN_FRONTEND=noninteractive $$run apt-get install -y -qq wrk >/dev/null; }
+	@NEBULA=$(CURDIR)/$(NEBULA) tests/bench/run.sh

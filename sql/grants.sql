@@ -36,7 +36,7 @@ alter function nebula.login_challenge(text, text) owner to nebula_platform;
 alter function nebula.seed() owner to nebula_platform;
 alter function nebula.seed_tenant(uuid) owner to nebula_platform;
 alter function nebula.issue_operator_key(text) owner to nebula_platform;
-alter function nebula.bind_role(name, uuid, text) owner to nebula_platform;
+alter function nebula.bind_role(text, uuid, text) owner to nebula_platform;
 
 -- The edge: these and nothing else.
 grant execute on function nebula.handle(uuid, json), nebula.login_challenge(text, text), nebula.edge_state(), nebula.readiness() to nebula_edge;
@@ -69,7 +69,7 @@ begin
     execute pg_catalog.format(
       'grant execute on function nebula.migrate(), nebula.seed(), nebula.seed_tenant(uuid), nebula.issue_operator_key(text), '
       'nebula.register_signing_key(text, bytea), nebula.retire_signing_key(text), nebula.revoke_signing_key(text), '
-      'nebula.bind_role(name, uuid, text), nebula.version(), nebula.routes(), nebula.readiness() to %I', session_user);
+      'nebula.bind_role(text, uuid, text), nebula.version(), nebula.routes(), nebula.readiness() to %I', session_user);
   end if;
 end
 $$;

@@ -145,10 +145,12 @@ fn dispatch(
 
 #[pg_extern(sql = false)]
 fn can(action: &str) -> bool {
-    let caller = context::current().map(|caller| (*caller).clone()).or_else(|| sql_caller::current(action));
-    caller.is_some_and(|caller| {
-        let rights = rights::of(caller.tenant, caller.actor);
-        authenticate::check_standing(&rights).is_ok() && permission::holds(action, &caller, &rights)
+    let frame = context::current();
+    let principal = frame.as_ref().map(|caller| (caller.tenant, caller.actor)).or_else(|| sql_caller::identity().map(|(tenant, actor, _)| (tenant, actor)));
+    principal.is_some_and(|(tenant, actor)| {
+        let rights = rights::of(tenant, actor);
+        let ip = || frame.map_or_else(sql_caller::ip, |caller| caller.origin.ip);
+        authenticate::check_standing(&rights).is_ok() && permission::is_held(action, &rights, ip)
     })
 }
 

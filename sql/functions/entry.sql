@@ -99,7 +99,7 @@ create function nebula.revoke_signing_key(kid text) returns boolean
 language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp as 'MODULE_PATHNAME', 'revoke_signing_key_wrapper';
 comment on function nebula.revoke_signing_key(text) is 'Everything that the key signed is refused from the next statement on; false if there is no such key.';
 
-create function nebula.bind_role(login name, tenant uuid, api_key_name text) returns boolean
+create function nebula.bind_role(login text, tenant uuid, api_key_name text) returns boolean
 language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp as 'MODULE_PATHNAME', 'bind_role_wrapper';
-comment on function nebula.bind_role(name, uuid, text) is
+comment on function nebula.bind_role(text, uuid, text) is
   'Binds a login role to a service account of a tenant: its SQL acts within that key''s scope. False if there is no such key.';

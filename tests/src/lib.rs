@@ -1,1 +1,25 @@
+//! The harness: one private Postgres a run, a database a test, the real `nebula serve` where HTTP is asked for. Nothing is mocked.
+//!
+//! `cluster` starts Postgres and makes the template, `database` copies it, `edge` serves it, `callers` speak HTTP, `handle` speaks as the edge's
+//! login, `sql_caller` as PostgREST or as a bound login, `token` signs what the edge would sign and what it never would.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a harness that fails, fails the test")]
 
+pub mod callers;
+pub mod cluster;
+pub mod database;
+pub mod edge;
+pub mod handle;
+pub mod http;
+pub mod sql_caller;
+pub mod story;
+pub mod token;
+pub mod wait;
+
+pub use callers::{Anonymous, Caller, Key, User};
+pub use database::Database;
+pub use edge::Edge;
+pub use handle::{Handle, Handled};
+pub use http::Answer;
+pub use story::{Tenant, onboard, onboard_by_sql};
+pub use token::Signer;
+pub use wait::eventually;

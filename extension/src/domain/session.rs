@@ -192,14 +192,13 @@ fn answer(call: &Call, user: Uuid, session: Uuid, token: &OpaqueToken, jti: Uuid
         "groups": rights.groups.iter().take(10).collect::<Vec<_>>(),
         "type": "user", "iat": issued_at, "exp": issued_at + LIFETIME_SECONDS, "jti": jti, "sid": session,
     });
-    let refresh_expires_at = spi::text(
-        "select to_json(expires_at)::text from nebula.refresh_token where tenant_id = $1 and id = $2",
+    let refresh_expires_in = spi::first(
+        "select extract(epoch from expires_at - now())::integer from nebula.refresh_token where tenant_id = $1 and id = $2",
         &[Arg::Uuid(call.tenant()), Arg::Uuid(token.id)],
-    )
-    .and_then(|text| serde_json::from_str::<Value>(&text).ok())
-    .ok_or(Code::InternalError)?;
+        |row| row.integer(1),
+    );
     let data = json!({
-        "tokenType": "Bearer", "expiresIn": LIFETIME_SECONDS, "refreshToken": token.reveal(), "refreshExpiresAt": refresh_expires_at,
+        "tokenType": "Bearer", "expiresIn": LIFETIME_SECONDS, "refreshToken": token.reveal(), "refreshExpiresIn": refresh_expires_in.flatten(),
     });
     Ok(Reply { claims: Some(claims), ..Reply::data(data.to_string()) })
 }

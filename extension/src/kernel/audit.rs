@@ -129,12 +129,13 @@ fn statement(table: &ChangedTable, verb: &str) -> String {
     let source = match verb {
         "insert" => "new_rows n".to_owned(),
         "delete" => "old_rows o".to_owned(),
-        _ if has("tenant_id") && table.name != "seed_history" => "old_rows o join new_rows n on n.tenant_id = o.tenant_id and n.id = o.id".to_owned(),
+        _ if has("tenant_id") => "old_rows o join new_rows n on n.tenant_id = o.tenant_id and n.id = o.id".to_owned(),
         _ if has("id") => "old_rows o join new_rows n on n.id = o.id".to_owned(),
         _ => "old_rows o join new_rows n on n.kid = o.kid".to_owned(),
     };
+    // The relation is part of the text: a plan over one table's transition rows must not serve another's that look alike.
     format!(
-        "insert into nebula.audit_log \
+        "/* {relation} */ insert into nebula.audit_log \
          (tenant_id, actor_user_id, actor_api_key_id, actor_type, action, metadata, ip, user_agent, entity_type, entity_id) \
          select target.tenant_id, $1, $2, $3, $4, \
            $5::jsonb || jsonb_build_object('verb', '{verb}', 'changed', target.changed) \
@@ -145,5 +146,6 @@ fn statement(table: &ChangedTable, verb: &str) -> String {
            from {source} \
          ) target \
          where target.tenant_id is not null",
+        relation = table.relation,
     )
 }

@@ -13,6 +13,7 @@ use super::{
     sql_caller::{self, PLATFORM},
 };
 use nebula_core::{
+    decision::Allowed,
     error::{Code, Language, envelope},
     text::{IdempotencyKey, RequestId},
 };
@@ -169,20 +170,29 @@ fn perform(
     key: Option<&IdempotencyKey>,
 ) -> Result<Outcome> {
     // 3 may
-    if let Some(rights) = rights {
-        let resource_id = input.get("id").and_then(Value::as_str).and_then(|id| id.parse().ok());
-        audited(operation, permission::require(operation, &caller, rights, resource_id))?;
+    let allowed = match rights {
+        Some(rights) => {
+            let resource_id = input.get("id").and_then(Value::as_str).and_then(|id| id.parse().ok());
+            audited(operation, permission::require(operation, &caller, rights, resource_id))?
+        }
+        None => Allowed::Freely,
+    };
+    let outcome = perform_allowed(operation, &caller, input, key);
+    if !matches!(&outcome, Ok(outcome) if !outcome.is_replayed) {
+        permission::give_back(allowed, &caller);
     }
+    outcome.map(|outcome| Outcome { caller: Some(caller), ..outcome })
+}
+
+fn perform_allowed(operation: &Operation, caller: &Caller, input: Map<String, Value>, key: Option<&IdempotencyKey>) -> Result<Outcome> {
     let handler = operation.prepare(&input)?;
 
     // 4 replay
     let is_keyed = operation.method != operation::Method::Get && operation.scope != Scope::Public;
     let begun = match key.filter(|_| is_keyed) {
-        Some(key) => match idempotency::begin(key, operation, &caller, &input)? {
+        Some(key) => match idempotency::begin(key, operation, caller, &input)? {
             Ok(begun) => Some(begun),
-            Err(replay) => {
-                return Ok(Outcome { status: replay.status, body: replay.body, is_replayed: true, caller: Some(caller), claims: None });
-            }
+            Err(replay) => return Ok(Outcome { status: replay.status, body: replay.body, is_replayed: true, ..Outcome::default() }),
         },
         None => None,
     };
@@ -201,9 +211,9 @@ fn perform(
     // 7 keep
     let (status, body) = envelope_of(operation, &reply);
     if let Some(begun) = begun {
-        begun.keep(operation, &caller, status, body.as_deref())?;
+        begun.keep(operation, caller, status, body.as_deref())?;
     }
-    Ok(Outcome { status, body, claims: reply.claims, is_replayed: false, caller: Some(caller) })
+    Ok(Outcome { status, body, claims: reply.claims, ..Outcome::default() })
 }
 
 fn envelope_of(operation: &Operation, reply: &Reply) -> (u16, Option<String>) {

@@ -13,13 +13,13 @@ use nebula_core::{
     error::Code,
 };
 use serde_json::{Value, json};
-use std::rc::Rc;
+use std::{net::IpAddr, rc::Rc};
 use uuid::Uuid;
 
 /// Who is calling may do the operation, or the refusal says which condition is missing.
-pub fn require(operation: &Operation, caller: &Caller, rights: &Rights, resource_id: Option<Uuid>) -> Result<()> {
+pub fn require(operation: &Operation, caller: &Caller, rights: &Rights, resource_id: Option<Uuid>) -> Result<Allowed> {
     if operation.scope == Scope::Public || (operation.scope == Scope::OwnUser && caller.actor.user().is_some()) {
-        return Ok(());
+        return Ok(Allowed::Freely);
     }
     if operation.scope == Scope::Platform && !rights.tenant.as_ref().is_some_and(rights::TenantState::is_platform) {
         return Err(Refusal::forbidden(operation.action, "platform_only"));
@@ -27,22 +27,41 @@ pub fn require(operation: &Operation, caller: &Caller, rights: &Rights, resource
     require_action(operation.action, caller, rights, resource_id)
 }
 
-/// The same for any action of the catalog.
-pub fn require_action(action: &str, caller: &Caller, rights: &Rights, resource_id: Option<Uuid>) -> Result<()> {
+/// The same for any action of the catalog. A counted grant is used up by one; give it back if the call comes to nothing.
+pub fn require_action(action: &str, caller: &Caller, rights: &Rights, resource_id: Option<Uuid>) -> Result<Allowed> {
     let right = rights.of(action).ok_or_else(|| Refusal::forbidden(action, "action_active"))?;
-    let call = circumstances(caller, resource_id);
-    match right.decide(&call) {
-        Ok(Allowed::Freely) => Ok(()),
-        Ok(Allowed::Counted { grant, max_per_day }) if count_use(caller, grant, max_per_day) => Ok(()),
-        Ok(Allowed::Counted { .. }) => Err(Refusal::forbidden(action, "max_per_day")),
-        Err(condition) => Err(Refusal::forbidden(action, condition.as_str())),
+    let allowed = right.decide(&circumstances(caller, resource_id)).map_err(|condition| Refusal::forbidden(action, condition.as_str()))?;
+    match allowed {
+        Allowed::Counted { grant, max_per_day } if !count_use(caller, grant, max_per_day) => Err(Refusal::forbidden(action, "max_per_day")),
+        _ => Ok(allowed),
+    }
+}
+
+/// `maxPerDay` counts calls that had their effect: one that was refused, or that replayed an older answer, is taken off again.
+pub fn give_back(allowed: Allowed, caller: &Caller) {
+    if let (Allowed::Counted { grant, .. }, Some(user)) = (allowed, caller.actor.user()) {
+        spi::run(
+            "update nebula.permission_usage set count = count - 1 \
+             where tenant_id = $1 and group_permission_id = $2 and user_id = $3 and day = (now() at time zone 'utc')::date",
+            &[Arg::Uuid(caller.tenant), Arg::Uuid(grant), Arg::Uuid(user)],
+        );
     }
 }
 
 /// Whether the caller holds the action, asked without using it up.
 #[must_use]
 pub fn holds(action: &str, caller: &Caller, rights: &Rights) -> bool {
-    rights.of(action).is_some_and(|right| right.decide(&circumstances(caller, None)).is_ok())
+    is_held(action, rights, || caller.origin.ip)
+}
+
+/// The same, with the caller's address fetched only where it can matter.
+#[must_use]
+pub fn is_held(action: &str, rights: &Rights, ip: impl FnOnce() -> Option<IpAddr>) -> bool {
+    rights.of(action).is_some_and(|right| {
+        let asks_address = right.grants.iter().any(|grant| grant.constraints.ip_cidrs.is_some());
+        let ip = if asks_address { ip() } else { None };
+        right.decide(&Circumstances { ip, now_microseconds: spi::now_microseconds(), resource_id: None }).is_ok()
+    })
 }
 
 /// Nobody grants what they don't hold (contract, section 3): each of the actions, without constraints of one's own.
@@ -64,7 +83,7 @@ fn circumstances(caller: &Caller, resource_id: Option<Uuid>) -> Circumstances {
     Circumstances { ip: caller.origin.ip, now_microseconds: spi::now_microseconds(), resource_id }
 }
 
-/// Counts a use of a grant with `maxPerDay`, unless the day's uses are up. Rolls back with a failed call.
+/// Counts a use of a grant with `maxPerDay`, unless the day's uses are up.
 fn count_use(caller: &Caller, grant: Uuid, max_per_day: u32) -> bool {
     let Actor::User(user) = caller.actor else { return false };
     spi::first(

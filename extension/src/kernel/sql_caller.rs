@@ -20,7 +20,7 @@ const POSTGREST_LOGIN: &str = "authenticator";
 
 struct Memo {
     generation: u64,
-    login: String,
+    login: u32,
     claims: Option<String>,
     identity: Option<(Uuid, Actor, Option<Uuid>)>,
 }
@@ -29,23 +29,32 @@ thread_local! {
     static MEMO: RefCell<Option<Memo>> = const { RefCell::new(None) };
 }
 
-/// Forgets who was calling: the transaction, or a savepoint of it, is over.
+/// Forgets whose claims were read: the transaction, or a savepoint of it, is over. What a login is bound to outlives it: a change of the binding
+/// changes the generation.
 pub fn forget() {
-    MEMO.set(None);
+    MEMO.with_borrow_mut(|memo| {
+        if memo.as_ref().is_some_and(|memo| memo.claims.is_some()) {
+            *memo = None;
+        }
+    });
 }
 
 /// The SQL caller as of this statement, with the action that is being done.
 #[must_use]
 pub fn current(action: &str) -> Option<Caller> {
     let (tenant, actor, session) = identity()?;
-    let user_agent = header("user-agent");
+    let (user_agent, ip) = (header("user-agent"), ip());
     let request_id = header("x-request-id")
         .filter(|id| nebula_core::text::RequestId::parse(id).is_ok())
         .unwrap_or_else(|| Uuid::now_v7().to_string());
-    // The last hop's word: PostgREST stands behind a proxy that sets it.
-    let ip = header("x-real-ip").and_then(|ip| ip.parse::<IpAddr>().ok());
     let origin = Origin { request_id, ip, user_agent: user_agent.map(|agent| clip(&agent)) };
     Some(Caller { tenant, actor, action: Rc::from(action), origin: Rc::new(origin), session })
+}
+
+/// The caller's address by the last hop's word: PostgREST stands behind a proxy that sets it.
+#[must_use]
+pub fn ip() -> Option<IpAddr> {
+    header("x-real-ip")?.parse().ok()
 }
 
 /// At most 512 characters, without control characters: what a client calls itself is stored, so it is bounded.
@@ -62,23 +71,33 @@ fn header(name: &str) -> Option<String> {
     headers.get(name)?.as_str().map(str::to_owned)
 }
 
-/// Tenant, actor and session, kept for the transaction while claims and rights stay the same.
+/// Tenant, actor and session, kept while login, claims and rights stay the same.
 #[must_use]
 pub fn identity() -> Option<(Uuid, Actor, Option<Uuid>)> {
     let generation = spi::rights_generation();
-    let login = spi::session_user();
-    let claims = if login == POSTGREST_LOGIN { spi::setting(c"request.jwt.claims") } else { None };
+    let login = spi::session_user_id();
     let known = MEMO.with_borrow(|memo| {
-        memo.as_ref().filter(|m| m.generation == generation && m.login == login && m.claims == claims).map(|m| m.identity)
+        let memo = memo.as_ref().filter(|memo| memo.generation == generation && memo.login == login)?;
+        // A login that isn't PostgREST's has no claims, whatever it sets.
+        (memo.claims.is_none() || memo.claims == spi::setting(c"request.jwt.claims")).then_some(memo.identity)
     });
     if let Some(identity) = known {
         return identity;
     }
-    let identity = spi::as_role(PLATFORM, || match &claims {
-        Some(claims) => serde_json::from_str::<Value>(claims).ok().and_then(|claims| from_claims(&claims)),
-        None => from_login(&login),
-    });
-    MEMO.set(Some(Memo { generation, login, claims, identity }));
+    let name = spi::session_user();
+    let (claims, identity) = if name == POSTGREST_LOGIN {
+        // Empty and missing are one (pitfalls), and are remembered as text, so that what PostgREST sets next is seen.
+        let claims = spi::setting(c"request.jwt.claims");
+        let parsed = claims.as_deref().and_then(|claims| serde_json::from_str::<Value>(claims).ok());
+        let identity = parsed.and_then(|claims| spi::as_role(PLATFORM, || from_claims(&claims)));
+        (Some(claims.unwrap_or_default()), identity)
+    } else {
+        (None, spi::as_role(PLATFORM, || from_login(&name)))
+    };
+    // Resolving may itself have received a change of rights.
+    if spi::rights_generation() == generation && spi::is_read_committed() {
+        MEMO.set(Some(Memo { generation, login, claims, identity }));
+    }
     identity
 }
 

@@ -1,0 +1,233 @@
+//! A private Postgres that dies with this process, and the template that every test's database is copied from.
+
+use crate::{token::Signer, wait::eventually};
+use postgres::{Client, NoTls};
+use std::{
+    fs,
+    net::TcpListener,
+    os::unix::{fs::MetadataExt, process::CommandExt},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::OnceLock,
+};
+
+/// The template's name.
+pub const TEMPLATE: &str = "nebula_template";
+
+/// A private cluster. Trusts whoever connects: it listens on the loopback address alone, and passwords of logins aren't what is tested.
+pub struct Cluster {
+    pub dir: PathBuf,
+    pub port: u16,
+    /// Ends the cluster and everything in `edges/` when this process is gone, however it went: it waits for its standard input to end.
+    watcher: Child,
+}
+
+/// The cluster of this run, with what was made in it.
+pub struct Installation {
+    pub cluster: Cluster,
+    /// Signs as the edge does.
+    pub signer: Signer,
+    pub keys_dir: PathBuf,
+    pub operator_key: String,
+}
+
+fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace")
+}
+
+/// A program of the relocated tree that has the extension in it (`make install`).
+#[must_use]
+pub fn postgres_program(name: &str) -> PathBuf {
+    let bin = std::env::var_os("NEBULA_PG_BINDIR")
+        .map_or_else(|| workspace().join("target/postgres-15/lib/postgresql/15/bin"), PathBuf::from);
+    let program = bin.join(name);
+    assert!(program.exists(), "{} is missing: run `make install`, or set NEBULA_PG_BINDIR", program.display());
+    program
+}
+
+/// The real binary.
+#[must_use]
+pub fn nebula_program() -> PathBuf {
+    let program = std::env::var_os("NEBULA_BIN").map_or_else(|| workspace().join("target/release/nebula"), PathBuf::from);
+    assert!(program.exists(), "{} is missing: run `cargo build --release`", program.display());
+    program
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0)
+}
+
+/// A command as the user that Postgres may run as, in a clean environment.
+fn unprivileged(program: &Path) -> Command {
+    let mut command = if is_root() {
+        let mut command = Command::new("runuser");
+        command.args(["-u", "postgres", "--"]).arg(program);
+        command
+    } else {
+        Command::new(program)
+    };
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("LC_ALL", "C.UTF-8").current_dir("/");
+    command
+}
+
+#[track_caller]
+fn run(command: &mut Command) -> String {
+    let output = command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{command:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
+    text
+}
+
+/// A port that nobody listens on now.
+#[must_use]
+pub fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr()).expect("a free port").port()
+}
+
+impl Cluster {
+    /// Makes and starts a cluster; `settings` are added to its configuration.
+    #[must_use]
+    pub fn start(settings: &str) -> Self {
+        let cluster = Self::prepare(settings);
+        cluster.start_again();
+        cluster
+    }
+
+    /// Makes a cluster without starting it.
+    #[must_use]
+    pub fn prepare(settings: &str) -> Self {
+        let made = run(unprivileged(Path::new("mktemp")).args(["-d", "/tmp/nebula-test-XXXXXX"]));
+        let dir = PathBuf::from(made.trim());
+        fs::create_dir(dir.join("edges")).unwrap();
+        let watcher = watch(&dir);
+        let data = dir.join("data");
+        run(unprivileged(&postgres_program("initdb"))
+            .arg("-D")
+            .arg(&data)
+            .args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]));
+        let port = free_port();
+        let configuration = format!(
+            "listen_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = '{}'\nmax_connections = 400\n\
+             log_line_prefix = '%m [%p] %u@%d '\nlog_lock_waits = on\n{settings}\n",
+            dir.display()
+        );
+        let path = data.join("postgresql.auto.conf");
+        fs::write(path, configuration).unwrap();
+        Self { dir, port, watcher }
+    }
+
+    /// Starts the server and waits until it accepts connections.
+    pub fn start_again(&self) {
+        run(unprivileged(&postgres_program("pg_ctl"))
+            .arg("-D")
+            .arg(self.dir.join("data"))
+            .arg("-l")
+            .arg(self.log_path())
+            .args(["-w", "-t", "60", "start"]));
+    }
+
+    /// Stops the server: `fast` ends sessions, `immediate` is a crash.
+    pub fn stop(&self, mode: &str) {
+        run(unprivileged(&postgres_program("pg_ctl")).arg("-D").arg(self.dir.join("data")).args(["-w", "-m", mode, "stop"]));
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.dir.join("log")
+    }
+
+    /// What the server has logged so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(self.log_path()).unwrap_or_default()).into_owned()
+    }
+
+    /// A connection string.
+    #[must_use]
+    pub fn url(&self, user: &str, database: &str) -> String {
+        format!("postgresql://{user}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// A connection.
+    #[must_use]
+    pub fn connect(&self, user: &str, database: &str) -> Client {
+        Client::connect(&self.url(user, database), NoTls).unwrap_or_else(|error| panic!("{user}@{database}: {error}"))
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        drop(self.watcher.stdin.take());
+        let _ = self.watcher.wait();
+    }
+}
+
+/// A shell that outlives us by a moment, out of reach of the terminal's Ctrl-C.
+fn watch(dir: &Path) -> Child {
+    let as_user = if is_root() { "runuser -u postgres --" } else { "" };
+    let script = format!(
+        "cat >/dev/null; for edge in '{0}'/edges/*; do [ -e \"$edge\" ] && kill -9 \"${{edge##*/}}\"; done; \
+         {as_user} '{1}' -D '{0}/data' -m immediate stop; rm -rf '{0}'",
+        dir.display(),
+        postgres_program("pg_ctl").display(),
+    );
+    Command::new("sh")
+        .args(["-c", &script])
+        .current_dir("/")
+        .process_group(0)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("sh")
+}
+
+/// Runs `nebula …` as a DBA would.
+#[track_caller]
+pub fn nebula(admin_url: &str, keys_dir: &Path, arguments: &[&str]) -> String {
+    let mut command = Command::new(nebula_program());
+    command
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("NEBULA_ADMIN_DATABASE_URL", admin_url)
+        .env("NEBULA_KEYS_DIR", keys_dir)
+        .args(arguments);
+    run(&mut command).trim().to_owned()
+}
+
+/// The cluster of this run, made when the first test asks for it.
+pub fn installation() -> &'static Installation {
+    static INSTALLATION: OnceLock<Installation> = OnceLock::new();
+    INSTALLATION.get_or_init(|| {
+        // Durability is the faults' business; they start clusters of their own.
+        install(Cluster::start("fsync = off\nsynchronous_commit = off\nfull_page_writes = off\nautovacuum_naptime = '1h'"))
+    })
+}
+
+/// Makes the template database in a cluster, by the commands that an operator uses.
+#[must_use]
+pub fn install(cluster: Cluster) -> Installation {
+    // Supabase's roles, before the extension: grants follow them.
+    cluster
+        .connect("postgres", "postgres")
+        .batch_execute(
+            "create role authenticator login noinherit; create role authenticated nologin; create role anon nologin; \
+             grant authenticated, anon to authenticator",
+        )
+        .unwrap();
+    cluster.connect("postgres", "postgres").batch_execute(&format!("create database {TEMPLATE}")).unwrap();
+    let admin_url = cluster.url("postgres", TEMPLATE);
+    let keys_dir = cluster.dir.join("keys");
+    nebula(&admin_url, &keys_dir, &["migrate"]);
+    nebula(&admin_url, &keys_dir, &["seed"]);
+    let kid = nebula(&admin_url, &keys_dir, &["keys", "generate"]);
+    let operator_key = nebula(&admin_url, &keys_dir, &["seed", "--operator", "--name", "harness"]);
+    let signer = Signer::load(&keys_dir.join(format!("{kid}.pem")), &kid);
+    let mut postgres = cluster.connect("postgres", "postgres");
+    // Nothing may be connected to a template while it is copied.
+    eventually("the template's sessions end", || {
+        let sessions: i64 = postgres.query_one("select count(*) from pg_stat_activity where datname = $1", &[&TEMPLATE]).unwrap().get(0);
+        sessions == 0
+    });
+    postgres.batch_execute(&format!("alter database {TEMPLATE} with allow_connections false")).unwrap();
+    Installation { cluster, signer, keys_dir, operator_key }
+}

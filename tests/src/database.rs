@@ -1,0 +1,134 @@
+//! A test's own database.
+
+use crate::{
+    Edge, Handle,
+    cluster::{Installation, TEMPLATE, installation},
+};
+use postgres::{Client, types::ToSql};
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+/// A copy of the template; dropped with the value.
+pub struct Database {
+    pub name: String,
+    pub installation: &'static Installation,
+}
+
+impl Database {
+    /// Copies the template.
+    #[must_use]
+    #[allow(clippy::new_without_default, reason = "it costs a database")]
+    pub fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let installation = installation();
+        let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let mut postgres = installation.cluster.connect("postgres", "postgres");
+        postgres.batch_execute(&format!("create database {name} template {TEMPLATE}")).unwrap();
+        Self { name, installation }
+    }
+
+    /// A connection as any role that may log in.
+    #[must_use]
+    pub fn connect(&self, user: &str) -> Client {
+        self.installation.cluster.connect(user, &self.name)
+    }
+
+    #[must_use]
+    pub fn superuser(&self) -> Client {
+        self.connect("postgres")
+    }
+
+    /// A session of the edge's login.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        Handle::new(self.connect("nebula_edge"))
+    }
+
+    #[must_use]
+    pub fn url(&self, user: &str) -> String {
+        self.installation.cluster.url(user, &self.name)
+    }
+
+    /// `nebula serve` on this database.
+    #[must_use]
+    pub fn serve(&self) -> Edge {
+        self.serve_with(&[])
+    }
+
+    /// The same with more `NEBULA_*` settings.
+    #[must_use]
+    pub fn serve_with(&self, settings: &[(&str, &str)]) -> Edge {
+        Edge::start(self.installation, &self.url("nebula_edge"), settings)
+    }
+
+    /// Runs statements as the superuser.
+    #[track_caller]
+    pub fn execute(&self, sql: &str) {
+        self.superuser().batch_execute(sql).unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+    }
+
+    /// The first column of the only row, as text; the superuser asks.
+    #[track_caller]
+    #[must_use]
+    pub fn text(&self, sql: &str, args: &[&(dyn ToSql + Sync)]) -> String {
+        let row = self.superuser().query_one(sql, args).unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+        row.get::<_, Option<String>>(0).unwrap_or_default()
+    }
+
+    /// The first column of the only row, as a number; the superuser asks.
+    #[track_caller]
+    #[must_use]
+    pub fn number(&self, sql: &str, args: &[&(dyn ToSql + Sync)]) -> i64 {
+        self.superuser().query_one(sql, args).unwrap_or_else(|error| panic!("{sql}: {error:?}")).get(0)
+    }
+
+    /// The first column of every row, as text; the superuser asks.
+    #[track_caller]
+    #[must_use]
+    pub fn texts(&self, sql: &str, args: &[&(dyn ToSql + Sync)]) -> Vec<String> {
+        let rows = self.superuser().query(sql, args).unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+        rows.iter().map(|row| row.get::<_, Option<String>>(0).unwrap_or_default()).collect()
+    }
+
+    /// Every table of the product, partitions left to their parent.
+    #[must_use]
+    pub fn tables(&self) -> Vec<String> {
+        self.texts(
+            "select c.oid::regclass::text from pg_class c \
+             where c.relnamespace = 'nebula'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition order by 1",
+            &[],
+        )
+    }
+
+    /// How many rows every table has: two equal ones mean that nothing was added or removed.
+    #[must_use]
+    pub fn row_counts(&self) -> BTreeMap<String, i64> {
+        let mut superuser = self.superuser();
+        let count = |table: String| {
+            let count = superuser.query_one(&format!("select count(*) from {table}"), &[]).unwrap().get(0);
+            (table, count)
+        };
+        self.tables().into_iter().map(count).collect()
+    }
+
+    /// A digest of every table's rows: two equal ones mean that nothing was changed.
+    #[must_use]
+    pub fn digests(&self) -> BTreeMap<String, String> {
+        let mut superuser = self.superuser();
+        let digest = |table: String| {
+            let sql = format!("select count(*) || ' ' || coalesce(md5(string_agg(t::text, e'\\n' order by t::text collate \"C\")), '') from {table} t");
+            let digest = superuser.query_one(&sql, &[]).unwrap().get(0);
+            (table, digest)
+        };
+        self.tables().into_iter().map(digest).collect()
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let mut postgres = self.installation.cluster.connect("postgres", "postgres");
+        let _ = postgres.batch_execute(&format!("drop database {} with (force)", self.name));
+    }
+}

@@ -1,0 +1,151 @@
+//! The real edge: a process of its own on a free port.
+
+use crate::{
+    Anonymous, Caller, Key, User,
+    cluster::{Installation, nebula_program},
+    eventually,
+    http::agent,
+};
+use std::{
+    fs::{self, File},
+    io::{Read, Write},
+    net::TcpStream,
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+/// A running `nebula serve`; killed by its id when dropped.
+pub struct Edge {
+    child: Child,
+    pub base: String,
+    pub agent: ureq::Agent,
+    log: PathBuf,
+    mark: PathBuf,
+    operator_key: String,
+}
+
+impl Edge {
+    /// Starts the edge and waits until it is ready.
+    #[must_use]
+    pub fn start(installation: &Installation, database_url: &str, settings: &[(&str, &str)]) -> Self {
+        let edge = Self::start_without_database(installation, database_url, settings);
+        eventually("the edge is ready", || edge.is_ready());
+        edge
+    }
+
+    /// Starts the edge and waits until it listens, whether or not there is a database.
+    #[must_use]
+    pub fn start_without_database(installation: &Installation, database_url: &str, settings: &[(&str, &str)]) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let dir = &installation.cluster.dir;
+        let log = dir.join(format!("edge-{}.log", COUNT.fetch_add(1, Ordering::Relaxed)));
+        let child = Command::new(nebula_program())
+            .arg("serve")
+            .env_clear()
+            .env("NEBULA_DATABASE_URL", database_url)
+            .env("NEBULA_LISTEN", "127.0.0.1:0")
+            .env("NEBULA_KEYS_DIR", &installation.keys_dir)
+            .envs(settings.iter().copied())
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        let mark = dir.join("edges").join(child.id().to_string());
+        fs::write(&mark, "").unwrap();
+        let mut edge = Self { child, base: String::new(), agent: agent(), log, mark, operator_key: installation.operator_key.clone() };
+        eventually("the edge listens", || {
+            let log = edge.log();
+            assert!(edge.child.try_wait().unwrap().is_none(), "the edge ended: {log}");
+            let port = log.split("listening on 127.0.0.1:").nth(1).map(|rest| rest.chars().take_while(char::is_ascii_digit).collect::<String>());
+            edge.base = port.map(|port| format!("http://127.0.0.1:{port}")).unwrap_or_default();
+            !edge.base.is_empty()
+        });
+        edge
+    }
+
+    /// Whether `/health/ready` says so.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.anonymous().get("/health/ready").status == 200
+    }
+
+    /// What it has logged so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
+    #[must_use]
+    pub fn anonymous(&self) -> Anonymous {
+        Anonymous { base: self.base.clone(), agent: self.agent.clone() }
+    }
+
+    #[must_use]
+    pub fn user(&self, token: &str) -> User {
+        User { base: self.base.clone(), agent: self.agent.clone(), token: token.to_owned() }
+    }
+
+    #[must_use]
+    pub fn key(&self, secret: &str) -> Key {
+        Key { base: self.base.clone(), agent: self.agent.clone(), secret: secret.to_owned() }
+    }
+
+    /// The platform's operator.
+    #[must_use]
+    pub fn operator(&self) -> Key {
+        self.key(&self.operator_key)
+    }
+
+    /// A TCP connection, for what is no proper HTTP.
+    #[must_use]
+    pub fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.base.trim_start_matches("http://")).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream
+    }
+
+    /// Sends these bytes and reads until the edge closes the connection.
+    #[must_use]
+    pub fn raw(&self, bytes: &[u8]) -> String {
+        let mut stream = self.connect();
+        let _ = stream.write_all(bytes);
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    /// Sends SIGTERM.
+    pub fn terminate(&self) {
+        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits until the process has ended.
+    pub fn wait(&mut self) -> ExitStatus {
+        let mut status = None;
+        eventually("the edge ends", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
+    }
+}
+
+impl Drop for Edge {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_file(&self.mark);
+        if std::thread::panicking() {
+            let log = self.log();
+            let errors = log.lines().filter(|line| line.contains("\"ERROR\"")).collect::<Vec<_>>();
+            if !errors.is_empty() {
+                let _ = writeln!(std::io::stderr(), "the edge logged:\n{}", errors.join("\n"));
+            }
+        }
+    }
+}
