@@ -9,7 +9,9 @@ pub enum Error {
     Settings(PathBuf, String),
     #[error("set {0} (environment, option or settings file)")]
     Missing(&'static str),
-    #[error("the database URL asks for sslmode=require, which this build does not speak; put a TLS pooler or tunnel between, or use sslmode=prefer")]
+    #[error(
+        "the database URL asks for sslmode=require, which this build does not speak; put a TLS pooler or tunnel between, or use sslmode=prefer"
+    )]
     TlsUnsupported,
     #[error("database: {0}")]
     Database(String),

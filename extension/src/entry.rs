@@ -99,9 +99,11 @@ fn edge_state() -> String {
         return json!({ "schemaVersion": schema_version, "issuer": "", "audience": "", "keys": [], "routes": routes }).to_string();
     }
     let installation = installation::current();
-    let keys = spi::rows("select kid, alg, public_key, status from nebula.signing_key where status <> 'revoked' order by created_at", &[], |row| {
-        json!({ "kid": row.text(1), "alg": row.text(2), "publicKey": row.bytes(3).map(|key| STANDARD.encode(key)), "status": row.text(4) })
-    });
+    let keys = spi::rows(
+        "select kid, alg, public_key, status from nebula.signing_key where status <> 'revoked' order by created_at",
+        &[],
+        |row| json!({ "kid": row.text(1), "alg": row.text(2), "publicKey": row.bytes(3).map(|key| STANDARD.encode(key)), "status": row.text(4) }),
+    );
     json!({
         "schemaVersion": schema_version, "issuer": installation.issuer, "audience": installation.audience, "keys": keys, "routes": routes,
     })
@@ -111,7 +113,8 @@ fn edge_state() -> String {
 #[pg_extern(sql = false)]
 fn readiness() -> String {
     let version = migration::installed_version();
-    json!({ "ready": version >= migration::REQUIRED_VERSION, "schemaVersion": version, "requiredVersion": migration::REQUIRED_VERSION }).to_string()
+    json!({ "ready": version >= migration::REQUIRED_VERSION, "schemaVersion": version, "requiredVersion": migration::REQUIRED_VERSION })
+        .to_string()
 }
 
 #[pg_extern(sql = false)]
@@ -125,7 +128,8 @@ fn dispatch(
     action: Option<&str>,
     input: Option<&str>,
     idempotency_key: Option<&str>,
-) -> TableIterator<'static, (name!(status, i32), name!(body, Option<String>), name!(code, Option<String>), name!(details, Option<String>))> {
+) -> TableIterator<'static, (name!(status, i32), name!(body, Option<String>), name!(code, Option<String>), name!(details, Option<String>))>
+{
     let input = input.and_then(|text| serde_json::from_str::<Map<String, Value>>(text).ok());
     let (status, outcome) = match (action, input) {
         (Some(action), Some(input)) => handle::call(action, input, idempotency_key),
@@ -146,7 +150,10 @@ fn dispatch(
 #[pg_extern(sql = false)]
 fn can(action: &str) -> bool {
     let frame = context::current();
-    let principal = frame.as_ref().map(|caller| (caller.tenant, caller.actor)).or_else(|| sql_caller::identity().map(|(tenant, actor, _)| (tenant, actor)));
+    let principal = frame
+        .as_ref()
+        .map(|caller| (caller.tenant, caller.actor))
+        .or_else(|| sql_caller::identity().map(|(tenant, actor, _)| (tenant, actor)));
     principal.is_some_and(|(tenant, actor)| {
         let rights = rights::of(tenant, actor);
         let ip = || frame.map_or_else(sql_caller::ip, |caller| caller.origin.ip);

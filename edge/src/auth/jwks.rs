@@ -37,7 +37,10 @@ pub fn document<'a>(keys: impl Iterator<Item = (&'a str, &'a [u8])>) -> Value {
 mod tests {
     use super::*;
     use base64::engine::general_purpose::STANDARD;
-    use pkcs8::der::{Encode, asn1::{BitStringRef, UintRef}};
+    use pkcs8::der::{
+        Encode,
+        asn1::{BitStringRef, UintRef},
+    };
 
     /// The key of RFC 7638, section 3.1, and the thumbprint that it gives.
     const N: &str = "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMs\
@@ -47,15 +50,9 @@ mod tests {
 
     fn rfc_key() -> Vec<u8> {
         let modulus = URL_SAFE_NO_PAD.decode(N).unwrap();
-        let key = RsaPublicKeyRef {
-            modulus: UintRef::new(&modulus).unwrap(),
-            public_exponent: UintRef::new(&[1, 0, 1]).unwrap(),
-        };
+        let key = RsaPublicKeyRef { modulus: UintRef::new(&modulus).unwrap(), public_exponent: UintRef::new(&[1, 0, 1]).unwrap() };
         let key = key.to_der().unwrap();
-        let info = SubjectPublicKeyInfoRef {
-            algorithm: pkcs1::ALGORITHM_ID,
-            subject_public_key: BitStringRef::from_bytes(&key).unwrap(),
-        };
+        let info = SubjectPublicKeyInfoRef { algorithm: pkcs1::ALGORITHM_ID, subject_public_key: BitStringRef::from_bytes(&key).unwrap() };
         info.to_der().unwrap()
     }
 

@@ -6,7 +6,11 @@ use aws_lc_rs::rand;
 use nebula_core::password::{Bytes, Cost, MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARACTERS, NewPassword, PasswordProof};
 use serde_json::value::RawValue;
 use std::sync::Arc;
-use tokio::{sync::Semaphore, task::spawn_blocking, time::{Instant, timeout_at}};
+use tokio::{
+    sync::Semaphore,
+    task::spawn_blocking,
+    time::{Instant, timeout_at},
+};
 use zeroize::Zeroizing;
 
 /// A password's broken rule: the `rule` of a `VALIDATION_ERROR`.

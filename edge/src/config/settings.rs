@@ -4,7 +4,10 @@ use super::DatabaseUrl;
 use crate::error::Error;
 use ipnet::IpNet;
 use serde::Deserialize;
-use std::{net::SocketAddr, path::{Path, PathBuf}};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 macro_rules! settings {
     ($($(#[doc = $doc:literal])+ $name:ident: $type:ty, $env:literal, $default:tt $(, [$($arg:tt)*])?;)*) => {

@@ -133,6 +133,7 @@ fn column<'a, T: tokio_postgres::types::FromSql<'a>>(row: &'a Row, index: usize)
 
 /// Serde's message may quote a value, so only its place is kept.
 fn decode<T: DeserializeOwned>(text: &str) -> Result<T, Failure> {
-    serde_json::from_str(text)
-        .map_err(|error| Failure::Statement(format!("unexpected JSON from the database at line {} column {}", error.line(), error.column())))
+    serde_json::from_str(text).map_err(|error| {
+        Failure::Statement(format!("unexpected JSON from the database at line {} column {}", error.line(), error.column()))
+    })
 }

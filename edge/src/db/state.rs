@@ -145,9 +145,9 @@ mod tests {
         )
         .unwrap();
         let sources: Vec<_> = state.routes.iter().map(|route| route.tenant_from.clone()).collect();
-        assert_eq!(sources, [
-            TenantFrom::Named(TenantSource::Credential),
-            TenantFrom::Body(BodyToken { body_token: "refreshToken".to_owned() }),
-        ]);
+        assert_eq!(
+            sources,
+            [TenantFrom::Named(TenantSource::Credential), TenantFrom::Body(BodyToken { body_token: "refreshToken".to_owned() }),]
+        );
     }
 }

@@ -37,9 +37,11 @@ pub fn refusal(frame: &Frame, refusal: Refusal) -> Response {
     if let Some(allow) = refusal.allow.and_then(|allow| HeaderValue::try_from(allow).ok()) {
         response.headers_mut().insert(ALLOW, allow);
     }
-    response
-        .extensions_mut()
-        .insert(Facts { error_code: Some(refusal.code.as_str().to_owned()), reason: refusal.reason, ..Facts::default() });
+    response.extensions_mut().insert(Facts {
+        error_code: Some(refusal.code.as_str().to_owned()),
+        reason: refusal.reason,
+        ..Facts::default()
+    });
     response
 }
 

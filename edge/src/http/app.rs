@@ -1,7 +1,12 @@
 //! What every request shares, and the router.
 
 use super::{frame, health, live_state::LiveState, pipeline};
-use crate::{auth::Deriver, config::Config, db::{self, Database}, error::Error};
+use crate::{
+    auth::Deriver,
+    config::Config,
+    db::{self, Database},
+    error::Error,
+};
 use axum::{Router, middleware, routing::get};
 use std::sync::Arc;
 use tokio::sync::Semaphore;

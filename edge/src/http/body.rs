@@ -123,7 +123,14 @@ mod tests {
         for value in ["application/json", "Application/JSON", "application/json; charset=UTF-8", "application/json;charset=\"utf-8\""] {
             assert!(is_json(&headers(&[("content-type", value)])), "{value}");
         }
-        for value in ["", "text/json", "application/json; charset=latin1", "application/jsonp", "application/json, text/html", "application/x-www-form-urlencoded"] {
+        for value in [
+            "",
+            "text/json",
+            "application/json; charset=latin1",
+            "application/jsonp",
+            "application/json, text/html",
+            "application/x-www-form-urlencoded",
+        ] {
             assert!(!is_json(&headers(&[("content-type", value)])), "{value}");
         }
         assert!(!is_json(&headers(&[])));

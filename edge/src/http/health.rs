@@ -34,7 +34,9 @@ async fn readiness(app: &App) -> Result<i64, Refusal> {
     let _permit = app.in_flight.try_acquire().map_err(|_| Refusal::unavailable("too many requests under way"))?;
     let readiness = app.database.readiness().await.map_err(|failure| match Refusal::from(failure) {
         // A database without the extension is not ready, whatever is wrong with it.
-        refusal if refusal.code == Code::DatabaseError => Refusal { code: Code::ServiceUnavailable, retry_after_seconds: Some(1), ..refusal },
+        refusal if refusal.code == Code::DatabaseError => {
+            Refusal { code: Code::ServiceUnavailable, retry_after_seconds: Some(1), ..refusal }
+        }
         refusal => refusal,
     })?;
     if readiness.schema_version < readiness.required_version {

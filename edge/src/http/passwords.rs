@@ -64,8 +64,8 @@ fn take_passwords(route: &Route, members: &Members) -> Result<Vec<(String, Deriv
     let mut passwords = Vec::new();
     for derive in &route.derive {
         let Some(member) = members.get(&derive.field) else { continue };
-        let password = auth::prepare(member, derive.mode == DeriveMode::New)
-            .map_err(|PasswordRule(rule)| Refusal::invalid(&derive.field, rule))?;
+        let password =
+            auth::prepare(member, derive.mode == DeriveMode::New).map_err(|PasswordRule(rule)| Refusal::invalid(&derive.field, rule))?;
         passwords.push((derive.field.clone(), derive.mode, password));
     }
     Ok(passwords)

@@ -12,10 +12,7 @@ pub const MAX_DEPTH: usize = 32;
 pub fn check(bytes: &[u8]) -> Result<&str, &'static str> {
     let broken = Cell::new("json");
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    Element { depth: 0, broken: &broken }
-        .deserialize(&mut reader)
-        .and_then(|()| reader.end())
-        .map_err(|_| broken.get())?;
+    Element { depth: 0, broken: &broken }.deserialize(&mut reader).and_then(|()| reader.end()).map_err(|_| broken.get())?;
     // Invalid UTF-8 inside a string was refused above; outside of one it is no JSON.
     std::str::from_utf8(bytes).map_err(|_| "json")
 }

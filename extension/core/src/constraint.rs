@@ -125,7 +125,11 @@ mod tests {
     use serde_json::json;
 
     fn call() -> Circumstances {
-        Circumstances { ip: Some("203.0.113.9".parse().unwrap()), now_microseconds: 1_800_000_000_000_000, resource_id: Some(Uuid::from_u128(1)) }
+        Circumstances {
+            ip: Some("203.0.113.9".parse().unwrap()),
+            now_microseconds: 1_800_000_000_000_000,
+            resource_id: Some(Uuid::from_u128(1)),
+        }
     }
 
     fn unmet(constraints: serde_json::Value, call: Circumstances) -> Option<&'static str> {
@@ -134,7 +138,13 @@ mod tests {
 
     #[test]
     fn unknown_keys_and_wrong_types_are_refused() {
-        for value in [json!({"ipcidrs": []}), json!({"ipCidrs": "10.0.0.0/8"}), json!({"ipCidrs": ["10.0.0.0/40"]}), json!({"maxPerDay": -1}), json!([])] {
+        for value in [
+            json!({"ipcidrs": []}),
+            json!({"ipCidrs": "10.0.0.0/8"}),
+            json!({"ipCidrs": ["10.0.0.0/40"]}),
+            json!({"maxPerDay": -1}),
+            json!([]),
+        ] {
             assert!(serde_json::from_value::<crate::object::Object<Constraints>>(value.clone()).is_err(), "{value}");
         }
     }

@@ -90,11 +90,7 @@ impl Right {
             verdict(Condition::NotDisabled, self.override_enabled != Some(false), None),
             verdict(Condition::Packaged, self.is_packaged(call), None),
             verdict(Condition::Granted, !self.grants.is_empty(), None),
-            verdict(
-                Condition::ConstraintsHold,
-                unmet.iter().any(Option::is_none),
-                unmet.iter().find_map(|reason| *reason),
-            ),
+            verdict(Condition::ConstraintsHold, unmet.iter().any(Option::is_none), unmet.iter().find_map(|reason| *reason)),
         ]
     }
 

@@ -25,9 +25,7 @@ impl Language {
                 Some("en") => Language::English,
                 _ => continue,
             };
-            let quality = parts
-                .find_map(|p| p.trim().strip_prefix("q=").and_then(|q| q.parse::<f32>().ok()))
-                .unwrap_or(1.0);
+            let quality = parts.find_map(|p| p.trim().strip_prefix("q=").and_then(|q| q.parse::<f32>().ok())).unwrap_or(1.0);
             if quality > best.1 {
                 best = (language, quality);
             }

@@ -26,7 +26,9 @@ impl Cost {
     /// Whether the cost is neither weaker than the minimum nor so strong that it is an attack.
     #[must_use]
     pub fn is_acceptable(&self) -> bool {
-        (19_456..=1_048_576).contains(&self.memory_kib) && (1..=16).contains(&self.iterations) && (1..=16).contains(&self.parallelism)
+        (19_456..=1_048_576).contains(&self.memory_kib)
+            && (1..=16).contains(&self.iterations)
+            && (1..=16).contains(&self.parallelism)
             && (self.memory_kib > 19_456 || self.iterations >= 2)
     }
 }

@@ -2,7 +2,11 @@
 
 use crate::kernel::{
     error::{Refusal, Result},
-    operation::{Call, Kind, Method::{Get, Patch, Post}, Operation, Reply},
+    operation::{
+        Call, Kind,
+        Method::{Get, Patch, Post},
+        Operation, Reply,
+    },
     outbox,
     page::{List, ListInput, Status},
     permission, rights,
@@ -131,7 +135,8 @@ fn explicit_scope(actions: &[Key]) -> Result<Vec<String>> {
         return Err(Refusal::invalid("actions", "length"));
     }
     let mut wanted = actions.iter().map(|action| action.as_str().to_owned()).collect::<Vec<_>>();
-    let known = spi::rows("select key from nebula.tool_action where key = any($1)", &[Arg::Texts(&wanted)], |row| row.text(1).unwrap_or_default());
+    let known =
+        spi::rows("select key from nebula.tool_action where key = any($1)", &[Arg::Texts(&wanted)], |row| row.text(1).unwrap_or_default());
     if let Some(index) = wanted.iter().position(|action| !known.contains(action)) {
         return Err(Refusal::invalid(&format!("actions[{index}]"), "unknown_action"));
     }
@@ -145,7 +150,9 @@ fn require_holds_scope(call: &Call, profile: Option<Profile>, actions: &[String]
     let rights = rights::of(call.tenant(), call.caller.actor);
     let now = spi::now_microseconds();
     let is_usable = |right: &&nebula_core::decision::Right| {
-        right.is_active && right.override_enabled != Some(false) && (right.override_enabled == Some(true) || right.packaged_until.is_some_and(|until| until > now))
+        right.is_active
+            && right.override_enabled != Some(false)
+            && (right.override_enabled == Some(true) || right.packaged_until.is_some_and(|until| until > now))
     };
     let covered = profile.map(|profile| {
         rights.all().filter(is_usable).filter(|right| profile.covers(&right.kind)).map(|right| right.action.clone()).collect::<Vec<_>>()
@@ -223,9 +230,10 @@ fn set_status(call: &Call, input: SetStatus) -> Result<Reply> {
 
 /// Whoever gets the secret of a key gets its rights.
 fn require_holds_key(call: &Call, id: Uuid) -> Result<()> {
-    let role = spi::first("select role from nebula.api_key where tenant_id = $1 and id = $2", &[Arg::Uuid(call.tenant()), Arg::Uuid(id)], |row| {
-        row.text(1)
-    });
+    let role =
+        spi::first("select role from nebula.api_key where tenant_id = $1 and id = $2", &[Arg::Uuid(call.tenant()), Arg::Uuid(id)], |row| {
+            row.text(1)
+        });
     let profile = role.ok_or(Code::NotFound)?.and_then(|role| Profile::parse(&role));
     let actions = spi::rows(
         "select a.key from nebula.api_key_action ka join nebula.tool_action a on a.id = ka.tool_action_id where ka.tenant_id = $1 and ka.api_key_id = $2",

@@ -12,7 +12,10 @@ use uuid::Uuid;
 
 #[must_use]
 pub fn operations() -> Vec<Operation> {
-    vec![Operation::new("audit.list", (Get, "/v1/audit-logs"), Kind::Read, list).summary("Lista o registro de auditoria", "Lists the audit log")]
+    vec![
+        Operation::new("audit.list", (Get, "/v1/audit-logs"), Kind::Read, list)
+            .summary("Lista o registro de auditoria", "Lists the audit log"),
+    ]
 }
 
 #[derive(Deserialize, JsonSchema)]

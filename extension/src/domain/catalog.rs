@@ -2,7 +2,11 @@
 
 use crate::kernel::{
     error::{Refusal, Result},
-    operation::{Call, Kind, Method::{Delete, Get, Post}, Operation, Reply, Scope},
+    operation::{
+        Call, Kind,
+        Method::{Delete, Get, Post},
+        Operation, Reply, Scope,
+    },
     page::{Limit, List, ListInput},
     spi::{self, Arg},
 };
@@ -21,7 +25,8 @@ pub fn operations() -> Vec<Operation> {
         platform(Operation::new("catalog.tools.create", (Post, "/v1/catalog/tools"), Kind::Admin, create_tool))
             .success(201)
             .summary("Cria uma ferramenta", "Creates a tool"),
-        Operation::new("catalog.tools.list", (Get, "/v1/catalog/tools"), Kind::Read, list_tools).summary("Lista as ferramentas", "Lists tools"),
+        Operation::new("catalog.tools.list", (Get, "/v1/catalog/tools"), Kind::Read, list_tools)
+            .summary("Lista as ferramentas", "Lists tools"),
         Operation::new("catalog.tools.read", (Get, "/v1/catalog/tools/{toolKey}"), Kind::Read, read_tool)
             .summary("Mostra uma ferramenta", "Shows a tool"),
         platform(Operation::new("catalog.actions.create", (Post, "/v1/catalog/tools/{toolKey}/actions"), Kind::Admin, create_action))
@@ -36,9 +41,14 @@ pub fn operations() -> Vec<Operation> {
             .summary("Lista os pacotes", "Lists packages"),
         Operation::new("catalog.packages.read", (Get, "/v1/catalog/packages/{packageKey}"), Kind::Read, read_package)
             .summary("Mostra um pacote e suas ações", "Shows a package and its actions"),
-        platform(Operation::new("catalog.packages.actions.add", (Post, "/v1/catalog/packages/{packageKey}/actions"), Kind::Admin, add_to_package))
-            .success(201)
-            .summary("Adiciona uma ação ao pacote", "Adds an action to a package"),
+        platform(Operation::new(
+            "catalog.packages.actions.add",
+            (Post, "/v1/catalog/packages/{packageKey}/actions"),
+            Kind::Admin,
+            add_to_package,
+        ))
+        .success(201)
+        .summary("Adiciona uma ação ao pacote", "Adds an action to a package"),
         platform(Operation::new(
             "catalog.packages.actions.remove",
             (Delete, "/v1/catalog/packages/{packageKey}/actions/{actionKey}"),
@@ -168,7 +178,9 @@ fn create_action(_: &Call, input: CreateAction) -> Result<Reply> {
 }
 
 fn tool_id(key: &Key) -> Result<Uuid> {
-    spi::first("select id from nebula.tool where key = $1", &[Arg::Text(key.as_str())], |row| row.uuid(1)).flatten().ok_or_else(|| Code::NotFound.into())
+    spi::first("select id from nebula.tool where key = $1", &[Arg::Text(key.as_str())], |row| row.uuid(1))
+        .flatten()
+        .ok_or_else(|| Code::NotFound.into())
 }
 
 #[derive(Deserialize, JsonSchema)]

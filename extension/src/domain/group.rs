@@ -2,7 +2,11 @@
 
 use crate::kernel::{
     error::{Refusal, Result},
-    operation::{Call, Kind, Method::{Delete, Get, Patch, Post}, Operation, Reply},
+    operation::{
+        Call, Kind,
+        Method::{Delete, Get, Patch, Post},
+        Operation, Reply,
+    },
     outbox,
     page::{Limit, List, ListInput, Status},
     permission::{self, ADMIN_GROUP},
@@ -73,11 +77,7 @@ fn create(call: &Call, input: CreateGroup) -> Result<Reply> {
             group_json!(),
             "::text"
         ),
-        &[
-            Arg::Uuid(call.tenant()),
-            Arg::Text(input.name.as_str()),
-            Arg::OptText(input.description.as_ref().map(Description::as_str)),
-        ],
+        &[Arg::Uuid(call.tenant()), Arg::Text(input.name.as_str()), Arg::OptText(input.description.as_ref().map(Description::as_str))],
     )
     .ok_or_else(|| Refusal::duplicate("name"))?;
     outbox::emit(call.tenant(), "group.created", &group)?;
@@ -266,7 +266,11 @@ fn add_member(call: &Call, input: Membership) -> Result<Reply> {
         &[Arg::Uuid(call.tenant()), Arg::Uuid(input.user_id), Arg::Uuid(input.id)],
     )
     .ok_or_else(|| Refusal::duplicate("userId"))?;
-    outbox::emit(call.tenant(), "user_group.changed", &json!({ "groupId": input.id, "userId": input.user_id, "change": "added" }).to_string())?;
+    outbox::emit(
+        call.tenant(),
+        "user_group.changed",
+        &json!({ "groupId": input.id, "userId": input.user_id, "change": "added" }).to_string(),
+    )?;
     Ok(Reply::data(membership))
 }
 
@@ -281,7 +285,11 @@ fn remove_member(call: &Call, input: Membership) -> Result<Reply> {
     if removed == 0 {
         return Err(Code::NotFound.into());
     }
-    outbox::emit(call.tenant(), "user_group.changed", &json!({ "groupId": input.id, "userId": input.user_id, "change": "removed" }).to_string())?;
+    outbox::emit(
+        call.tenant(),
+        "user_group.changed",
+        &json!({ "groupId": input.id, "userId": input.user_id, "change": "removed" }).to_string(),
+    )?;
     Ok(Reply::none())
 }
 
@@ -341,7 +349,8 @@ fn grant(call: &Call, input: Grant) -> Result<Reply> {
     if name == ADMIN_GROUP && constraints.iter().any(|text| text != "{}") {
         return Err(Refusal::conflict("default_group"));
     }
-    let known = spi::rows("select key from nebula.tool_action where key = any($1)", &[Arg::Texts(&actions)], |row| row.text(1).unwrap_or_default());
+    let known =
+        spi::rows("select key from nebula.tool_action where key = any($1)", &[Arg::Texts(&actions)], |row| row.text(1).unwrap_or_default());
     if let Some(index) = actions.iter().position(|action| !known.contains(action)) {
         return Err(Refusal::invalid(&format!("permissions[{index}].action"), "unknown_action"));
     }
@@ -366,7 +375,11 @@ fn grant(call: &Call, input: Grant) -> Result<Reply> {
 }
 
 fn announce(call: &Call, group: Uuid, change: &str, actions: &[String]) -> Result<()> {
-    outbox::emit(call.tenant(), "group.permission.changed", &json!({ "groupId": group, "change": change, "actions": actions }).to_string())?;
+    outbox::emit(
+        call.tenant(),
+        "group.permission.changed",
+        &json!({ "groupId": group, "change": change, "actions": actions }).to_string(),
+    )?;
     Ok(())
 }
 

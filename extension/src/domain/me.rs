@@ -3,7 +3,11 @@
 use crate::kernel::{
     context::Actor,
     error::{Refusal, Result},
-    operation::{Call, Kind, Method::{Delete, Get, Patch}, Operation, Reply, Scope},
+    operation::{
+        Call, Kind,
+        Method::{Delete, Get, Patch},
+        Operation, Reply, Scope,
+    },
     outbox,
     page::{Limit, List, ListInput},
     permission, rights,

@@ -345,14 +345,14 @@ fn set_password(call: &Call, input: SetPassword) -> Result<Reply> {
     if !input.password.cost().is_acceptable() {
         return Err(Refusal::invalid("password", "cost"));
     }
-    let token = OpaqueToken::parse_as(TokenKind::Invite, &input.token).filter(|token| token.tenant == call.tenant()).ok_or(Code::InvalidToken)?;
+    let token =
+        OpaqueToken::parse_as(TokenKind::Invite, &input.token).filter(|token| token.tenant == call.tenant()).ok_or(Code::InvalidToken)?;
     let invite = spi::first(
         "select user_id, hash, used_at is not null, expires_at <= now() from nebula.invite where tenant_id = $1 and id = $2 for update",
         &[Arg::Uuid(call.tenant()), Arg::Uuid(token.id)],
         |row| Some((row.uuid(1)?, row.bytes(2)?, row.boolean(3)?, row.boolean(4)?)),
     );
-    let (user, _, is_used, is_expired) =
-        invite.flatten().filter(|(_, hash, ..)| token.secret.matches(hash)).ok_or(Code::InvalidToken)?;
+    let (user, _, is_used, is_expired) = invite.flatten().filter(|(_, hash, ..)| token.secret.matches(hash)).ok_or(Code::InvalidToken)?;
     if is_used {
         return Err(Code::InvalidToken.into());
     }

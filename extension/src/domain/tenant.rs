@@ -4,7 +4,11 @@ use crate::kernel::{
     audit,
     error::{Refusal, Result},
     invite,
-    operation::{Call, Kind, Method::{Delete, Get, Patch, Post, Put}, Operation, Reply, Scope},
+    operation::{
+        Call, Kind,
+        Method::{Delete, Get, Patch, Post, Put},
+        Operation, Reply, Scope,
+    },
     outbox,
     page::{List, ListInput, Status},
     permission::ADMIN_GROUP,
@@ -30,7 +34,8 @@ pub fn operations() -> Vec<Operation> {
             .summary("Cria um tenant com pacote, administrador e convite", "Creates a tenant with package, administrator and invite"),
         Operation::new("tenants.list", (Get, "/v1/tenants"), Kind::Read, list).summary("Lista os tenants", "Lists tenants"),
         Operation::new("tenants.read", (Get, "/v1/tenants/{tenantId}"), Kind::Read, read).summary("Mostra um tenant", "Shows a tenant"),
-        Operation::new("tenants.update", (Patch, "/v1/tenants/{tenantId}"), Kind::Admin, update).summary("Altera um tenant", "Changes a tenant"),
+        Operation::new("tenants.update", (Patch, "/v1/tenants/{tenantId}"), Kind::Admin, update)
+            .summary("Altera um tenant", "Changes a tenant"),
         Operation::new("tenants.status", (Patch, "/v1/tenants/{tenantId}/status"), Kind::Admin, set_status)
             .summary("Suspende ou reativa um tenant", "Suspends or reactivates a tenant"),
         Operation::new("tenants.packages.assign", (Post, "/v1/tenants/{tenantId}/packages/{packageKey}/assign"), Kind::Admin, assign)
@@ -76,7 +81,11 @@ fn create(call: &Call, input: CreateTenant) -> Result<Reply> {
     let package = active_package(&input.package_key, "packageKey")?;
     let id = Uuid::now_v7();
     let tenant = spi::text(
-        concat!("insert into nebula.tenant as t (id, slug, name) values ($1, $2, $3) on conflict (slug) do nothing returning ", tenant_json!(), "::text"),
+        concat!(
+            "insert into nebula.tenant as t (id, slug, name) values ($1, $2, $3) on conflict (slug) do nothing returning ",
+            tenant_json!(),
+            "::text"
+        ),
         &[Arg::Uuid(id), Arg::Text(input.slug.as_str()), Arg::Text(input.name.as_str())],
     )
     .ok_or_else(|| Refusal::duplicate("slug"))?;
@@ -143,7 +152,8 @@ fn read(_: &Call, input: ByTenant) -> Result<Reply> {
 }
 
 fn find(tenant: Uuid) -> Result<String> {
-    spi::text(concat!("select ", tenant_json!(), "::text from nebula.tenant t where t.id = $1"), &[Arg::Uuid(tenant)]).ok_or_else(|| Code::NotFound.into())
+    spi::text(concat!("select ", tenant_json!(), "::text from nebula.tenant t where t.id = $1"), &[Arg::Uuid(tenant)])
+        .ok_or_else(|| Code::NotFound.into())
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -206,13 +216,12 @@ struct Assign {
 
 fn assign(call: &Call, input: Assign) -> Result<Reply> {
     find(input.tenant_id)?;
-    let package = spi::first(
-        "select id from nebula.package where key = $1 and status = 'ativo'",
-        &[Arg::Text(input.package_key.as_str())],
-        |row| row.uuid(1),
-    )
-    .flatten()
-    .ok_or(Code::NotFound)?;
+    let package =
+        spi::first("select id from nebula.package where key = $1 and status = 'ativo'", &[Arg::Text(input.package_key.as_str())], |row| {
+            row.uuid(1)
+        })
+        .flatten()
+        .ok_or(Code::NotFound)?;
     let assigned = spi::text(
         "insert into nebula.tenant_package as tp (tenant_id, package_id, expires_at) values ($1, $2, $3::timestamptz) \
          on conflict (tenant_id, package_id) do update set status = 'ativo', assigned_at = now(), expires_at = excluded.expires_at \

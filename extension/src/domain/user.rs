@@ -3,7 +3,11 @@
 use crate::kernel::{
     error::{Refusal, Result},
     invite,
-    operation::{Call, Kind, Method::{Get, Patch, Post}, Operation, Reply},
+    operation::{
+        Call, Kind,
+        Method::{Get, Patch, Post},
+        Operation, Reply,
+    },
     outbox,
     page::{List, ListInput, Status},
     permission,
@@ -20,9 +24,7 @@ use uuid::Uuid;
 #[must_use]
 pub fn operations() -> Vec<Operation> {
     vec![
-        Operation::new("users.create", (Post, "/v1/users"), Kind::Write, create)
-            .success(201)
-            .summary("Cria um usuário", "Creates a user"),
+        Operation::new("users.create", (Post, "/v1/users"), Kind::Write, create).success(201).summary("Cria um usuário", "Creates a user"),
         Operation::new("users.list", (Get, "/v1/users"), Kind::Read, list).summary("Lista os usuários", "Lists users"),
         Operation::new("users.read", (Get, "/v1/users/{id}"), Kind::Read, read).summary("Mostra um usuário", "Shows a user"),
         Operation::new("users.update", (Patch, "/v1/users/{id}"), Kind::Write, update).summary("Altera um usuário", "Changes a user"),

@@ -57,7 +57,8 @@ fn check_key(rights: &Rights, key: &OpaqueToken) -> Result<Result<()>> {
     // Both are always compared, a missing one with zeros, so that the time tells nothing.
     let is_current = key.secret.matches(&hash(state.and_then(|s| s.hash.as_ref())));
     let is_previous = key.secret.matches(&hash(state.and_then(|s| s.previous_hash.as_ref())));
-    if !is_current && !(is_previous && is_previous_valid) {
+    let is_right = is_current || (is_previous && is_previous_valid);
+    if !is_right {
         return Err(Code::InvalidToken.into());
     }
     Ok(match state {

@@ -4,8 +4,7 @@ use super::{
     audit, authenticate,
     context::{self, Actor, Caller, Origin},
     error::{Refusal, Result},
-    idempotency,
-    migrate,
+    idempotency, migrate,
     operation::{self, Call, Operation, Reply, Scope},
     permission,
     rights::Rights,
@@ -229,10 +228,23 @@ fn audited<T>(operation: &Operation, result: Result<T>) -> Result<T> {
     if let Err(refusal) = &result
         && let Some(caller) = context::current()
         && caller.actor != Actor::Nobody
-        && matches!(refusal.code, Code::ForbiddenAction | Code::TenantMismatch | Code::TenantSuspended | Code::UserSuspended | Code::InvalidToken | Code::TokenExpired)
+        && matches!(
+            refusal.code,
+            Code::ForbiddenAction
+                | Code::TenantMismatch
+                | Code::TenantSuspended
+                | Code::UserSuspended
+                | Code::InvalidToken
+                | Code::TokenExpired
+        )
     {
         let details = refusal.details.clone().unwrap_or(Value::Null);
-        audit::record(caller.tenant, "operation", None, &json!({ "outcome": refusal.code.as_str(), "details": details, "operation": operation.action }));
+        audit::record(
+            caller.tenant,
+            "operation",
+            None,
+            &json!({ "outcome": refusal.code.as_str(), "details": details, "operation": operation.action }),
+        );
     }
     result
 }

@@ -6,11 +6,11 @@ pub mod context;
 pub mod error;
 pub mod operation;
 
-pub mod handle;
 pub mod authenticate;
-pub mod rights;
-pub mod permission;
+pub mod handle;
 pub mod idempotency;
+pub mod permission;
+pub mod rights;
 
 pub mod audit;
 pub mod invite;
@@ -18,6 +18,6 @@ pub mod outbox;
 pub mod page;
 
 pub mod installation;
-pub mod seed;
 pub mod migrate;
+pub mod seed;
 pub mod sql_caller;

@@ -119,7 +119,10 @@ impl Call {
     }
 }
 
+/// A handler with its typed input.
 type Handler = Box<dyn FnOnce(&Call) -> Result<Reply>>;
+/// Types an input, and gives the handler that waits for the call.
+type Prepare = dyn Fn(&Map<String, Value>) -> Result<Handler>;
 
 /// An operation of the product.
 pub struct Operation {
@@ -137,7 +140,7 @@ pub struct Operation {
     /// The answer holds a secret that is shown once: it is never stored in the clear.
     pub reveals_secret: bool,
     pub input_schema: fn() -> schemars::Schema,
-    prepare: Box<dyn Fn(&Map<String, Value>) -> Result<Handler>>,
+    prepare: Box<Prepare>,
 }
 
 impl Operation {
@@ -259,21 +262,19 @@ impl Operation {
 
 /// Types an input; the refusal names the field and the rule.
 fn parse<I: DeserializeOwned>(input: &Map<String, Value>) -> Result<I> {
-    serde_path_to_error::deserialize(serde::de::value::MapDeserializer::new(
-        input.iter().map(|(name, value)| (name.as_str(), value)),
-    ))
-    .map_err(|error: serde_path_to_error::Error<serde_json::Error>| {
-        let path = error.path().to_string();
-        let (field, rule) = broken_rule(&error.inner().to_string());
-        let path = if path == "." { String::new() } else { path };
-        match field {
-            // serde puts an unknown field into the path, but not a missing one.
-            Some(field) if path.is_empty() => Refusal::invalid(&field, rule),
-            Some(field) if path == field || path.ends_with(&format!(".{field}")) => Refusal::invalid(&path, rule),
-            Some(field) => Refusal::invalid(&format!("{path}.{field}"), rule),
-            None => Refusal::invalid(&path, rule),
-        }
-    })
+    serde_path_to_error::deserialize(serde::de::value::MapDeserializer::new(input.iter().map(|(name, value)| (name.as_str(), value))))
+        .map_err(|error: serde_path_to_error::Error<serde_json::Error>| {
+            let path = error.path().to_string();
+            let (field, rule) = broken_rule(&error.inner().to_string());
+            let path = if path == "." { String::new() } else { path };
+            match field {
+                // serde puts an unknown field into the path, but not a missing one.
+                Some(field) if path.is_empty() => Refusal::invalid(&field, rule),
+                Some(field) if path == field || path.ends_with(&format!(".{field}")) => Refusal::invalid(&path, rule),
+                Some(field) => Refusal::invalid(&format!("{path}.{field}"), rule),
+                None => Refusal::invalid(&path, rule),
+            }
+        })
 }
 
 /// Reads serde's message into a field, where it names one, and a rule. The text itself, which may hold the value, goes no further.
@@ -298,8 +299,21 @@ fn broken_rule(message: &str) -> (Option<String>, &'static str) {
 
 /// Every rule that a type of `nebula-core` names.
 const RULES: &[&str] = &[
-    "empty", "too_short", "too_long", "control_character", "email", "slug", "key", "visible_ascii", "request_id", "date-time", "cidr", "base64",
-    "range", "sort", "nothing_to_change",
+    "empty",
+    "too_short",
+    "too_long",
+    "control_character",
+    "email",
+    "slug",
+    "key",
+    "visible_ascii",
+    "request_id",
+    "date-time",
+    "cidr",
+    "base64",
+    "range",
+    "sort",
+    "nothing_to_change",
 ];
 
 thread_local! {

@@ -78,7 +78,12 @@ fn remember(name: &str, tenant: Option<Uuid>, text: &str, changed: u64) {
     spi::run(
         "insert into nebula.seed_history (name, tenant_id, checksum, changed) select $1, $2, $3, $4 \
          where $4 > 0 or not exists (select from nebula.seed_history h where h.name = $1 and h.tenant_id is not distinct from $2 and h.checksum = $3)",
-        &[Arg::Text(name), Arg::OptUuid(tenant), Arg::Text(&hex(&Sha256::digest(text))), Arg::Int(i32::try_from(changed).unwrap_or(i32::MAX))],
+        &[
+            Arg::Text(name),
+            Arg::OptUuid(tenant),
+            Arg::Text(&hex(&Sha256::digest(text))),
+            Arg::Int(i32::try_from(changed).unwrap_or(i32::MAX)),
+        ],
     );
 }
 

@@ -44,9 +44,8 @@ pub fn forget() {
 pub fn current(action: &str) -> Option<Caller> {
     let (tenant, actor, session) = identity()?;
     let (user_agent, ip) = (header("user-agent"), ip());
-    let request_id = header("x-request-id")
-        .filter(|id| nebula_core::text::RequestId::parse(id).is_ok())
-        .unwrap_or_else(|| Uuid::now_v7().to_string());
+    let request_id =
+        header("x-request-id").filter(|id| nebula_core::text::RequestId::parse(id).is_ok()).unwrap_or_else(|| Uuid::now_v7().to_string());
     let origin = Origin { request_id, ip, user_agent: user_agent.map(|agent| clip(&agent)) };
     Some(Caller { tenant, actor, action: Rc::from(action), origin: Rc::new(origin), session })
 }
@@ -124,10 +123,8 @@ fn from_claims(claims: &Value) -> Option<(Uuid, Actor, Option<Uuid>)> {
 }
 
 fn from_login(login: &str) -> Option<(Uuid, Actor, Option<Uuid>)> {
-    spi::first(
-        "select tenant_id, api_key_id from nebula.role_binding where role_name = $1::name",
-        &[Arg::Text(login)],
-        |row| Some((row.uuid(1)?, Actor::Service(row.uuid(2)?), None)),
-    )
+    spi::first("select tenant_id, api_key_id from nebula.role_binding where role_name = $1::name", &[Arg::Text(login)], |row| {
+        Some((row.uuid(1)?, Actor::Service(row.uuid(2)?), None))
+    })
     .flatten()
 }

@@ -93,7 +93,11 @@ impl<'a> EdgeProcess<'a> {
         let mut is_noted = false;
         while !is_ready(port).await {
             if self.pid().is_none() || started.elapsed() > Duration::from_secs(READY_SECONDS) {
-                return Err(Error::NotReady { what: "the edge to become ready", seconds: started.elapsed().as_secs(), log: self.0.edge_log() });
+                return Err(Error::NotReady {
+                    what: "the edge to become ready",
+                    seconds: started.elapsed().as_secs(),
+                    log: self.0.edge_log(),
+                });
             }
             if !is_noted && started.elapsed() > Duration::from_secs(1) {
                 note("waiting for the edge to become ready …");

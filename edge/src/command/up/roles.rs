@@ -56,13 +56,8 @@ pub async fn ensure_edge_login(client: &Client, port: u16, env: &mut EnvFile) ->
 
 /// Through the socket, where no password is asked: the way in when the environment file was lost.
 async fn connect_local(cluster: &Cluster<'_>, port: u16) -> Result<Client, Error> {
-    let (client, connection) = tokio_postgres::Config::new()
-        .host_path(cluster.socket_dir())
-        .port(port)
-        .user("postgres")
-        .dbname("postgres")
-        .connect(NoTls)
-        .await?;
+    let (client, connection) =
+        tokio_postgres::Config::new().host_path(cluster.socket_dir()).port(port).user("postgres").dbname("postgres").connect(NoTls).await?;
     tokio::spawn(connection);
     Ok(client)
 }
