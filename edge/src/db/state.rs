@@ -122,6 +122,8 @@ pub struct Context {
     pub actor_type: Option<String>,
     pub actor_id: Option<String>,
     pub error_code: Option<String>,
+    /// Something that a person on watch should see, such as `refresh_reuse`.
+    pub alert: Option<String>,
     pub replayed: bool,
     /// The complete claim set of an access token, to be signed as it is.
     pub claims: Option<serde_json::Value>,

@@ -40,6 +40,7 @@ pub fn refusal(frame: &Frame, refusal: Refusal) -> Response {
     response.extensions_mut().insert(Facts {
         error_code: Some(refusal.code.as_str().to_owned()),
         reason: refusal.reason,
+        alert: None,
         ..Facts::default()
     });
     response

@@ -195,6 +195,7 @@ fn answer_with(state: &Snapshot, reply: Reply) -> Result<Response, Refusal> {
         actor_id: context.actor_id,
         error_code: context.error_code,
         reason: None,
+        alert: context.alert,
     });
     Ok(response)
 }

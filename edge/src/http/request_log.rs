@@ -14,6 +14,8 @@ pub struct Facts {
     pub error_code: Option<String>,
     /// Why the edge itself failed.
     pub reason: Option<String>,
+    /// What the database wants a person on watch to see.
+    pub alert: Option<String>,
 }
 
 macro_rules! line {
@@ -43,9 +45,10 @@ pub fn write(frame: &Frame, method: &Method, response: &Response, latency: Durat
     let route = frame.route.get().map(|route| route.path.as_str()).or(frame.own_path);
     let method = if is_standard(method) { method.as_str() } else { "other" };
     let latency_ms = (latency.as_secs_f64() * 1e5).round() / 100.0;
-    let message = facts.reason.as_deref().unwrap_or("request");
+    let message = facts.reason.as_deref().or(facts.alert.as_deref()).unwrap_or("request");
     match (status, facts.error_code.as_deref()) {
         (500.., _) => line!(error, message, frame, facts, method, route, status, latency_ms),
+        _ if facts.alert.is_some() => line!(warn, message, frame, facts, method, route, status, latency_ms),
         (_, Some("FORBIDDEN_ACTION" | "TENANT_MISMATCH")) => line!(warn, message, frame, facts, method, route, status, latency_ms),
         _ => line!(info, message, frame, facts, method, route, status, latency_ms),
     }

@@ -118,13 +118,7 @@ fn login(call: &Call, input: Login) -> Result<Reply> {
     let proof: [u8; 32] = Sha256::digest(input.password.key.0).into();
     let is_right: bool = proof.as_slice().ct_eq(&stored.unwrap_or_else(|| vec![0; 32])).into();
     let Some(user) = user.filter(|_| is_right) else {
-        if let Some(user) = user {
-            spi::run(
-                "update nebula.user_secret set failed_attempts = failed_attempts + 1, last_failed_at = now() where tenant_id = $1 and user_id = $2",
-                &[Arg::Uuid(call.tenant()), Arg::Uuid(user)],
-            );
-            audit::record(call.tenant(), "user", Some(user), &json!({ "outcome": Code::InvalidCredentials.as_str() }));
-        }
+        record_failure(call, user);
         return Err(Refusal::from(Code::InvalidCredentials).keeping_writes());
     };
     let _scope = act_as(call, user, None);
@@ -148,6 +142,18 @@ fn login(call: &Call, input: Login) -> Result<Reply> {
     audit::record(call.tenant(), "session", Some(session), &json!({ "outcome": "logged_in" }));
     let token = OpaqueToken { kind: TokenKind::Refresh, tenant: call.tenant(), id: Uuid::now_v7(), secret: Secret(spi::random()) };
     issue(call, user, session, &token)
+}
+
+/// Counts a wrong password, and audits it the same way whether the person exists: neither answer nor time tells.
+fn record_failure(call: &Call, user: Option<Uuid>) {
+    spi::run(
+        "update nebula.user_secret set failed_attempts = failed_attempts + 1, last_failed_at = now() where tenant_id = $1 and user_id = $2",
+        &[Arg::Uuid(call.tenant()), Arg::OptUuid(user)],
+    );
+    let is_tenant = spi::first("select true from nebula.tenant where id = $1", &[Arg::Uuid(call.tenant())], |_| ()).is_some();
+    if is_tenant {
+        audit::record(call.tenant(), "user", user, &json!({ "outcome": Code::InvalidCredentials.as_str() }));
+    }
 }
 
 /// From here on the call is this person's: what it writes is audited as theirs.
@@ -304,7 +310,7 @@ fn rotated_before(call: &Call, token: &OpaqueToken, stored: &Stored) -> Result<R
     }
     end(call, stored, "reuse");
     audit::record(call.tenant(), "session", Some(stored.session), &json!({ "outcome": "refresh_reuse" }));
-    Err(Refusal::from(Code::InvalidToken).keeping_writes())
+    Err(Refusal::from(Code::InvalidToken).keeping_writes().alerting("refresh_reuse"))
 }
 
 /// Ends a family: its refresh tokens, its access tokens, and by name the newest of those.

@@ -10,6 +10,8 @@ pub struct Refusal {
     pub details: Option<Value>,
     /// The refusal follows from writes that are meant to stay (a revoked family, a counted failure).
     pub keeps_writes: bool,
+    /// What a person on watch should see in the edge's log: `refresh_reuse`.
+    pub alert: Option<&'static str>,
 }
 
 /// What a step of the pipeline returns.
@@ -46,6 +48,13 @@ impl Refusal {
         self
     }
 
+    /// Names what a person on watch should see.
+    #[must_use]
+    pub fn alerting(mut self, alert: &'static str) -> Self {
+        self.alert = Some(alert);
+        self
+    }
+
     /// Marks that the writes before the refusal are meant to be committed.
     #[must_use]
     pub fn keeping_writes(mut self) -> Self {
@@ -56,6 +65,6 @@ impl Refusal {
 
 impl From<Code> for Refusal {
     fn from(code: Code) -> Self {
-        Self { code, details: None, keeps_writes: false }
+        Self { code, details: None, keeps_writes: false, alert: None }
     }
 }

@@ -98,6 +98,9 @@ fn describe(caller: Option<&Caller>) -> Map<String, Value> {
 fn refuse(refusal: Refusal, language: Language, request_id: &str, caller: Option<&Caller>) -> Answer {
     let mut context = describe(caller);
     context.insert("errorCode".to_owned(), json!(refusal.code.as_str()));
+    if let Some(alert) = refusal.alert {
+        context.insert("alert".to_owned(), json!(alert));
+    }
     Answer {
         status: refusal.code.status(),
         body: Some(envelope(refusal.code, language, request_id, refusal.details.as_ref()).to_string()),

@@ -424,8 +424,11 @@ pub fn transaction_nesting() -> i32 {
 
 /// Registers the callbacks, once per backend, when the library is loaded.
 pub fn register_callbacks() {
-    // SAFETY: the functions live as long as the library, which Postgres never unloads.
+    // SAFETY: the functions live as long as the library, which Postgres never unloads. A backend has one thread, and this runs before anything in
+    // the library could read the environment: where the server was started with RUST_BACKTRACE, pgrx would put a backtrace into every DETAIL.
     unsafe {
+        std::env::remove_var("RUST_BACKTRACE");
+        std::env::remove_var("RUST_LIB_BACKTRACE");
         pg_sys::RegisterXactCallback(Some(on_transaction), std::ptr::null_mut());
         pg_sys::RegisterSubXactCallback(Some(on_subtransaction), std::ptr::null_mut());
         pg_sys::CacheRegisterRelcacheCallback(Some(on_relcache_invalidation), pg_sys::Datum::null());
