@@ -203,10 +203,8 @@ struct SetStatus {
 }
 
 fn set_status(call: &Call, input: SetStatus) -> Result<Reply> {
+    input.status.check_reason(input.suspended_reason.as_ref())?;
     if input.status == Status::Ativo {
-        if input.suspended_reason.is_some() {
-            return Err(Refusal::invalid("suspendedReason", "only_when_suspending"));
-        }
         require_holds_key(call, input.id)?;
     }
     let changed = spi::run(

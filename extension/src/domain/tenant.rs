@@ -182,9 +182,7 @@ struct SetStatus {
 }
 
 fn set_status(call: &Call, input: SetStatus) -> Result<Reply> {
-    if input.status == Status::Ativo && input.suspended_reason.is_some() {
-        return Err(Refusal::invalid("suspendedReason", "only_when_suspending"));
-    }
+    input.status.check_reason(input.suspended_reason.as_ref())?;
     if input.status == Status::Suspenso && input.tenant_id == call.tenant() {
         return Err(Refusal::conflict("platform_tenant"));
     }

@@ -156,10 +156,9 @@ struct SetStatus {
 }
 
 fn set_status(call: &Call, input: SetStatus) -> Result<Reply> {
+    input.status.check_reason(input.suspended_reason.as_ref())?;
     if input.status == Status::Suspenso {
         permission::require_another_admin(call.tenant(), input.id)?;
-    } else if input.suspended_reason.is_some() {
-        return Err(Refusal::invalid("suspendedReason", "only_when_suspending"));
     }
     let user = spi::text(
         concat!(

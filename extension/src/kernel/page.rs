@@ -12,7 +12,7 @@ use super::{
 use nebula_core::{
     cursor::{self, Position},
     error::Code,
-    text::{Instant, Search},
+    text::{Description, Instant, Search},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,11 @@ pub enum Status {
 }
 
 impl Status {
+    /// A reason is given when a person suspends, and only then.
+    pub fn check_reason(self, reason: Option<&Description>) -> Result<()> {
+        if self == Status::Ativo && reason.is_some() { Err(Refusal::invalid("suspendedReason", "only_when_suspending")) } else { Ok(()) }
+    }
+
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

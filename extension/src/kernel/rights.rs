@@ -42,7 +42,6 @@ impl TenantState {
 #[serde(rename_all = "camelCase")]
 pub struct PrincipalState {
     status: String,
-    pub role: Option<String>,
     pub hash: Option<String>,
     pub previous_hash: Option<String>,
     pub previous_until: Option<i64>,
@@ -131,12 +130,8 @@ pub fn of(tenant: Uuid, actor: Actor) -> Rc<Rights> {
 }
 
 fn load(tenant: Uuid, actor: Actor) -> Rights {
-    let (sql, id) = match actor {
-        Actor::Service(id) => (include_str!("rights_service.sql"), id),
-        Actor::User(id) => (include_str!("rights_user.sql"), id),
-        Actor::Nobody => (include_str!("rights_user.sql"), Uuid::nil()),
-    };
-    let loaded = spi::text(sql, &[Arg::Uuid(tenant), Arg::Uuid(id)]).and_then(|text| serde_json::from_str::<Loaded>(&text).ok());
+    let args = [Arg::Uuid(tenant), Arg::OptUuid(actor.user()), Arg::OptUuid(actor.service())];
+    let loaded = spi::text(include_str!("rights.sql"), &args).and_then(|text| serde_json::from_str::<Loaded>(&text).ok());
     let Some(loaded) = loaded else { pgrx::error!("the rights of a principal could not be read") };
     let by_action = loaded.rights.unwrap_or_default().into_iter().map(|right| (right.action.clone(), right)).collect();
     Rights { tenant: loaded.tenant, principal: loaded.principal, groups: loaded.groups, packages: loaded.packages, by_action }
