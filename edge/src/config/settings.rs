@@ -58,6 +58,9 @@ settings! {
     pool_size: usize, "NEBULA_POOL_SIZE", (16), [value_name = "N"];
     /// The longest wait for a free database connection, in milliseconds; then 503 [default: 2000].
     pool_wait_ms: u64, "NEBULA_POOL_WAIT_MS", (2_000), [value_name = "MS"];
+    /// Keep the request's statement prepared in each connection: a tenth to a third more throughput. Not behind a pooler in transaction
+    /// mode, where a client gets another server connection for each transaction [default: false].
+    prepared_statements: bool, "NEBULA_PREPARED_STATEMENTS", (false), [value_name = "BOOL"];
     /// Client connections open at once; more wait in the listen queue [default: 4096].
     max_connections: usize, "NEBULA_MAX_CONNECTIONS", (4_096), [value_name = "N"];
     /// Requests under way at once; more are shed with 503 [default: 512].

@@ -12,6 +12,7 @@ use std::{str::FromStr, time::Duration};
 use tokio_postgres::{
     NoTls, Row,
     config::SslMode,
+    error::SqlState,
     types::{ToSql, Type},
 };
 use uuid::Uuid;
@@ -33,6 +34,7 @@ pub struct Database {
     pool: Pool,
     /// After this a statement is cancelled.
     statement_timeout: Duration,
+    keeps_prepared: bool,
 }
 
 /// Reads a connection string; refuses the one TLS mode that would otherwise be ignored silently.
@@ -64,7 +66,7 @@ impl Database {
             .recycle_timeout(Some(wait))
             .build()
             .map_err(|error| Error::Database(error.to_string()))?;
-        Ok(Self { pool, statement_timeout: Duration::from_millis(config.request_timeout_ms) })
+        Ok(Self { pool, statement_timeout: Duration::from_millis(config.request_timeout_ms), keeps_prepared: config.prepared_statements })
     }
 
     /// `nebula.handle`: one request, one statement, one transaction. Never sent twice: after a broken connection its outcome is unknown.
@@ -101,12 +103,20 @@ impl Database {
         decode(&column::<JsonText>(&row, 0)?.0)
     }
 
-    /// One unnamed, typed statement: one round trip, and nothing stays in the session, so a pooler may stand between.
+    /// One unnamed, typed statement: one round trip, and nothing stays in the session, so a pooler may stand between. Where none does, a setting
+    /// keeps the statement prepared, which saves Postgres parsing and planning it each time.
     async fn one_row(&self, statement: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<Row, Failure> {
         let client = self.pool.get().await?;
         let cancel = client.cancel_token();
         let outcome = {
-            let query = client.query_typed_one(statement, parameters);
+            let query = async {
+                if !self.keeps_prepared {
+                    return client.query_typed_one(statement, parameters).await;
+                }
+                let (values, types): (Vec<_>, Vec<_>) = parameters.iter().map(|(value, kind)| (*value, kind.clone())).unzip();
+                let prepared = client.prepare_typed_cached(statement, &types).await?;
+                client.query_one(&prepared, &values).await
+            };
             tokio::pin!(query);
             match tokio::time::timeout(self.statement_timeout, &mut query).await {
                 Ok(result) => Some(result),
@@ -118,6 +128,11 @@ impl Database {
             }
         };
         match outcome {
+            Some(Err(error)) if self.keeps_prepared && is_stale(&error) => {
+                // The function was replaced by another version, or a pooler is in between after all: this connection forgets what it prepared.
+                client.statement_cache.clear();
+                Err(Failure::Unavailable("a prepared statement is no longer valid".to_owned()))
+            }
             Some(result) => result.map_err(|error| Failure::of(&error)),
             None => {
                 drop(Object::take(client));
@@ -125,6 +140,11 @@ impl Database {
             }
         }
     }
+}
+
+/// The statement failed before it ran: its plan or its name is gone.
+fn is_stale(error: &tokio_postgres::Error) -> bool {
+    error.code().is_some_and(|code| *code == SqlState::FEATURE_NOT_SUPPORTED || *code == SqlState::INVALID_SQL_STATEMENT_NAME)
 }
 
 fn column<'a, T: tokio_postgres::types::FromSql<'a>>(row: &'a Row, index: usize) -> Result<T, Failure> {

@@ -71,6 +71,8 @@ impl<'a> EdgeProcess<'a> {
         let mut command = Command::new(std::env::current_exe()?);
         // The variables of the environment file, without what only an administrator needs.
         command.args(["serve", "--detach"]).envs(env.pairs()).env_remove("NEBULA_ADMIN_DATABASE_URL").env_remove("NEBULA_OPERATOR_KEY");
+        // No pooler stands between this edge and its own Postgres.
+        command.env("NEBULA_PREPARED_STATEMENTS", "true");
         command.env("NEBULA_LISTEN", address(port).to_string()).current_dir("/");
         let child = command.stdin(Stdio::null()).stdout(open()?).stderr(open()?).spawn()?;
         fs::write(self.0.edge_pid(), child.id().to_string()).map_err(Error::file(self.0.edge_pid()))
