@@ -196,11 +196,14 @@ pub fn nebula(admin_url: &str, keys_dir: &Path, arguments: &[&str]) -> String {
 
 /// The cluster of this run, made when the first test asks for it.
 pub fn installation() -> &'static Installation {
-    static INSTALLATION: OnceLock<Installation> = OnceLock::new();
-    INSTALLATION.get_or_init(|| {
+    // `None` where it failed: that is told once, and not tried again by every test.
+    static INSTALLATION: OnceLock<Option<Installation>> = OnceLock::new();
+    let made = INSTALLATION.get_or_init(|| {
         // Durability is the faults' business; they start clusters of their own.
-        install(Cluster::start("fsync = off\nsynchronous_commit = off\nfull_page_writes = off\nautovacuum_naptime = '1h'"))
-    })
+        let settings = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\nautovacuum_naptime = '1h'";
+        std::panic::catch_unwind(|| install(Cluster::start(settings))).ok()
+    });
+    made.as_ref().expect("the cluster of this run could not be made; the first test that asked for it says why")
 }
 
 /// Makes the template database in a cluster, by the commands that an operator uses.

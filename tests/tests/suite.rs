@@ -2,5 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test that fails, fails")]
 
 mod suite {
+    mod faults;
     mod rest;
+    mod security;
+    mod sql;
 }

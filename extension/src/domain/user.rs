@@ -75,7 +75,7 @@ fn list(call: &Call, input: ListInput) -> Result<Reply> {
         sorts: &[("created_at", "timestamptz"), ("updated_at", "timestamptz"), ("name", "text"), ("email", "text")],
         // A range and not `like`, which is not leakproof and loses the index under RLS.
         search: Some(
-            "((lower(u.email) collate \"C\" >= lower(%q) and lower(u.email) collate \"C\" < lower(%q) || U&'\\+10FFFF') \
+            "((lower(u.email) collate \"C\" >= lower(%q) and lower(u.email) collate \"C\" < lower(%q) || chr(1114111)) \
               or strpos(lower(u.name), lower(%q)) > 0)",
         ),
         has_status: true,

@@ -1,1 +1,13 @@
+mod api_keys;
+mod auth;
+mod catalog;
+mod groups;
+mod http;
+mod idempotency;
+mod lists;
+mod me;
+mod permissions;
 mod story;
+mod tenants;
+mod users;
+mod validation;

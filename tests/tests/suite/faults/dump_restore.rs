@@ -1,0 +1,159 @@
+//! Invariant 7: a dump gives back everything, fires no trigger and loses no row.
+
+use nebula_tests::{Database, Handle, Tenant, cluster::{Cluster, postgres_program}, onboard_by_sql, sql_caller::bound_login};
+use postgres::Client;
+use serde_json::json;
+use std::{collections::BTreeMap, process::Command};
+
+#[track_caller]
+fn run(program: &str, arguments: &[&str]) -> String {
+    let mut command = Command::new(postgres_program(program));
+    let output = command.env_clear().env("PATH", "/usr/bin:/bin").current_dir("/").args(arguments).output().unwrap();
+    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Whatever makes the database what it is, as text, one line a thing.
+fn description(client: &mut Client) -> Vec<String> {
+    let sql = "\
+        select 'table ' || c.oid::regclass || ' ' || c.relkind::text || ' ' || c.relowner::regrole || ' ' || c.relrowsecurity || c.relforcerowsecurity || ' ' \
+          || coalesce((select string_agg(acl::text, ',' order by acl::text collate \"C\") from unnest(c.relacl) acl), 'default') || ' ' \
+          || coalesce(obj_description(c.oid, 'pg_class'), '') from pg_class c where c.relnamespace = 'nebula'::regnamespace and c.relkind in ('r', 'p') \
+        union all \
+        select 'column ' || a.attrelid::regclass || '.' || a.attname || ' ' || format_type(a.atttypid, a.atttypmod) || ' ' || a.attnotnull || ' ' \
+          || coalesce(pg_get_expr(d.adbin, d.adrelid), '') || ' ' || coalesce(col_description(a.attrelid, a.attnum), '') \
+          from pg_attribute a join pg_class c on c.oid = a.attrelid left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum \
+          where c.relnamespace = 'nebula'::regnamespace and c.relkind in ('r', 'p') and a.attnum > 0 and not a.attisdropped \
+        union all \
+        select 'constraint ' || conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid) from pg_constraint where connamespace = 'nebula'::regnamespace \
+        union all \
+        select 'index ' || pg_get_indexdef(indexrelid) from pg_index join pg_class c on c.oid = indrelid where c.relnamespace = 'nebula'::regnamespace \
+        union all \
+        select 'policy ' || tablename || ' ' || policyname || ' ' || permissive || ' ' || roles::text || ' ' || cmd || ' ' || qual || ' ' || with_check \
+          from pg_policies where schemaname = 'nebula' \
+        union all \
+        select 'trigger ' || tgrelid::regclass || ' ' || tgenabled::text || ' ' || pg_get_triggerdef(t.oid) from pg_trigger t join pg_class c on c.oid = t.tgrelid \
+          where c.relnamespace = 'nebula'::regnamespace and not tgisinternal \
+        union all \
+        select 'function ' || p.oid::regprocedure || ' ' || p.proowner::regrole || ' ' || p.prosecdef || ' ' || coalesce(p.proconfig::text, '') || ' ' \
+          || coalesce((select string_agg(acl::text, ',' order by acl::text collate \"C\") from unnest(p.proacl) acl), 'default') \
+          from pg_proc p where p.pronamespace = 'nebula'::regnamespace \
+        union all \
+        select 'schema ' || nspowner::regrole || ' ' || (select string_agg(acl::text, ',' order by acl::text collate \"C\") from unnest(nspacl) acl) \
+          from pg_namespace where nspname = 'nebula' \
+        union all \
+        select 'extension ' || extname || ' ' || extversion from pg_extension \
+        order by 1";
+    client.query(sql, &[]).unwrap().iter().map(|row| row.get(0)).collect()
+}
+
+/// Row counts and a digest of the rows of every table, partitions by themselves.
+fn contents(client: &mut Client) -> BTreeMap<String, String> {
+    let tables = client
+        .query("select oid::regclass::text from pg_class where relnamespace = 'nebula'::regnamespace and relkind = 'r'", &[])
+        .unwrap();
+    let digest = |table: String| {
+        let sql = format!("select count(*) || ' ' || coalesce(md5(string_agg(t::text, e'\\n' order by t::text collate \"C\")), '') from {table} t");
+        let digest = client.query_one(&sql, &[]).unwrap().get(0);
+        (table, digest)
+    };
+    tables.iter().map(|row| row.get(0)).map(digest).collect()
+}
+
+/// A database with something in every table that this slice writes.
+fn lived_in() -> (Database, Tenant<String>, String) {
+    let database = Database::new();
+    let acme = onboard_by_sql(&database, "acme");
+    let _zeta = onboard_by_sql(&database, "zeta");
+    let mut handle = database.handle();
+    let user = acme.does(&mut handle, "users.create", &json!({ "email": "bia@acme.example", "name": "Bia \\ 'ç' 日本" }), 201);
+    acme.does(&mut handle, "users.status", &json!({ "id": user["id"], "status": "suspenso", "suspendedReason": "linha\nquebrada" }), 200);
+    let (_, key) = acme.key(&mut handle, &json!({ "name": "robot", "actions": ["users.create", "users.list"] }));
+    let _login = bound_login(&database, &acme, &json!({ "name": "bound", "profile": "read-only" }));
+    let mut keyed = nebula_tests::handle::request("groups.create", Some(&acme.admin), &json!({ "name": "Suporte" }));
+    keyed["idempotencyKey"] = json!("kept");
+    handle.send(acme.id, &keyed).data(201);
+    let mut sealed = nebula_tests::handle::request("api_keys.create", Some(&acme.admin), &json!({ "name": "sealed", "profile": "read-only" }));
+    sealed["idempotencyKey"] = json!("kept");
+    handle.send(acme.id, &sealed).data(201);
+    handle.public(acme.id, "auth.refresh", &json!({ "refreshToken": acme.refresh_token })).data(200);
+    // Old history, in the default partition.
+    database.execute("insert into nebula.audit_log (tenant_id, actor_type, action, entity_type, created_at) select id, 'system', 'old', 'x', '2020-01-01' from nebula.tenant");
+    (database, acme, key)
+}
+
+#[track_caller]
+fn works_after(mut handle: Handle, acme: &Tenant<String>, key: &str) {
+    let list = handle.call(acme.id, key, "users.list", &json!({})).data(200);
+    assert_eq!(list.as_array().unwrap().len(), 2);
+    handle.call(acme.id, &acme.admin, "users.create", &json!({ "email": "caio@acme.example", "name": "Caio" })).data(201);
+    handle.call(acme.id, key, "users.create", &json!({ "email": "bia@acme.example", "name": "Bia" })).refused(409, "DUPLICATE_RESOURCE");
+    // What happened under a key before the dump has happened.
+    for operation in ["groups.create", "api_keys.create"] {
+        let input = if operation == "groups.create" { json!({ "name": "Suporte" }) } else { json!({ "name": "sealed", "profile": "read-only" }) };
+        let mut keyed = nebula_tests::handle::request(operation, Some(&acme.admin), &input);
+        keyed["idempotencyKey"] = json!("kept");
+        let replay = handle.send(acme.id, &keyed);
+        assert_eq!(replay.context["replayed"], true, "{replay:?}");
+        replay.data(201);
+    }
+}
+
+#[test]
+fn restored_beside_the_original_everything_is_equal_and_works() {
+    let (database, acme, key) = lived_in();
+    let cluster = &database.installation.cluster;
+    let (port, file) = (cluster.port.to_string(), cluster.dir.join(format!("{}.dump", database.name)).display().to_string());
+    let target = format!("{}_restored", database.name);
+    let server = ["-h", "127.0.0.1", "-p", &port, "-U", "postgres"];
+    run("pg_dump", &[&server[..], &["-Fc", "-f", &file, &database.name]].concat());
+    run("createdb", &[&server[..], &["-T", "template0", &target]].concat());
+    run("pg_restore", &[&server[..], &["--exit-on-error", "-d", &target, &file]].concat());
+
+    let mut restored = cluster.connect("postgres", &target);
+    let mut original = database.superuser();
+    let (before, after) = (contents(&mut original), contents(&mut restored));
+    assert!(before.len() > 30);
+    assert_eq!(after, before);
+    assert_eq!(description(&mut restored), description(&mut original));
+    works_after(Handle::new(cluster.connect("nebula_edge", &target)), &acme, &key);
+    // Rules hold of what is written from now on, too.
+    let audited: i64 = restored.query_one("select count(*) from nebula.audit_log where action = 'users.create' and actor_user_id = $1", &[&acme.admin_id]).unwrap().get(0);
+    assert_eq!(audited, 2);
+    restored.batch_execute("set session_replication_role = replica").unwrap();
+    restored.batch_execute("delete from nebula.audit_log").unwrap_err();
+    let migrated: serde_json::Value = restored.query_one("select nebula.migrate()::jsonb", &[]).unwrap().get(0);
+    assert_eq!(migrated["applied"], json!([]));
+    drop(restored);
+    cluster.connect("postgres", "postgres").batch_execute(&format!("drop database {target} with (force)")).unwrap();
+}
+
+#[test]
+fn restored_on_a_new_server_from_plain_sql_it_works_with_durable_settings() {
+    let (database, acme, key) = lived_in();
+    let cluster = &database.installation.cluster;
+    let port = cluster.port.to_string();
+    let other = Cluster::start("");
+    let other_port = other.port.to_string();
+    let script = |name: &str| cluster.dir.join(format!("{}-{name}.sql", database.name)).display().to_string();
+    let (roles, data) = (script("roles"), script("data"));
+    run("pg_dumpall", &["-h", "127.0.0.1", "-p", &port, "-U", "postgres", "--roles-only", "-f", &roles]);
+    run("pg_dump", &["-h", "127.0.0.1", "-p", &port, "-U", "postgres", "-f", &data, &database.name]);
+    let psql = |database: &str, file: &str, stop: &str| {
+        let program = postgres_program("psql");
+        let output = Command::new(program)
+            .env_clear()
+            .args(["-X", "-q", "-h", "127.0.0.1", "-p", &other_port, "-U", "postgres", "-v", stop, "-d", database, "-f", file])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    // "role postgres already exists" is the one error that a list of roles has.
+    psql("postgres", &roles, "ON_ERROR_STOP=0");
+    other.connect("postgres", "postgres").batch_execute("create database restored template template0").unwrap();
+    psql("restored", &data, "ON_ERROR_STOP=1");
+    let mut restored = other.connect("postgres", "restored");
+    assert_eq!(contents(&mut restored), contents(&mut database.superuser()));
+    assert_eq!(description(&mut restored), description(&mut database.superuser()));
+    works_after(Handle::new(other.connect("nebula_edge", "restored")), &acme, &key);
+}

@@ -1,0 +1,2 @@
+mod database_away;
+mod dump_restore;

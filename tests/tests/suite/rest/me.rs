@@ -1,0 +1,41 @@
+//! The caller about themselves.
+
+use nebula_tests::{Caller, Database, onboard, story::log_in};
+use serde_json::json;
+
+#[test]
+fn a_person_without_any_grant_sees_themselves_and_nothing_else() {
+    let database = Database::new();
+    let edge = database.serve();
+    let acme = onboard(&edge, "acme");
+    let (bia, bia_id, _) = acme.member(&edge, "bia", &[]);
+    let me = bia.get("/v1/me").data(200);
+    assert_eq!((&me["actor"]["id"], &me["actor"]["email"], &me["actor"]["type"]), (&json!(bia_id), &json!("bia@acme.example"), &json!("user")));
+    assert_eq!(bia.patch("/v1/me", &json!({ "name": "Beatriz" })).data(200)["name"], "Beatriz");
+    bia.patch("/v1/me", &json!({ "email": "x@acme.example" })).refused(400, "VALIDATION_ERROR");
+    bia.get("/v1/users").forbidden("users.list", "granted");
+    bia.get(&format!("/v1/users/{bia_id}")).forbidden("users.read", "granted");
+}
+
+#[test]
+fn sessions_are_listed_and_the_others_ended() {
+    let database = Database::new();
+    let edge = database.serve();
+    let acme = onboard(&edge, "acme");
+    let (second, _) = log_in(&edge, "acme", &acme.admin_email);
+    assert_eq!(acme.admin.get("/v1/me/sessions").data(200).as_array().unwrap().len(), 2);
+    acme.admin.delete("/v1/me/sessions").empty();
+    second.get("/v1/me").refused(401, "INVALID_TOKEN");
+    assert_eq!(acme.admin.get("/v1/me/sessions").data(200).as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_key_has_neither_name_nor_sessions_to_change() {
+    let database = Database::new();
+    let edge = database.serve();
+    let acme = onboard(&edge, "acme");
+    let (key, _) = acme.key(&edge, &json!({ "name": "k", "profile": "admin" }));
+    key.patch("/v1/me", &json!({ "name": "X" })).forbidden("me.update", "users_only");
+    key.get("/v1/me/sessions").forbidden("me.sessions.list", "users_only");
+    key.delete("/v1/me/sessions").forbidden("me.sessions.revoke", "users_only");
+}

@@ -1,0 +1,108 @@
+//! Installing: again, side by side, and by commands.
+
+use nebula_tests::{Caller, Database, cluster::{installation, nebula}, handle::request, onboard_by_sql};
+use serde_json::{Value, json};
+use std::{
+    sync::{Mutex, PoisonError},
+    thread,
+};
+
+/// Roles and their settings are the cluster's: extensions are created in one database at a time.
+fn one_at_a_time<T>(create: impl FnOnce() -> T) -> T {
+    static CLUSTER: Mutex<()> = Mutex::new(());
+    let _one = CLUSTER.lock().unwrap_or_else(PoisonError::into_inner);
+    create()
+}
+
+fn install_again(database: &Database, sql: &str) {
+    one_at_a_time(|| database.execute(sql));
+}
+
+#[test]
+fn migrating_and_seeding_again_change_nothing() {
+    let database = Database::new();
+    let _acme = onboard_by_sql(&database, "acme");
+    let before = database.digests();
+    let report: Value = serde_json::from_str(&database.text("select nebula.migrate()::text", &[])).unwrap();
+    assert_eq!(report["applied"], json!([]));
+    assert_eq!(database.text("select nebula.seed()::text", &[]), r#"{"changed":0}"#);
+    assert_eq!(database.text("select nebula.seed_tenant(id)::text from nebula.tenant where slug = 'acme'", &[]), r#"{"changed":0}"#);
+    assert_eq!(database.digests(), before);
+}
+
+#[test]
+fn the_commands_say_what_they_did_and_may_be_repeated() {
+    let database = Database::new();
+    let (url, keys) = (database.url("postgres"), &installation().keys_dir);
+    let said = nebula(&url, keys, &["migrate"]);
+    assert!(said.contains("nothing to apply"), "{said}");
+    assert_eq!(nebula(&url, keys, &["seed"]), r#"{"changed":0}"#);
+    let key = nebula(&url, keys, &["seed", "--operator", "--name", "second"]);
+    let edge = database.serve();
+    edge.key(&key).get("/v1/tenants").data(200);
+    assert!(nebula(&url, keys, &["keys", "list"]).contains(&installation().signer.kid));
+}
+
+#[test]
+fn eight_migrations_at_once_apply_each_file_once() {
+    let database = Database::new();
+    install_again(&database, "drop schema nebula cascade; create extension nebula");
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| database.superuser().query_one("select nebula.migrate()::text", &[]).unwrap());
+        }
+    });
+    let versions = database.text("select count(*) || ' ' || max(version) from nebula.schema_migration", &[]);
+    assert_eq!(versions, "11 11");
+}
+
+#[test]
+fn without_tables_every_request_is_refused_as_outdated_and_the_edge_is_not_ready() {
+    let database = Database::new();
+    let acme = onboard_by_sql(&database, "acme");
+    let mut warm = database.handle();
+    acme.does(&mut warm, "users.list", &json!({}), 200);
+    let edge = database.serve();
+    database.execute("delete from nebula.schema_migration where version > 3");
+    let mut cold = database.handle();
+    cold.send(acme.id, &request("users.list", Some(&acme.admin), &json!({}))).refused(503, "SCHEMA_OUTDATED");
+    edge.anonymous().get("/health/ready").refused(503, "SCHEMA_OUTDATED");
+    assert_eq!(edge.anonymous().get("/health").status, 200);
+}
+
+#[test]
+fn a_migration_whose_text_has_changed_is_refused() {
+    let database = Database::new();
+    database.execute("update nebula.schema_migration set checksum = 'other' where version = 4");
+    let error = database.superuser().query_one("select nebula.migrate()::text", &[]).unwrap_err();
+    assert!(error.as_db_error().unwrap().message().contains("0004_user"), "{error:?}");
+}
+
+#[test]
+fn a_warm_session_survives_dropping_and_installing_everything_again() {
+    let database = Database::new();
+    let acme = onboard_by_sql(&database, "acme");
+    let mut warm = database.handle();
+    acme.does(&mut warm, "users.list", &json!({}), 200);
+    install_again(&database, "drop schema nebula cascade; create extension nebula; select nebula.migrate(); select nebula.seed()");
+    let signer = &database.installation.signer;
+    database.superuser().query_one("select nebula.register_signing_key($1, $2)", &[&signer.kid, &signer.public_key()]).unwrap();
+    warm.send(acme.id, &request("users.list", Some(&acme.admin), &json!({}))).refused(401, "INVALID_TOKEN");
+    let operator = database.text("select nebula.issue_operator_key('again')", &[]);
+    let made = warm.call(nebula_tests::token::tenant_of(&operator), &operator, "tenants.create", &nebula_tests::story::tenant_body("acme", "pro"));
+    made.data(201);
+}
+
+#[test]
+fn a_schema_that_holds_foreign_objects_is_not_adopted() {
+    let database = Database::new();
+    for prepared in [
+        "create function nebula.handle(uuid, json) returns integer language sql as 'select 1'",
+        "create table nebula.tenant ()",
+        "create view nebula.trap as select 1",
+    ] {
+        database.execute(&format!("drop schema if exists nebula cascade; create schema nebula; {prepared}"));
+        let error = one_at_a_time(|| database.superuser().batch_execute("create extension nebula")).expect_err(prepared);
+        assert!(error.as_db_error().unwrap().message().contains("not Nebula's"), "{prepared}: {error:?}");
+    }
+}

@@ -1,0 +1,6 @@
+mod call;
+mod catalog_rules;
+mod context;
+mod migrate;
+mod one_transaction;
+mod visibility;

@@ -1,0 +1,218 @@
+//! Invariant 5: a change of rights counts from the next statement on, on every connection, also inside an open transaction.
+
+use nebula_tests::{Database, Handle, Tenant, http::id, onboard_by_sql, story::{derived_password, log_in_by_sql}, token::tenant_of};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// A tenant, a member with one permission, and two warm sessions: one that acts as the member, one that changes things.
+struct Scene {
+    database: Database,
+    tenant: Tenant<String>,
+    member: Uuid,
+    token: String,
+    refresh_token: String,
+    group: Uuid,
+    permission: Uuid,
+    key: Uuid,
+    secret: String,
+}
+
+impl Scene {
+    fn set() -> Self {
+        let database = Database::new();
+        let tenant = onboard_by_sql(&database, "acme");
+        let mut handle = database.handle();
+        let member = id(&tenant.does(&mut handle, "users.create", &json!({ "email": "bia@acme.example", "name": "Bia" }), 201));
+        let group = id(&tenant.does(&mut handle, "groups.create", &json!({ "name": "Suporte" }), 201));
+        tenant.does(&mut handle, "groups.members.add", &json!({ "id": group, "userId": member }), 201);
+        let permissions = json!({ "id": group, "permissions": [{ "action": "groups.list" }] });
+        let permission = id(&tenant.does(&mut handle, "groups.permissions.grant", &permissions, 201)[0]);
+        let invite = tenant.does(&mut handle, "users.invite", &json!({ "id": member }), 201);
+        assert_eq!(handle.public(tenant.id, "auth.password", &json!({ "token": invite["token"], "password": derived_password() })).status, 204);
+        let (token, refresh_token) = log_in_by_sql(&database, &mut handle, tenant.id, "acme", "bia@acme.example");
+        let (key, secret) = tenant.key(&mut handle, &json!({ "name": "robot", "actions": ["groups.list"] }));
+        Self { database, tenant, member, token, refresh_token, group, permission, key, secret }
+    }
+
+    fn operator(&self, handle: &mut Handle, operation: &str, input: &Value) {
+        let operator = &self.database.installation.operator_key;
+        let answer = handle.call(tenant_of(operator), operator, operation, input);
+        assert!((200..300).contains(&answer.status), "{answer:?}");
+    }
+
+    fn admin(&self, handle: &mut Handle, operation: &str, input: &Value) {
+        let answer = handle.call(self.tenant.id, &self.tenant.admin, operation, input);
+        assert!((200..300).contains(&answer.status), "{answer:?}");
+    }
+
+    /// `change` is done on one session; before it the credential passes on two others, after it neither.
+    #[track_caller]
+    fn refuses_after(&self, credential: &str, code: &str, change: impl Fn(&mut Handle)) {
+        let ask = |handle: &mut Handle| handle.call(self.tenant.id, credential, "groups.list", &json!({}));
+        let (mut warm, mut open, mut changing) = (self.database.handle(), self.database.handle(), self.database.handle());
+        open.client.batch_execute("begin isolation level read committed").unwrap();
+        for _ in 0..2 {
+            assert_eq!((ask(&mut warm).status, ask(&mut open).status), (200, 200));
+        }
+        change(&mut changing);
+        assert_eq!(ask(&mut warm).code(), code, "on a warm connection");
+        assert_eq!(ask(&mut open).code(), code, "in an open transaction");
+        open.client.batch_execute("rollback").unwrap();
+    }
+
+    /// The other way round.
+    #[track_caller]
+    fn allows_after(&self, credential: &str, change: impl Fn(&mut Handle)) {
+        let ask = |handle: &mut Handle| handle.call(self.tenant.id, credential, "groups.list", &json!({})).status;
+        let (mut warm, mut open, mut changing) = (self.database.handle(), self.database.handle(), self.database.handle());
+        open.client.batch_execute("begin isolation level read committed").unwrap();
+        assert!(ask(&mut warm) > 400 && ask(&mut open) > 400);
+        // The refusal was audited in the open transaction; nothing that it locked may stand in the way.
+        change(&mut changing);
+        assert_eq!((ask(&mut warm), ask(&mut open)), (200, 200));
+        open.client.batch_execute("rollback").unwrap();
+    }
+}
+
+#[test]
+fn a_revoked_and_granted_permission() {
+    let scene = Scene::set();
+    scene.refuses_after(&scene.token, "FORBIDDEN_ACTION", |handle| {
+        scene.admin(handle, "groups.permissions.revoke", &json!({ "id": scene.group, "permissionId": scene.permission }));
+    });
+    scene.allows_after(&scene.token, |handle| {
+        scene.admin(handle, "groups.permissions.grant", &json!({ "id": scene.group, "permissions": [{ "action": "groups.list" }] }));
+    });
+}
+
+#[test]
+fn a_suspended_group() {
+    let scene = Scene::set();
+    scene.refuses_after(&scene.token, "FORBIDDEN_ACTION", |handle| {
+        scene.admin(handle, "groups.status", &json!({ "id": scene.group, "status": "suspenso" }));
+    });
+    scene.allows_after(&scene.token, |handle| scene.admin(handle, "groups.status", &json!({ "id": scene.group, "status": "ativo" })));
+}
+
+#[test]
+fn a_removed_and_added_member() {
+    let scene = Scene::set();
+    let membership = json!({ "id": scene.group, "userId": scene.member });
+    scene.refuses_after(&scene.token, "FORBIDDEN_ACTION", |handle| scene.admin(handle, "groups.members.remove", &membership));
+    scene.allows_after(&scene.token, |handle| scene.admin(handle, "groups.members.add", &membership));
+}
+
+#[test]
+fn a_suspended_user() {
+    let scene = Scene::set();
+    let suspend = json!({ "id": scene.member, "status": "suspenso", "suspendedReason": "férias" });
+    let (mut warm, mut changing) = (scene.database.handle(), scene.database.handle());
+    warm.call(scene.tenant.id, &scene.token, "groups.list", &json!({})).data(200);
+    scene.admin(&mut changing, "users.status", &suspend);
+    assert!([401, 403].contains(&warm.call(scene.tenant.id, &scene.token, "groups.list", &json!({})).status));
+    let login = json!({ "tenant": "acme", "email": "bia@acme.example", "password": nebula_tests::story::proof() });
+    warm.public(scene.tenant.id, "auth.login", &login).refused(403, "USER_SUSPENDED");
+    scene.admin(&mut changing, "users.status", &json!({ "id": scene.member, "status": "ativo" }));
+    // Whoever is let in again logs in again.
+    warm.call(scene.tenant.id, &scene.token, "groups.list", &json!({})).refused(401, "INVALID_TOKEN");
+    warm.public(scene.tenant.id, "auth.login", &login).data(200);
+}
+
+#[test]
+fn a_suspended_tenant() {
+    let scene = Scene::set();
+    let status = |status: &str| json!({ "tenantId": scene.tenant.id, "status": status });
+    scene.refuses_after(&scene.token, "TENANT_SUSPENDED", |handle| scene.operator(handle, "tenants.status", &status("suspenso")));
+    scene.allows_after(&scene.token, |handle| scene.operator(handle, "tenants.status", &status("ativo")));
+    scene.refuses_after(&scene.secret, "TENANT_SUSPENDED", |handle| scene.operator(handle, "tenants.status", &status("suspenso")));
+}
+
+#[test]
+fn a_suspended_key() {
+    let scene = Scene::set();
+    let status = |status: &str| json!({ "id": scene.key, "status": status });
+    scene.refuses_after(&scene.secret, "INVALID_TOKEN", |handle| scene.admin(handle, "api_keys.status", &status("suspenso")));
+    scene.allows_after(&scene.secret, |handle| scene.admin(handle, "api_keys.status", &status("ativo")));
+}
+
+#[test]
+fn a_rotated_key() {
+    let scene = Scene::set();
+    scene.refuses_after(&scene.secret, "INVALID_TOKEN", |handle| scene.admin(handle, "api_keys.rotate", &json!({ "id": scene.key })));
+}
+
+#[test]
+fn a_logout() {
+    let scene = Scene::set();
+    scene.refuses_after(&scene.token, "INVALID_TOKEN", |handle| {
+        assert_eq!(handle.public(scene.tenant.id, "auth.logout", &json!({ "refreshToken": scene.refresh_token })).status, 204);
+    });
+}
+
+#[test]
+fn a_revoked_signing_key() {
+    let scene = Scene::set();
+    scene.refuses_after(&scene.token, "INVALID_TOKEN", |_| {
+        let kid = &scene.database.installation.signer.kid;
+        scene.database.superuser().query_one("select nebula.revoke_signing_key($1)", &[kid]).unwrap();
+    });
+}
+
+#[test]
+fn a_package_taken_away_expired_and_given_back() {
+    let scene = Scene::set();
+    let package = json!({ "tenantId": scene.tenant.id, "packageKey": "pro" });
+    for credential in [&scene.token, &scene.secret] {
+        scene.refuses_after(credential, "FORBIDDEN_ACTION", |handle| scene.operator(handle, "tenants.packages.unassign", &package));
+        scene.allows_after(credential, |handle| scene.operator(handle, "tenants.packages.assign", &package));
+    }
+    scene.refuses_after(&scene.token, "FORBIDDEN_ACTION", |_| {
+        scene.database.execute("update nebula.tenant_package set expires_at = now() where expires_at is null");
+    });
+}
+
+#[test]
+fn an_override() {
+    let scene = Scene::set();
+    let set = json!({ "tenantId": scene.tenant.id, "actionKey": "groups.list", "flags": { "enabled": false } });
+    scene.refuses_after(&scene.token, "FORBIDDEN_ACTION", |handle| scene.operator(handle, "tenants.overrides.set", &set));
+    let remove = json!({ "tenantId": scene.tenant.id, "actionKey": "groups.list" });
+    scene.allows_after(&scene.token, |handle| scene.operator(handle, "tenants.overrides.remove", &remove));
+}
+
+#[test]
+fn a_suspended_tool_or_action() {
+    let scene = Scene::set();
+    for (table, key) in [("tool", "groups"), ("tool_action", "groups.list")] {
+        let set = |status: &str| scene.database.execute(&format!("update nebula.{table} set status = '{status}' where key = '{key}'"));
+        scene.refuses_after(&scene.token, "FORBIDDEN_ACTION", |_| set("suspenso"));
+        scene.allows_after(&scene.secret, |_| set("ativo"));
+    }
+}
+
+#[test]
+fn a_change_that_was_rolled_back_changes_nothing_and_an_uncommitted_one_is_not_seen() {
+    let scene = Scene::set();
+    let mut warm = scene.database.handle();
+    let mut superuser = scene.database.superuser();
+    let mut transaction = superuser.transaction().unwrap();
+    warm.call(scene.tenant.id, &scene.token, "groups.list", &json!({})).data(200);
+    transaction.execute("delete from nebula.group_permission where id = $1", &[&scene.permission]).unwrap();
+    warm.call(scene.tenant.id, &scene.token, "groups.list", &json!({})).data(200);
+    transaction.rollback().unwrap();
+    warm.call(scene.tenant.id, &scene.token, "groups.list", &json!({})).data(200);
+}
+
+#[test]
+fn a_right_granted_and_rolled_back_in_the_same_session_is_not_kept() {
+    let scene = Scene::set();
+    // The cache of the very backend that made the change, in a savepoint that it gave up.
+    let mut handle = scene.database.handle();
+    handle.client.batch_execute("begin; savepoint s").unwrap();
+    scene.admin(&mut handle, "groups.permissions.grant", &json!({ "id": scene.group, "permissions": [{ "action": "users.list" }] }));
+    handle.call(scene.tenant.id, &scene.token, "users.list", &json!({})).data(200);
+    handle.client.batch_execute("rollback to s").unwrap();
+    handle.call(scene.tenant.id, &scene.token, "users.list", &json!({})).refused(403, "FORBIDDEN_ACTION");
+    handle.client.batch_execute("commit").unwrap();
+    handle.call(scene.tenant.id, &scene.token, "users.list", &json!({})).refused(403, "FORBIDDEN_ACTION");
+}
