@@ -1,5 +1,6 @@
 # make up     builds everything, starts a private Postgres and the edge under .nebula/, prints how to call it
 # make down   stops them          make clean  removes them and what they stored
+# make seed   upserts the global catalog
 # make test   everything CI runs  make check  formatting, lints and unit tests only (seconds)
 # make bench  measures, and writes target/bench/
 #
@@ -24,7 +25,7 @@ export NEBULA_PG_BINDIR := $(TREE)/lib/postgresql/$(PG)/bin
 SQL := sql/roles.sql sql/functions/entry.sql sql/functions/table.sql sql/functions/call.sql sql/functions/typed.sql sql/grants.sql
 NEBULA := target/release/nebula
 
-.PHONY: up down clean build install packages check lint test bench
+.PHONY: up down clean seed build install packages check lint test bench
 
 up: install
 	@$(NEBULA) up --pg-bindir $(NEBULA_PG_BINDIR)
@@ -33,7 +34,12 @@ down:
 	@if [ -x $(NEBULA) ]; then $(NEBULA) down --pg-bindir $(NEBULA_PG_BINDIR); fi
 
 clean: down
-	@rm -rf .nebula target/bench
+	@# Where the checkout can't be reached by Postgres' user, its files are elsewhere.
+	@for dir in .nebula target/bench; do if [ -f $$dir/postgres_home ]; then rm -rf "$$(cat $$dir/postgres_home)"; fi; rm -rf $$dir; done
+
+# The global catalog, again: changes nothing that is there already.
+seed: install
+	@source .nebula/env && $(NEBULA) seed
 
 # What a fresh Debian 12 with Rust lacks. Nothing is asked for where everything is there.
 packages:

@@ -1,3 +1,14 @@
+-- Older servers let an install script be made to adopt or run foreign objects (CVE-2022-2625, CVE-2023-39417 and later fixes).
+do $$
+declare
+  version integer := current_setting('server_version_num')::integer;
+begin
+  if version < 150014 or version between 160000 and 160009 or version between 170000 and 170005 then
+    raise exception 'Postgres % is too old for Nebula: 15.14, 16.10, 17.6 or later is needed', current_setting('server_version');
+  end if;
+end
+$$;
+
 -- The roles (design, section 2). They are cluster-global: another database of the cluster may have made them already, so each
 -- is made only where it is missing, and then held to its attributes: a role that somebody prepared with more is refused.
 do $$
@@ -46,14 +57,34 @@ begin
 end
 $$;
 
--- Credentials travel as parameters: they stay out of the log whatever the server's settings are.
-alter role nebula_edge set log_parameter_max_length = 0;
-alter role nebula_edge set log_parameter_max_length_on_error = 0;
-alter role nebula_edge set statement_timeout = '15s';
-alter role nebula_edge set idle_in_transaction_session_timeout = '10s';
-alter role nebula_worker set log_parameter_max_length = 0;
-alter role nebula_worker set log_parameter_max_length_on_error = 0;
-alter role nebula_worker set idle_in_transaction_session_timeout = '60s';
+-- Credentials travel as parameters: they stay out of the log whatever the server's settings are. Set only where it differs: two databases of a
+-- cluster may create the extension at the same time.
+do $$
+declare
+  wanted record;
+begin
+  for wanted in
+    select *
+    from (values
+      ('nebula_edge', 'log_parameter_max_length', '0'),
+      ('nebula_edge', 'log_parameter_max_length_on_error', '0'),
+      ('nebula_edge', 'statement_timeout', '15s'),
+      ('nebula_edge', 'idle_in_transaction_session_timeout', '10s'),
+      ('nebula_worker', 'log_parameter_max_length', '0'),
+      ('nebula_worker', 'log_parameter_max_length_on_error', '0'),
+      ('nebula_worker', 'idle_in_transaction_session_timeout', '60s')
+    ) as setting (role, name, value)
+  loop
+    continue when exists (
+      select
+      from pg_catalog.pg_db_role_setting s
+      join pg_catalog.pg_roles r on r.oid = s.setrole
+      where r.rolname = wanted.role and s.setdatabase = 0 and wanted.name || '=' || wanted.value = any (s.setconfig)
+    );
+    execute pg_catalog.format('alter role %I set %I = %L', wanted.role, wanted.name, wanted.value);
+  end loop;
+end
+$$;
 
 -- Nothing is adopted: the schema holds nothing that an attacker could have prepared (CVE-2022-2625). Tables are the exception, after
 -- `drop extension` and in a restore; they must be ours.
@@ -63,9 +94,9 @@ begin
     select
     from pg_catalog.pg_namespace n
     join pg_catalog.pg_roles r on r.oid = n.nspowner
-    where n.nspname = 'nebula' and not r.rolsuper
+    where n.nspname = 'nebula' and not r.rolsuper and r.rolname <> session_user
   ) then
-    raise exception 'schema nebula belongs to a role that is not a superuser';
+    raise exception 'schema nebula belongs to neither a superuser nor who installs';
   end if;
   if exists (
     select

@@ -16,7 +16,10 @@ use crate::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use nebula_core::error::Language;
-use pgrx::{PgTrigger, heap_tuple::PgHeapTuple, iter::TableIterator, name, pg_extern, pg_guard, pg_trigger, pgbox::AllocatedByPostgres};
+use pgrx::{
+    PgSqlErrorCode, PgTrigger, ereport, heap_tuple::PgHeapTuple, iter::TableIterator, name, pg_extern, pg_guard, pg_trigger,
+    pgbox::AllocatedByPostgres,
+};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -58,6 +61,7 @@ fn current_tenant() -> Option<pgrx::Uuid> {
 #[pg_extern(sql = false)]
 fn current_actor() -> Option<String> {
     let caller = context::current().map(|caller| (*caller).clone()).or_else(|| sql_caller::current("current_actor"))?;
+    authenticate::check_standing(&rights::of(caller.tenant, caller.actor)).ok()?;
     Some(
         json!({ "type": caller.actor.type_name(), "id": caller.actor.id(), "tenantId": caller.tenant, "sessionId": caller.session })
             .to_string(),
@@ -157,7 +161,7 @@ fn can(action: &str) -> bool {
     principal.is_some_and(|(tenant, actor)| {
         let rights = rights::of(tenant, actor);
         let ip = || frame.map_or_else(sql_caller::ip, |caller| caller.origin.ip);
-        authenticate::check_standing(&rights).is_ok() && permission::is_held(action, &rights, ip)
+        authenticate::check_standing(&rights).is_ok() && permission::is_allowed(action, actor, &rights, ip)
     })
 }
 
@@ -189,6 +193,9 @@ fn issue_operator_key(name: &str) -> Option<String> {
 
 #[pg_extern(sql = false)]
 fn register_signing_key(kid: &str, public_key: &[u8]) -> bool {
+    if !nebula_core::access_token::is_usable_key(public_key) {
+        ereport!(ERROR, PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, "public_key is no RSA key of 2048 to 8192 bits in DER");
+    }
     let is_new = installation::register_signing_key(kid, public_key);
     announce_keys();
     is_new
@@ -215,11 +222,17 @@ fn announce_keys() {
 
 #[pg_extern(sql = false)]
 fn bind_role(login: &str, tenant: pgrx::Uuid, api_key_name: &str) -> bool {
-    spi::run(
-        "insert into nebula.role_binding (tenant_id, role_name, api_key_id) \
-         select k.tenant_id, r.rolname, k.id from nebula.api_key k join pg_catalog.pg_roles r on r.rolname = $2::name \
-         where k.tenant_id = $1 and k.name = $3 and not r.rolsuper and r.rolname not in ('authenticator', 'nebula_edge', 'nebula_worker') \
-         on conflict (role_name) do update set tenant_id = excluded.tenant_id, api_key_id = excluded.api_key_id",
+    let key = spi::first(
+        "select k.id from nebula.api_key k join pg_catalog.pg_roles r on r.rolname = $2::name \
+         where k.tenant_id = $1 and k.name = $3 and not r.rolsuper and r.rolname not in ('authenticator', 'nebula_edge', 'nebula_worker')",
         &[Arg::Uuid(uuid(tenant)), Arg::Text(login), Arg::Text(api_key_name)],
+        |row| row.uuid(1),
+    );
+    let Some(key) = key.flatten() else { return false };
+    // Not an upsert: a binding that moves to another tenant ends in the one's audit log and begins in the other's.
+    spi::run("delete from nebula.role_binding where role_name = $1::name", &[Arg::Text(login)]);
+    spi::run(
+        "insert into nebula.role_binding (tenant_id, role_name, api_key_id) values ($1, $2::name, $3)",
+        &[Arg::Uuid(uuid(tenant)), Arg::Text(login), Arg::Uuid(key)],
     ) > 0
 }

@@ -1,4 +1,6 @@
 -- The functions whose bodies are Rust (extension/src/entry.rs). Shape here, behaviour there.
+--
+-- Definer functions pin search_path, and row_security: a caller who turned that off would turn each of its calls into an error.
 
 -- ---- For everybody's defaults, policies and triggers
 
@@ -23,7 +25,7 @@ language c stable strict parallel restricted as 'MODULE_PATHNAME', 'current_acto
 comment on function nebula.current_actor() is 'Who is calling: {"type", "id", "tenantId", "sessionId"}; null without a caller.';
 
 create function nebula.audit_change() returns trigger
-language c volatile security definer set search_path = pg_catalog, pg_temp as 'MODULE_PATHNAME', 'audit_change_wrapper';
+language c volatile security definer set search_path = pg_catalog, pg_temp set row_security = on as 'MODULE_PATHNAME', 'audit_change_wrapper';
 comment on function nebula.audit_change() is 'Trigger: writes one audit_log row per changed row, with the names of changed columns and none of their values.';
 
 create function nebula.rights_changed() returns trigger
@@ -33,21 +35,21 @@ comment on function nebula.rights_changed() is 'Trigger: clears every backend''s
 -- ---- The edge's entry functions
 
 create function nebula.handle(tenant uuid, request json) returns table (status integer, body json, context json)
-language c volatile strict parallel unsafe security definer rows 1 set search_path = pg_catalog, pg_temp as 'MODULE_PATHNAME', 'handle_wrapper';
+language c volatile strict parallel unsafe security definer rows 1 set search_path = pg_catalog, pg_temp set row_security = on as 'MODULE_PATHNAME', 'handle_wrapper';
 comment on function nebula.handle(uuid, json) is
   'One REST request, whole: credential, tenant, permission, idempotency, effect, audit, event, answer. The protocol is docs/edge-protocol.md.';
 
 create function nebula.login_challenge(tenant_slug text, email text) returns json
-language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp as 'MODULE_PATHNAME', 'login_challenge_wrapper';
+language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp set row_security = on as 'MODULE_PATHNAME', 'login_challenge_wrapper';
 comment on function nebula.login_challenge(text, text) is
   'Tenant, salt and cost for deriving a password''s key; stable made-up ones for who is unknown.';
 
 create function nebula.edge_state() returns json
-language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp as 'MODULE_PATHNAME', 'edge_state_wrapper';
+language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp set row_security = on as 'MODULE_PATHNAME', 'edge_state_wrapper';
 comment on function nebula.edge_state() is 'What the edge must know: issuer, audience, public keys, routes.';
 
 create function nebula.readiness() returns json
-language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp as 'MODULE_PATHNAME', 'readiness_wrapper';
+language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp set row_security = on as 'MODULE_PATHNAME', 'readiness_wrapper';
 comment on function nebula.readiness() is 'Whether the tables are as new as the library needs: {"ready", "schemaVersion", "requiredVersion"}.';
 
 create function nebula.routes() returns json
@@ -56,8 +58,9 @@ comment on function nebula.routes() is 'Every operation: action key, method, pat
 
 -- ---- SQL callers
 
-create function nebula.dispatch(action text, input json, idempotency_key text, out status integer, out body json, out code text, out details json)
-language c volatile parallel unsafe security definer set search_path = pg_catalog, pg_temp as 'MODULE_PATHNAME', 'dispatch_wrapper';
+create function nebula.dispatch(action text, input json, idempotency_key text)
+returns table (status integer, body json, code text, details json)
+language c volatile parallel unsafe security definer rows 1 set search_path = pg_catalog, pg_temp set row_security = on as 'MODULE_PATHNAME', 'dispatch_wrapper';
 comment on function nebula.dispatch(text, json, text) is 'What nebula.call() calls: the outcome as values, so that a refusal that has written something is not rolled back here.';
 
 create function nebula.can(action text) returns boolean
@@ -71,35 +74,35 @@ comment on function nebula.why(text) is 'The decision on an action, condition by
 -- ---- The DBA
 
 create function nebula.migrate() returns json
-language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp as 'MODULE_PATHNAME', 'migrate_wrapper';
+language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp set row_security = on as 'MODULE_PATHNAME', 'migrate_wrapper';
 comment on function nebula.migrate() is 'Applies the migrations that are missing: {"applied": [versions], "version": n}. Safe to call again and at the same time.';
 
 create function nebula.seed() returns json
-language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp as 'MODULE_PATHNAME', 'seed_wrapper';
+language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp set row_security = on as 'MODULE_PATHNAME', 'seed_wrapper';
 comment on function nebula.seed() is 'Upserts the global catalog and the platform''s tenant: {"changed": rows}. Running it again changes nothing.';
 
 create function nebula.seed_tenant(tenant uuid) returns json
-language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp as 'MODULE_PATHNAME', 'seed_tenant_wrapper';
+language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp set row_security = on as 'MODULE_PATHNAME', 'seed_tenant_wrapper';
 comment on function nebula.seed_tenant(uuid) is 'Upserts a tenant''s default groups and what they grant: {"changed": rows}.';
 
 create function nebula.issue_operator_key(name text) returns text
-language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp as 'MODULE_PATHNAME', 'issue_operator_key_wrapper';
+language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp set row_security = on as 'MODULE_PATHNAME', 'issue_operator_key_wrapper';
 comment on function nebula.issue_operator_key(text) is 'Makes an API key of the platform''s tenant with the profile admin; null if the name is taken. The answer is the only copy of the secret.';
 
 create function nebula.register_signing_key(kid text, public_key bytea) returns boolean
-language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp as 'MODULE_PATHNAME', 'register_signing_key_wrapper';
+language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp set row_security = on as 'MODULE_PATHNAME', 'register_signing_key_wrapper';
 comment on function nebula.register_signing_key(text, bytea) is
   'Registers a public key (DER SubjectPublicKeyInfo) that access tokens are verified with; false if the kid is known.';
 
 create function nebula.retire_signing_key(kid text) returns boolean
-language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp as 'MODULE_PATHNAME', 'retire_signing_key_wrapper';
+language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp set row_security = on as 'MODULE_PATHNAME', 'retire_signing_key_wrapper';
 comment on function nebula.retire_signing_key(text) is 'The key signs no more and still verifies what it signed; false if there is no such key.';
 
 create function nebula.revoke_signing_key(kid text) returns boolean
-language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp as 'MODULE_PATHNAME', 'revoke_signing_key_wrapper';
+language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp set row_security = on as 'MODULE_PATHNAME', 'revoke_signing_key_wrapper';
 comment on function nebula.revoke_signing_key(text) is 'Everything that the key signed is refused from the next statement on; false if there is no such key.';
 
 create function nebula.bind_role(login text, tenant uuid, api_key_name text) returns boolean
-language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp as 'MODULE_PATHNAME', 'bind_role_wrapper';
+language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp set row_security = on as 'MODULE_PATHNAME', 'bind_role_wrapper';
 comment on function nebula.bind_role(text, uuid, text) is
   'Binds a login role to a service account of a tenant: its SQL acts within that key''s scope. False if there is no such key.';

@@ -100,6 +100,9 @@ begin
   execute format('create policy platform_access on %s to nebula_platform using (true) with check (true)', target);
   execute format('revoke all on %s from public', target);
   execute format('revoke update, delete, truncate on %s from nebula_owner', target);
+  -- Statement triggers are not inherited by partitions.
+  execute format('create trigger refuse_truncate before truncate on %s for each statement execute function nebula.refuse_change()', target);
+  execute format('alter table %s enable always trigger refuse_truncate', target);
 end
 $$;
 comment on function nebula.govern_partition(regclass) is 'Makes a partition of an append-only table as safe as its parent. For migrations and partition maintenance.';
@@ -119,10 +122,17 @@ begin
   loop
     partition := format('audit_log_%s', to_char(month, 'YYYY_MM'));
     if to_regclass('nebula.' || partition) is null then
-      execute format(
-        'create table nebula.%I partition of nebula.audit_log for values from (%L) to (%L)',
-        partition, month || ' 00:00:00+00', (month + interval '1 month')::date || ' 00:00:00+00'
-      );
+      begin
+        execute format(
+          'create table nebula.%I partition of nebula.audit_log for values from (%L) to (%L)',
+          partition, month || ' 00:00:00+00', (month + interval '1 month')::date || ' 00:00:00+00'
+        );
+      exception
+        -- Rows of that month are in the default partition, where history stays where it is.
+        when check_violation then
+          raise warning 'partition % was not made: audit_log_default holds rows of that month', partition;
+          continue;
+      end;
       execute format('comment on table nebula.%I is %L', partition, 'Audit rows of ' || to_char(month, 'YYYY-MM') || ' (UTC).');
       perform nebula.govern_partition(format('nebula.%I', partition)::regclass);
       made := made + 1;

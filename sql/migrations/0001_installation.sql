@@ -48,6 +48,7 @@ create table nebula.seed_history (
 );
 comment on table nebula.seed_history is 'Which seeds ran, when, and how many rows they changed.';
 comment on column nebula.seed_history.tenant_id is 'The tenant of a tenant seed; null for the global catalog.';
+comment on column nebula.seed_history.changed is 'How many rows the run changed.';
 comment on column nebula.seed_history.checksum is 'SHA-256 of the seed''s text, hex.';
 create index idx_seed_history_tenant_id on nebula.seed_history (tenant_id, applied_at);
 alter table nebula.seed_history enable row level security;

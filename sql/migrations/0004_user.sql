@@ -56,6 +56,9 @@ create table nebula.user_secret (
 );
 comment on table nebula.user_secret is 'How a person''s password is checked, apart from the person.';
 comment on column nebula.user_secret.salt is 'Argon2id salt.';
+comment on column nebula.user_secret.memory_kib is 'Argon2id memory, KiB.';
+comment on column nebula.user_secret.iterations is 'Argon2id passes.';
+comment on column nebula.user_secret.parallelism is 'Argon2id lanes.';
 comment on column nebula.user_secret.key_hash is 'SHA-256 of the key that Argon2id derives: what is stored opens nothing.';
 comment on column nebula.user_secret.failed_attempts is 'Wrong passwords since the last right one; they slow the next attempt down.';
 select nebula.govern_tenant_table('nebula.user_secret', audited => false);

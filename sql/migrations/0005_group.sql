@@ -6,12 +6,14 @@ create table nebula.group (
   name text not null,
   description text not null default '',
   status nebula.status not null default 'ativo',
+  suspended_reason text,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   constraint pk_group primary key (tenant_id, id),
   constraint uq_group_tenant_id_name unique (tenant_id, name),
   constraint fk_group_tenant_id foreign key (tenant_id) references nebula.tenant (id),
-  constraint ck_group_name check (length(name) between 1 and 200)
+  constraint ck_group_name check (length(name) between 1 and 200),
+  constraint ck_group_suspended_reason check (status = 'suspenso' or suspended_reason is null)
 );
 comment on table nebula.group is 'A set of people who may do the same things.';
 comment on column nebula.group.name is 'Unique per tenant. ADM_CLIENTE, OPERATOR and VIEWER are made by the tenant seed.';

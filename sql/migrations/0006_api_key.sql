@@ -44,6 +44,7 @@ create table nebula.api_key_action (
   constraint fk_api_key_action_api_key_id foreign key (tenant_id, api_key_id) references nebula.api_key (tenant_id, id),
   constraint fk_api_key_action_tool_action_id foreign key (tool_action_id) references nebula.tool_action (id)
 );
+create index idx_api_key_action_tool_action_id on nebula.api_key_action (tenant_id, tool_action_id);
 comment on table nebula.api_key_action is 'An action in the explicit scope of a key.';
 select nebula.govern_tenant_table('nebula.api_key_action', decides_rights => true);
 

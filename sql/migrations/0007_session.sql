@@ -18,6 +18,7 @@ create table nebula.session (
 comment on table nebula.session is 'A login: a family of refresh tokens and of the access tokens that were made with them.';
 comment on column nebula.session.ip is 'Personal. Where the login came from.';
 comment on column nebula.session.user_agent is 'Personal.';
+comment on column nebula.session.revoked_reason is 'logout, reuse (of a rotated refresh token), password (changed), user (suspended), admin.';
 comment on column nebula.session.revoked_at is 'From then on neither its refresh tokens nor its access tokens count.';
 create index idx_session_user_id on nebula.session (tenant_id, user_id, created_at, id);
 select nebula.govern_tenant_table('nebula.session', audited => false);
@@ -67,15 +68,24 @@ create table nebula.invite (
   hash bytea not null,
   expires_at timestamptz not null,
   used_at timestamptz,
+  made_by_user_id uuid,
+  made_by_api_key_id uuid,
   created_at timestamptz not null default now(),
   constraint pk_invite primary key (tenant_id, id),
   constraint fk_invite_user_id foreign key (tenant_id, user_id) references nebula.user (tenant_id, id),
+  constraint fk_invite_made_by_user_id foreign key (tenant_id, made_by_user_id) references nebula.user (tenant_id, id),
+  constraint fk_invite_made_by_api_key_id foreign key (tenant_id, made_by_api_key_id) references nebula.api_key (tenant_id, id),
   constraint ck_invite_purpose check (purpose in ('invite', 'reset')),
   constraint ck_invite_hash check (octet_length(hash) = 32)
 );
 comment on table nebula.invite is 'A one-time token with which a person sets a password.';
+comment on column nebula.invite.purpose is 'invite (first password) or reset.';
 comment on column nebula.invite.hash is 'SHA-256 of the secret.';
+comment on column nebula.invite.made_by_user_id is 'Who made it: they must hold what the person holds when it is used, not only when it was made.';
+comment on column nebula.invite.made_by_api_key_id is 'The same for a service account. Both null: the platform, at onboarding.';
 create index idx_invite_user_id on nebula.invite (tenant_id, user_id);
+create index idx_invite_made_by_user_id on nebula.invite (tenant_id, made_by_user_id);
+create index idx_invite_made_by_api_key_id on nebula.invite (tenant_id, made_by_api_key_id);
 select nebula.govern_tenant_table('nebula.invite');
 
 create table nebula.signing_key (

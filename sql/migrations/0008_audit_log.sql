@@ -22,6 +22,8 @@ comment on column nebula.audit_log.actor_user_id is 'The person; null for servic
 comment on column nebula.audit_log.actor_api_key_id is 'The service account''s key.';
 comment on column nebula.audit_log.actor_type is 'user, service, or system: SQL without a caller, such as a DBA''s.';
 comment on column nebula.audit_log.action is 'The operation''s action key, or table.verb where no operation ran.';
+comment on column nebula.audit_log.entity_type is 'The table of the changed row, or operation for a refusal.';
+comment on column nebula.audit_log.entity_id is 'The changed row''s id.';
 comment on column nebula.audit_log.metadata is 'requestId; changed: names of changed columns, never their values; actorTenantId where it differs; outcome of refusals.';
 comment on column nebula.audit_log.ip is 'Personal.';
 comment on column nebula.audit_log.user_agent is 'Personal.';

@@ -23,6 +23,7 @@ comment on column nebula.idempotency_key.key is 'The caller''s Idempotency-Key; 
 comment on column nebula.idempotency_key.handler is 'The operation''s action key.';
 comment on column nebula.idempotency_key.request_digest is 'SHA-256 of actor, operation and canonical input.';
 comment on column nebula.idempotency_key.status is 'Always done: a running request holds an advisory lock instead of a row.';
+comment on column nebula.idempotency_key.response_status is 'The HTTP status that was answered.';
 comment on column nebula.idempotency_key.response_body is 'What was answered, byte for byte.';
 comment on column nebula.idempotency_key.response_sealed is 'The same where it holds a secret: sealed with a key that only the caller''s Idempotency-Key gives.';
 comment on column nebula.idempotency_key.response_hash is 'SHA-256 of the answer.';

@@ -17,6 +17,10 @@ create table nebula.outbox (
 );
 comment on table nebula.outbox is 'Events that wait for a worker. Delivered at least once; id is for consumers to deduplicate.';
 comment on column nebula.outbox.tenant_id is 'Whose event; null for the installation''s own.';
+comment on column nebula.outbox.type is 'The event''s name, such as user.created.';
+comment on column nebula.outbox.payload is '{"version", "data"}.';
+comment on column nebula.outbox.locked_until is 'The end of a worker''s lease.';
+comment on column nebula.outbox.last_error is 'Why the last attempt failed.';
 comment on column nebula.outbox.status is 'pending, running (leased until locked_until), done, dead (a person must retry it).';
 create index idx_outbox_tenant_id on nebula.outbox (tenant_id, available_at) where status in ('pending', 'running');
 select nebula.govern_tenant_table('nebula.outbox', audited => false);

@@ -19,5 +19,7 @@ create table nebula.operation (
   constraint ck_operation_kind check (kind in ('read', 'write', 'admin'))
 );
 comment on table nebula.operation is 'Custom operations: SQL functions that are called as governed REST operations.';
+comment on column nebula.operation.action is 'Its action key.';
+comment on column nebula.operation.options is 'Limits, events and documentation of the operation.';
 comment on column nebula.operation.function_signature is 'The function as regprocedure text.';
 select nebula.govern_table('nebula.operation', decides_rights => true);

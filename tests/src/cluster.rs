@@ -38,8 +38,8 @@ fn workspace() -> &'static Path {
 /// A program of the relocated tree that has the extension in it (`make install`).
 #[must_use]
 pub fn postgres_program(name: &str) -> PathBuf {
-    let bin = std::env::var_os("NEBULA_PG_BINDIR")
-        .map_or_else(|| workspace().join("target/postgres-15/lib/postgresql/15/bin"), PathBuf::from);
+    let bin =
+        std::env::var_os("NEBULA_PG_BINDIR").map_or_else(|| workspace().join("target/postgres-15/lib/postgresql/15/bin"), PathBuf::from);
     let program = bin.join(name);
     assert!(program.exists(), "{} is missing: run `make install`, or set NEBULA_PG_BINDIR", program.display());
     program
@@ -101,10 +101,16 @@ impl Cluster {
         fs::create_dir(dir.join("edges")).unwrap();
         let watcher = watch(&dir);
         let data = dir.join("data");
-        run(unprivileged(&postgres_program("initdb"))
-            .arg("-D")
-            .arg(&data)
-            .args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]));
+        run(unprivileged(&postgres_program("initdb")).arg("-D").arg(&data).args([
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--locale=C.UTF-8",
+            "--no-sync",
+        ]));
         let port = free_port();
         let configuration = format!(
             "listen_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = '{}'\nmax_connections = 400\n\

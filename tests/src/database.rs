@@ -118,7 +118,9 @@ impl Database {
     pub fn digests(&self) -> BTreeMap<String, String> {
         let mut superuser = self.superuser();
         let digest = |table: String| {
-            let sql = format!("select count(*) || ' ' || coalesce(md5(string_agg(t::text, e'\\n' order by t::text collate \"C\")), '') from {table} t");
+            let sql = format!(
+                "select count(*) || ' ' || coalesce(md5(string_agg(t::text, e'\\n' order by t::text collate \"C\")), '') from {table} t"
+            );
             let digest = superuser.query_one(&sql, &[]).unwrap().get(0);
             (table, digest)
         };

@@ -60,7 +60,8 @@ impl Edge {
         eventually("the edge listens", || {
             let log = edge.log();
             assert!(edge.child.try_wait().unwrap().is_none(), "the edge ended: {log}");
-            let port = log.split("listening on 127.0.0.1:").nth(1).map(|rest| rest.chars().take_while(char::is_ascii_digit).collect::<String>());
+            let port =
+                log.split("listening on 127.0.0.1:").nth(1).map(|rest| rest.chars().take_while(char::is_ascii_digit).collect::<String>());
             edge.base = port.map(|port| format!("http://127.0.0.1:{port}")).unwrap_or_default();
             !edge.base.is_empty()
         });

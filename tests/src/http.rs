@@ -153,7 +153,10 @@ impl Answer {
     /// The error's code; empty on success.
     #[must_use]
     pub fn code(&self) -> String {
-        serde_json::from_str::<Value>(&self.text).ok().and_then(|body| body["error"]["code"].as_str().map(str::to_owned)).unwrap_or_default()
+        serde_json::from_str::<Value>(&self.text)
+            .ok()
+            .and_then(|body| body["error"]["code"].as_str().map(str::to_owned))
+            .unwrap_or_default()
     }
 }
 

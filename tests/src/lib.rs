@@ -2,7 +2,13 @@
 //!
 //! `cluster` starts Postgres and makes the template, `database` copies it, `edge` serves it, `callers` speak HTTP, `handle` speaks as the edge's
 //! login, `sql_caller` as PostgREST or as a bound login, `token` signs what the edge would sign and what it never would.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a harness that fails, fails the test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a harness that fails, fails the test"
+)]
 
 pub mod callers;
 pub mod cluster;

@@ -41,7 +41,8 @@ pub fn bound_login(database: &Database, tenant: &Tenant<String>, key: &Value) ->
     let name = key["name"].as_str().unwrap();
     let mut superuser = database.superuser();
     superuser.batch_execute(&format!("create role {login} login; grant nebula_app to {login}")).unwrap();
-    let is_bound: bool = superuser.query_one("select nebula.bind_role($1::text::name, $2, $3)", &[&login, &tenant.id, &name]).unwrap().get(0);
+    let is_bound: bool =
+        superuser.query_one("select nebula.bind_role($1::text::name, $2, $3)", &[&login, &tenant.id, &name]).unwrap().get(0);
     assert!(is_bound);
     login
 }

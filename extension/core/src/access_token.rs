@@ -4,7 +4,7 @@
 //! RFC 8725 lists the attacks), so the reading is ours and closed; the mathematics is AWS-LC's.
 
 use crate::object::Object;
-use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
+use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -117,6 +117,12 @@ impl<'a> Unverified<'a> {
         }
         Ok(claims)
     }
+}
+
+/// Whether these bytes are a public key that [`Unverified::verify`] can verify with: RSA of 2048 to 8192 bits, DER.
+#[must_use]
+pub fn is_usable_key(public_key: &[u8]) -> bool {
+    ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, public_key).is_ok()
 }
 
 /// What is signed: header and claims, encoded. The signature follows after a dot.

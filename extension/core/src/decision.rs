@@ -71,12 +71,12 @@ pub struct Verdict {
 }
 
 /// A grant that lets the call through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Allowed {
     /// Without further counting.
     Freely,
-    /// Only while this grant's `maxPerDay` isn't used up.
-    Counted { grant: Uuid, max_per_day: u32 },
+    /// Only while `maxPerDay` of one of these grants, each with its id, isn't used up: they add up.
+    Counted(Vec<(Uuid, u32)>),
 }
 
 impl Right {
@@ -114,14 +114,14 @@ impl Right {
         if self.grants.is_empty() {
             return Err(Condition::Granted);
         }
-        let mut counted = None;
+        let mut counted = Vec::new();
         for grant in self.grants.iter().filter(|grant| grant.constraints.first_unmet(call).is_none()) {
             match (grant.constraints.max_per_day, grant.id) {
-                (Some(max_per_day), Some(id)) => counted = Some(Allowed::Counted { grant: id, max_per_day }),
+                (Some(max_per_day), Some(id)) => counted.push((id, max_per_day)),
                 _ => return Ok(Allowed::Freely),
             }
         }
-        counted.ok_or(Condition::ConstraintsHold)
+        if counted.is_empty() { Err(Condition::ConstraintsHold) } else { Ok(Allowed::Counted(counted)) }
     }
 }
 
@@ -174,7 +174,7 @@ mod tests {
         let id = Uuid::from_u128(1);
         let counted = Grant { id: Some(id), constraints: Constraints { max_per_day: Some(2), ..Constraints::default() } };
         let alone = Right { grants: vec![counted.clone()], ..allowed() };
-        assert_eq!(alone.decide(&NOW), Ok(Allowed::Counted { grant: id, max_per_day: 2 }));
+        assert_eq!(alone.decide(&NOW), Ok(Allowed::Counted(vec![(id, 2)])));
         let both = Right { grants: vec![counted, Grant { id: None, constraints: Constraints::default() }], ..allowed() };
         assert_eq!(both.decide(&NOW), Ok(Allowed::Freely));
     }

@@ -8,6 +8,7 @@ use crate::kernel::{
         Operation, Reply, Scope,
     },
     page::{Limit, List, ListInput},
+    seed,
     spi::{self, Arg},
 };
 use nebula_core::{
@@ -265,13 +266,14 @@ fn add_to_package(_: &Call, input: PackagedAction) -> Result<Reply> {
     let (package, action) = ids.unwrap_or_default();
     let package = package.ok_or(Code::NotFound)?;
     let action = action.ok_or_else(|| Refusal::invalid("actionKey", "unknown_action"))?;
-    spi::text(
+    let added = spi::text(
         "insert into nebula.package_action (package_id, tool_action_id) values ($1, $2) on conflict (package_id, tool_action_id) do nothing \
          returning json_build_object('packageKey', $3, 'actionKey', $4, 'createdAt', created_at)::text",
         &[Arg::Uuid(package), Arg::Uuid(action), Arg::Text(input.package_key.as_str()), Arg::Text(input.action_key.as_str())],
     )
-    .map(Reply::data)
-    .ok_or_else(|| Refusal::duplicate("actionKey"))
+    .ok_or_else(|| Refusal::duplicate("actionKey"))?;
+    seed::administrators_of_all();
+    Ok(Reply::data(added))
 }
 
 fn remove_from_package(_: &Call, input: PackagedAction) -> Result<Reply> {

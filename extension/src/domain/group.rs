@@ -51,7 +51,7 @@ pub fn operations() -> Vec<Operation> {
 
 macro_rules! group_json {
     () => {
-        "json_build_object('id', g.id, 'name', g.name, 'description', g.description, 'status', g.status, \
+        "json_build_object('id', g.id, 'name', g.name, 'description', g.description, 'status', g.status, 'suspendedReason', g.suspended_reason, \
          'createdAt', g.created_at, 'updatedAt', g.updated_at)"
     };
 }
@@ -69,7 +69,13 @@ struct CreateGroup {
     description: Option<Description>,
 }
 
+/// As for a user's e-mail: an update has no `on conflict`.
+fn lock_name(call: &Call, name: &str) {
+    spi::advisory_lock(&format!("{}/group.name/{name}", call.tenant()));
+}
+
 fn create(call: &Call, input: CreateGroup) -> Result<Reply> {
+    lock_name(call, input.name.as_str());
     let group = spi::text(
         concat!(
             "insert into nebula.group as g (tenant_id, name, description) values ($1, $2, coalesce($3, '')) \
@@ -132,6 +138,7 @@ fn update(call: &Call, input: UpdateGroup) -> Result<Reply> {
         if is_default(&name) {
             return Err(Refusal::conflict("default_group"));
         }
+        lock_name(call, new);
         let is_taken = spi::first(
             "select true from nebula.group where tenant_id = $1 and name = $2",
             &[Arg::Uuid(call.tenant()), Arg::Text(new)],
@@ -161,13 +168,15 @@ fn update(call: &Call, input: UpdateGroup) -> Result<Reply> {
 }
 
 #[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct SetStatus {
     id: Uuid,
     status: Status,
+    suspended_reason: Option<Description>,
 }
 
 fn set_status(call: &Call, input: SetStatus) -> Result<Reply> {
+    input.status.check_reason(input.suspended_reason.as_ref())?;
     if name_of(call, input.id)? == ADMIN_GROUP && input.status == Status::Suspenso {
         return Err(Refusal::conflict("last_admin"));
     }
@@ -177,11 +186,16 @@ fn set_status(call: &Call, input: SetStatus) -> Result<Reply> {
     }
     let group = spi::text(
         concat!(
-            "update nebula.group g set status = $3::nebula.status where g.tenant_id = $1 and g.id = $2 returning ",
+            "update nebula.group g set status = $3::nebula.status, suspended_reason = $4 where g.tenant_id = $1 and g.id = $2 returning ",
             group_json!(),
             "::text"
         ),
-        &[Arg::Uuid(call.tenant()), Arg::Uuid(input.id), Arg::Text(input.status.as_str())],
+        &[
+            Arg::Uuid(call.tenant()),
+            Arg::Uuid(input.id),
+            Arg::Text(input.status.as_str()),
+            Arg::OptText(input.suspended_reason.as_ref().map(Description::as_str)),
+        ],
     )
     .ok_or(Code::NotFound)?;
     outbox::emit(call.tenant(), "group.updated", &group)?;

@@ -7,7 +7,7 @@ use crate::kernel::{
     idempotency::hex,
     installation,
     operation::{Call, Derived, Kind, Method::Post, Operation, Reply, Scope, TenantFrom},
-    rights,
+    permission, rights,
     spi::{self, Arg},
     sql_caller::PLATFORM,
 };
@@ -67,7 +67,7 @@ pub fn challenge(slug: &str, email: &str) -> Value {
             |row| (row.uuid(1), row.bytes(2), row.integer(3), row.integer(4), row.integer(5)),
         );
         let (tenant, salt, memory, iterations, parallelism) = found.unwrap_or_default();
-        let tenant = tenant.unwrap_or_else(|| uuid::Builder::from_custom_bytes(made_up(&["tenant", slug])).into_uuid());
+        let tenant = tenant.unwrap_or_else(|| made_up_tenant(slug));
         let salt = salt.and_then(|salt| salt.try_into().ok()).unwrap_or_else(|| made_up(&["salt", slug, &email.trim().to_lowercase()]));
         let or = |stored: Option<i32>, default: u32| stored.map_or(default, i32::cast_unsigned);
         json!({
@@ -78,6 +78,16 @@ pub fn challenge(slug: &str, email: &str) -> Value {
             "parallelism": or(parallelism, Cost::DEFAULT.parallelism),
         })
     })
+}
+
+/// An id that looks like a tenant's of this installation's first weeks, always the same for a slug.
+fn made_up_tenant(slug: &str) -> Uuid {
+    const SPAN_MILLISECONDS: u64 = 30 * 86_400_000;
+    let (time, random) = (made_up(&["tenant-time", slug]), made_up(&["tenant", slug]));
+    let offset = time.first_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes) % SPAN_MILLISECONDS);
+    let start = installation::current().id.get_timestamp().map_or(0, |at| at.to_unix().0.saturating_mul(1000));
+    let random = random.first_chunk::<10>().copied().unwrap_or_default();
+    uuid::Builder::from_unix_timestamp_millis(start.saturating_add(offset), &random).into_uuid()
 }
 
 /// 16 bytes that only this installation can make of these words.
@@ -194,8 +204,7 @@ fn answer(call: &Call, user: Uuid, session: Uuid, token: &OpaqueToken, jti: Uuid
     let role = rights.groups.first().map_or("", String::as_str);
     let claims = json!({
         "iss": installation.issuer, "aud": installation.audience, "sub": user, "tenantId": call.tenant(), "role": role,
-        // A token that is too long is refused everywhere: the first groups inform, the rest is asked for.
-        "groups": rights.groups.iter().take(10).collect::<Vec<_>>(),
+        "groups": groups_that_fit(&rights.groups),
         "type": "user", "iat": issued_at, "exp": issued_at + LIFETIME_SECONDS, "jti": jti, "sid": session,
     });
     let refresh_expires_in = spi::first(
@@ -207,6 +216,16 @@ fn answer(call: &Call, user: Uuid, session: Uuid, token: &OpaqueToken, jti: Uuid
         "tokenType": "Bearer", "expiresIn": LIFETIME_SECONDS, "refreshToken": token.reveal(), "refreshExpiresIn": refresh_expires_in.flatten(),
     });
     Ok(Reply { claims: Some(claims), ..Reply::data(data.to_string()) })
+}
+
+/// A token that is too long is refused everywhere: as many groups inform as fit into a kilobyte, the rest is asked for at `/v1/me`.
+fn groups_that_fit(groups: &[String]) -> Vec<&str> {
+    let mut bytes = 0;
+    let fits = |group: &&String| {
+        bytes += group.len() + 3;
+        bytes <= 1024
+    };
+    groups.iter().take_while(fits).map(String::as_str).collect()
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -276,8 +295,8 @@ fn refresh(call: &Call, input: Refresh) -> Result<Reply> {
         &[Arg::Uuid(call.tenant()), Arg::Uuid(token.id), Arg::Uuid(successor_id)],
     );
     spi::run(
-        "update nebula.session set last_used_at = now() where tenant_id = $1 and id = $2",
-        &[Arg::Uuid(call.tenant()), Arg::Uuid(stored.session)],
+        "update nebula.session set last_used_at = now(), expires_at = now() + make_interval(days => $3) where tenant_id = $1 and id = $2",
+        &[Arg::Uuid(call.tenant()), Arg::Uuid(stored.session), Arg::Int(REFRESH_DAYS)],
     );
     Ok(reply)
 }
@@ -354,16 +373,26 @@ fn set_password(call: &Call, input: SetPassword) -> Result<Reply> {
     let token =
         OpaqueToken::parse_as(TokenKind::Invite, &input.token).filter(|token| token.tenant == call.tenant()).ok_or(Code::InvalidToken)?;
     let invite = spi::first(
-        "select user_id, hash, used_at is not null, expires_at <= now() from nebula.invite where tenant_id = $1 and id = $2 for update",
+        "select user_id, hash, used_at is not null, expires_at <= now(), made_by_user_id, made_by_api_key_id \
+         from nebula.invite where tenant_id = $1 and id = $2 for update",
         &[Arg::Uuid(call.tenant()), Arg::Uuid(token.id)],
-        |row| Some((row.uuid(1)?, row.bytes(2)?, row.boolean(3)?, row.boolean(4)?)),
+        |row| {
+            let maker = row.uuid(5).map(Actor::User).or(row.uuid(6).map(Actor::Service));
+            Some((row.uuid(1)?, row.bytes(2)?, row.boolean(3)?, row.boolean(4)?, maker))
+        },
     );
-    let (user, _, is_used, is_expired) = invite.flatten().filter(|(_, hash, ..)| token.secret.matches(hash)).ok_or(Code::InvalidToken)?;
+    let (user, _, is_used, is_expired, maker) =
+        invite.flatten().filter(|(_, hash, ..)| token.secret.matches(hash)).ok_or(Code::InvalidToken)?;
     if is_used {
         return Err(Code::InvalidToken.into());
     }
     if is_expired {
         return Err(Code::TokenExpired.into());
+    }
+    if let Some(maker) = maker.filter(|maker| *maker != Actor::User(user)) {
+        // Whoever made it may know it: what the person has been given since must be theirs too, or the invite opens more than its maker holds.
+        let maker = Caller { actor: maker, ..(*call.caller).clone() };
+        permission::require_holds_all_of(&maker, user).map_err(|_| Code::InvalidToken)?;
     }
     let _scope = act_as(call, user, None);
     require_standing(call, user)?;

@@ -2,6 +2,7 @@
 
 use crate::kernel::{
     audit,
+    context::Actor,
     error::{Refusal, Result},
     invite,
     operation::{
@@ -103,7 +104,7 @@ fn create(call: &Call, input: CreateTenant) -> Result<Reply> {
         "insert into nebula.user_group (tenant_id, user_id, group_id) select $1, $2, id from nebula.group where tenant_id = $1 and name = $3",
         &[Arg::Uuid(id), Arg::Uuid(admin_id), Arg::Text(ADMIN_GROUP)],
     );
-    let invite = invite::make(id, admin_id)?;
+    let invite = invite::make(id, admin_id, Actor::Nobody)?;
 
     outbox::emit(id, "tenant.created", &tenant)?;
     outbox::emit(id, "tenant.package.assigned", &json!({ "packageKey": input.package_key, "expiresAt": null }).to_string())?;
@@ -247,6 +248,10 @@ struct Unassign {
 }
 
 fn unassign(call: &Call, input: Unassign) -> Result<Reply> {
+    if input.tenant_id == call.tenant() && input.package_key.as_str() == "platform" {
+        // Nobody could assign it again.
+        return Err(Refusal::conflict("platform_tenant"));
+    }
     let removed = spi::run(
         "delete from nebula.tenant_package tp using nebula.package p where p.id = tp.package_id and tp.tenant_id = $1 and p.key = $2",
         &[Arg::Uuid(input.tenant_id), Arg::Text(input.package_key.as_str())],
@@ -300,6 +305,8 @@ fn set_override(call: &Call, input: SetOverride) -> Result<Reply> {
         &[Arg::Uuid(input.tenant_id), Arg::Uuid(action), Arg::Text(&flags), Arg::Text(&limits), Arg::Text(input.action_key.as_str())],
     )
     .ok_or(Code::InternalError)?;
+    // What is switched on beyond the packages is the administrators' to use and to grant.
+    seed::tenant(input.tenant_id, Extent::Administrators);
     note(call, input.tenant_id);
     Ok(Reply::data(set))
 }

@@ -51,7 +51,13 @@ struct CreateUser {
     name: Name,
 }
 
+/// Who gives an address to somebody waits for who else does: an update has no `on conflict`, and an index' refusal would be a 500.
+fn lock_email(call: &Call, email: &Email) {
+    spi::advisory_lock(&format!("{}/user.email/{}", call.tenant(), email.as_str().to_lowercase()));
+}
+
 fn create(call: &Call, input: CreateUser) -> Result<Reply> {
+    lock_email(call, &input.email);
     let user = spi::text(
         concat!(
             "insert into nebula.user as u (tenant_id, email, name) values ($1, $2, $3) \
@@ -115,9 +121,10 @@ fn update(call: &Call, input: UpdateUser) -> Result<Reply> {
     }
     if input.email.is_some() {
         // Whoever owns the address can take the account over: only for those who hold what it holds.
-        require_holds_all_of(call, input.id)?;
+        permission::require_holds_all_of(&call.caller, input.id)?;
     }
     let is_taken = input.email.as_ref().is_some_and(|email| {
+        lock_email(call, email);
         spi::first(
             "select true from nebula.user where tenant_id = $1 and lower(email) collate \"C\" = lower($2) and id <> $3",
             &[Arg::Uuid(call.tenant()), Arg::Text(email.as_str()), Arg::Uuid(input.id)],
@@ -186,22 +193,6 @@ fn set_status(call: &Call, input: SetStatus) -> Result<Reply> {
     Ok(Reply::data(user))
 }
 
-/// An invite sets a password: it is a way into the account, so its maker must hold all that the account holds.
-fn require_holds_all_of(call: &Call, user: Uuid) -> Result<()> {
-    if call.caller.actor.user() == Some(user) {
-        return Ok(());
-    }
-    let actions = spi::rows(
-        "select distinct a.key from nebula.user_group ug \
-         join nebula.group_permission gp on gp.tenant_id = $1 and gp.group_id = ug.group_id \
-         join nebula.tool_action a on a.id = gp.tool_action_id \
-         where ug.tenant_id = $1 and ug.user_id = $2",
-        &[Arg::Uuid(call.tenant()), Arg::Uuid(user)],
-        |row| row.text(1).unwrap_or_default(),
-    );
-    permission::require_holds_all(actions.iter().map(String::as_str), &call.caller)
-}
-
 fn make_invite(call: &Call, input: ById) -> Result<Reply> {
     spi::first(
         "select true from nebula.user where tenant_id = $1 and id = $2 and deleted_at is null and status = 'ativo'",
@@ -209,6 +200,6 @@ fn make_invite(call: &Call, input: ById) -> Result<Reply> {
         |_| (),
     )
     .ok_or(Code::NotFound)?;
-    require_holds_all_of(call, input.id)?;
-    Ok(Reply::data(invite::make(call.tenant(), input.id)?))
+    permission::require_holds_all_of(&call.caller, input.id)?;
+    Ok(Reply::data(invite::make(call.tenant(), input.id, call.caller.actor)?))
 }

@@ -133,6 +133,7 @@ fn statement(table: &ChangedTable, verb: &str) -> String {
         _ if has("id") => "old_rows o join new_rows n on n.id = o.id".to_owned(),
         _ => "old_rows o join new_rows n on n.kid = o.kid".to_owned(),
     };
+    // Where somebody came from is theirs: it stays in the log of their own tenant.
     // The relation is part of the text: a plan over one table's transition rows must not serve another's that look alike.
     format!(
         "/* {relation} */ insert into nebula.audit_log \
@@ -140,7 +141,8 @@ fn statement(table: &ChangedTable, verb: &str) -> String {
          select target.tenant_id, $1, $2, $3, $4, \
            $5::jsonb || jsonb_build_object('verb', '{verb}', 'changed', target.changed) \
            || case when $9 is not null and $9 <> target.tenant_id then jsonb_build_object('actorTenantId', $9) else '{{}}'::jsonb end, \
-           $6::inet, $7, $8, target.entity_id \
+           case when $9 is null or $9 = target.tenant_id then $6::inet end, case when $9 is null or $9 = target.tenant_id then $7 end, \
+           $8, target.entity_id \
          from ( \
            select {tenant} as tenant_id, {id} as entity_id, array_remove(array[{changed}null]::text[], null) as changed \
            from {source} \

@@ -32,8 +32,8 @@ pub fn check(tenant: Uuid, credential: &str, action: &Rc<str>, origin: &Rc<Origi
         let caller = provisional(Actor::Service(key.id), None);
         let _scope = context::enter(caller.clone());
         let rights = rights::of(tenant, caller.actor);
-        let standing = check_key(&rights, &key)?;
-        return Ok(Authenticated { caller, standing: standing.and_then(|()| check_standing(&rights)), rights });
+        check_secret(&rights, &key)?;
+        return Ok(Authenticated { caller, standing: check_standing(&rights), rights });
     }
     let claims = check_token(credential)?;
     if claims.tenant_id != tenant {
@@ -41,32 +41,24 @@ pub fn check(tenant: Uuid, credential: &str, action: &Rc<str>, origin: &Rc<Origi
     }
     let caller = provisional(Actor::User(claims.sub), Some(claims.sid));
     let _scope = context::enter(caller.clone());
-    if !is_session_alive(&claims) {
+    let session = session_of(&claims).ok_or(Code::InvalidToken)?;
+    let rights = rights::of(tenant, caller.actor);
+    let standing = check_standing(&rights);
+    if session == Session::EndedBySuspension && standing.is_ok() {
         return Err(Code::InvalidToken.into());
     }
-    let rights = rights::of(tenant, caller.actor);
-    Ok(Authenticated { caller, standing: check_standing(&rights), rights })
+    Ok(Authenticated { caller, standing, rights })
 }
 
-/// The outer result: the secret is right. The inner: the key still counts.
-fn check_key(rights: &Rights, key: &OpaqueToken) -> Result<Result<()>> {
-    let now = spi::now_microseconds();
+/// The secret is the key's, or the one before it within the grace period.
+fn check_secret(rights: &Rights, key: &OpaqueToken) -> Result<()> {
     let state = rights.principal.as_ref();
-    let is_previous_valid = state.and_then(|s| s.previous_until).is_some_and(|until| until > now);
+    let is_previous_valid = state.and_then(|s| s.previous_until).is_some_and(|until| until > spi::now_microseconds());
     let hash = |hex: Option<&String>| hex.and_then(|hex| decode_hex(hex)).unwrap_or([0; 32]);
     // Both are always compared, a missing one with zeros, so that the time tells nothing.
     let is_current = key.secret.matches(&hash(state.and_then(|s| s.hash.as_ref())));
     let is_previous = key.secret.matches(&hash(state.and_then(|s| s.previous_hash.as_ref())));
-    let is_right = is_current || (is_previous && is_previous_valid);
-    if !is_right {
-        return Err(Code::InvalidToken.into());
-    }
-    Ok(match state {
-        Some(state) if !state.is_active() => Err(Code::InvalidToken.into()),
-        Some(state) if state.expires_at.is_some_and(|at| at <= now) => Err(Code::TokenExpired.into()),
-        Some(_) => Ok(()),
-        None => Err(Code::InvalidToken.into()),
-    })
+    if is_current || (is_previous && is_previous_valid) { Ok(()) } else { Err(Code::InvalidToken.into()) }
 }
 
 fn decode_hex(hex: &str) -> Option<[u8; 32]> {
@@ -83,7 +75,9 @@ pub fn check_standing(rights: &Rights) -> Result<()> {
         (None, _) => Err(Code::TenantNotFound.into()),
         (Some(tenant), _) if !tenant.is_active() => Err(Code::TenantSuspended.into()),
         (_, None) => Err(Code::InvalidToken.into()),
-        (_, Some(principal)) if !principal.is_active() => Err(Code::UserSuspended.into()),
+        (_, Some(key)) if key.is_key() && !key.is_active() => Err(Code::InvalidToken.into()),
+        (_, Some(key)) if key.is_expired() => Err(Code::TokenExpired.into()),
+        (_, Some(person)) if !person.is_active() => Err(Code::UserSuspended.into()),
         _ => Ok(()),
     }
 }
@@ -130,14 +124,21 @@ fn refusal(refused: Refused) -> Refusal {
     }
 }
 
-/// Revocation is looked up each time: logout, reuse, a changed password count at the next statement.
-fn is_session_alive(claims: &Claims) -> bool {
-    spi::first(
-        "select true from nebula.session s where s.tenant_id = $1 and s.id = $2 and s.user_id = $3 and s.revoked_at is null \
-         and not exists (select from nebula.revoked_token r where r.tenant_id = $1 and r.jti = $4)",
+#[derive(PartialEq, Eq)]
+enum Session {
+    Alive,
+    /// By suspending its person, who is told so as long as they are suspended.
+    EndedBySuspension,
+}
+
+/// The token's session; `None` when it has ended. Looked up each time: logout, reuse, a changed password count at the next statement.
+fn session_of(claims: &Claims) -> Option<Session> {
+    let is_alive = spi::first(
+        "select s.revoked_at is null from nebula.session s \
+         where s.tenant_id = $1 and s.id = $2 and s.user_id = $3 and (s.revoked_at is null or s.revoked_reason = 'user') \
+           and not exists (select from nebula.revoked_token r where r.tenant_id = $1 and r.jti = $4)",
         &[Arg::Uuid(claims.tenant_id), Arg::Uuid(claims.sid), Arg::Uuid(claims.sub), Arg::Uuid(claims.jti)],
         |row| row.boolean(1),
-    )
-    .flatten()
-    .unwrap_or(false)
+    );
+    is_alive.flatten().map(|is_alive| if is_alive { Session::Alive } else { Session::EndedBySuspension })
 }

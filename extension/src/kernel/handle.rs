@@ -12,7 +12,6 @@ use super::{
     sql_caller::{self, PLATFORM},
 };
 use nebula_core::{
-    decision::Allowed,
     error::{Code, Language, envelope},
     text::{IdempotencyKey, RequestId},
 };
@@ -109,6 +108,7 @@ fn refuse(refusal: Refusal, language: Language, request_id: &str, caller: Option
 }
 
 fn run(tenant: Uuid, request: Request, request_id: &str, seen: &mut Option<Caller>) -> Result<Outcome> {
+    require_read_committed()?;
     migrate::require_current()?;
     let operation = operation::find(&request.operation)?;
     let origin = Rc::new(Origin {
@@ -144,6 +144,7 @@ fn run(tenant: Uuid, request: Request, request_id: &str, seen: &mut Option<Calle
 /// `nebula.call`: the same rules for a SQL caller.
 pub fn call(action: &str, input: Map<String, Value>, key: Option<&str>) -> (u16, Result<Option<String>>) {
     let outcome = (|| {
+        require_read_committed()?;
         migrate::require_current()?;
         let operation = operation::find(action)?;
         if operation.scope == Scope::Public {
@@ -163,6 +164,11 @@ pub fn call(action: &str, input: Map<String, Value>, key: Option<&str>) -> (u16,
     }
 }
 
+/// An operation decides by what is true now. A transaction that sees an older state would miss a revocation, and the effect of an equal request.
+fn require_read_committed() -> Result<()> {
+    if spi::is_read_committed() { Ok(()) } else { Err(Refusal::invalid("transaction_isolation", "read_committed")) }
+}
+
 /// From the permission on, both doors are one.
 fn perform(
     operation: &Operation,
@@ -172,16 +178,16 @@ fn perform(
     key: Option<&IdempotencyKey>,
 ) -> Result<Outcome> {
     // 3 may
-    let allowed = match rights {
+    let used = match rights {
         Some(rights) => {
             let resource_id = input.get("id").and_then(Value::as_str).and_then(|id| id.parse().ok());
             audited(operation, permission::require(operation, &caller, rights, resource_id))?
         }
-        None => Allowed::Freely,
+        None => None,
     };
     let outcome = perform_allowed(operation, &caller, input, key);
     if !matches!(&outcome, Ok(outcome) if !outcome.is_replayed) {
-        permission::give_back(allowed, &caller);
+        permission::give_back(used, &caller);
     }
     outcome.map(|outcome| Outcome { caller: Some(caller), ..outcome })
 }

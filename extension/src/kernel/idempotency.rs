@@ -14,8 +14,8 @@ use nebula_core::{error::Code, text::IdempotencyKey};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-/// How long the second of two equal requests waits for the first, in milliseconds (contract, section 4).
-const PATIENCE_MILLISECONDS: i64 = 5_000;
+/// How long the second of two equal requests waits for the first, in microseconds (contract, section 4).
+const PATIENCE_MICROSECONDS: i64 = 5_000_000;
 const RETRY_MILLISECONDS: i64 = 10;
 
 /// A request that runs under a key.
@@ -72,15 +72,13 @@ pub fn begin<'a>(
 }
 
 fn lock(caller: &Caller, operation: &Operation, stored_key: &str) -> Result<()> {
-    let digest = Sha256::digest(format!("{}\0{}\0{stored_key}", caller.tenant, operation.action));
-    let number = digest.first_chunk::<8>().map_or(0, |bytes| i64::from_be_bytes(*bytes));
-    let mut waited = 0;
+    let number = spi::advisory_key(&format!("{}/idempotency/{}/{stored_key}", caller.tenant, operation.action));
+    let deadline = spi::now_microseconds() + PATIENCE_MICROSECONDS;
     while !spi::try_advisory_lock(number) {
-        if waited >= PATIENCE_MILLISECONDS {
+        if spi::now_microseconds() >= deadline {
             return Err(Refusal::from(Code::IdempotencyInProgress));
         }
         spi::sleep_milliseconds(RETRY_MILLISECONDS);
-        waited += RETRY_MILLISECONDS;
     }
     Ok(())
 }

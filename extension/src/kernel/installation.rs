@@ -5,10 +5,12 @@ use super::{
     sql_caller::OWNER,
 };
 use std::{cell::RefCell, collections::HashMap, rc::Rc};
+use uuid::Uuid;
 
 /// The one row of `nebula.installation`, and the keys that may verify.
 #[derive(Debug)]
 pub struct Installation {
+    pub id: Uuid,
     pub issuer: String,
     pub audience: String,
     pub secret: Vec<u8>,
@@ -28,22 +30,22 @@ pub fn current() -> Rc<Installation> {
         return known;
     }
     spi::learn_sentinel();
-    let installation = Rc::new(spi::as_role(OWNER, load));
-    if spi::is_read_committed() && spi::rights_generation() == generation {
+    let installation = Rc::new(spi::as_role(OWNER, || spi::reading_latest(load)));
+    if spi::rights_generation() == generation && !spi::is_parallel() {
         CACHE.set(Some((generation, Rc::clone(&installation))));
     }
     installation
 }
 
 fn load() -> Installation {
-    let loaded = spi::first("select issuer, audience, secret from nebula.installation", &[], |row| {
-        Some((row.text(1)?, row.text(2)?, row.bytes(3)?))
+    let loaded = spi::first("select issuer, audience, secret, id from nebula.installation", &[], |row| {
+        Some((row.text(1)?, row.text(2)?, row.bytes(3)?, row.uuid(4)?))
     });
-    let Some((issuer, audience, secret)) = loaded.flatten() else { pgrx::error!("nebula.installation has no row") };
+    let Some((issuer, audience, secret, id)) = loaded.flatten() else { pgrx::error!("nebula.installation has no row") };
     let keys = spi::rows("select kid, public_key from nebula.signing_key where status <> 'revoked'", &[], |row| {
         Some((row.text(1)?, row.bytes(2)?))
     });
-    Installation { issuer, audience, secret, keys: keys.into_iter().flatten().collect() }
+    Installation { id, issuer, audience, secret, keys: keys.into_iter().flatten().collect() }
 }
 
 /// Registers a public key; only a DBA may. Returns false when the kid is known already.
@@ -55,8 +57,11 @@ pub fn register_signing_key(kid: &str, public_key: &[u8]) -> bool {
     ) > 0
 }
 
-/// Changes a key's status; false when there is no such key.
+/// Changes a key's status; false when there is no such key. A revoked key stays revoked.
 #[must_use]
 pub fn set_signing_key_status(kid: &str, status: &str) -> bool {
-    spi::run("update nebula.signing_key set status = $2 where kid = $1", &[Arg::Text(kid), Arg::Text(status)]) > 0
+    spi::run(
+        "update nebula.signing_key set status = $2 where kid = $1 and (status <> 'revoked' or $2 = 'revoked')",
+        &[Arg::Text(kid), Arg::Text(status)],
+    ) > 0
 }

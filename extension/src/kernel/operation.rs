@@ -157,7 +157,7 @@ impl Operation {
             path,
             scope: Scope::Tenant,
             kind,
-            success: 200,
+            success: if method == Method::Delete { 204 } else { 200 },
             summary_pt: "",
             summary_en: "",
             tenant_from: TenantFrom::Credential,

@@ -3,43 +3,54 @@
 use super::{
     context::{Actor, Caller},
     error::{Refusal, Result},
-    operation::{Operation, Scope},
-    rights::{self, Rights},
+    operation::{self, Operation, Scope},
+    rights::{self, PrincipalState, Rights, TenantState},
     spi::{self, Arg},
 };
 use nebula_core::{
     constraint::Circumstances,
-    decision::{Allowed, Right},
+    decision::{Allowed, Condition, Right},
     error::Code,
 };
 use serde_json::{Value, json};
-use std::{net::IpAddr, rc::Rc};
+use std::net::IpAddr;
 use uuid::Uuid;
 
-/// Who is calling may do the operation, or the refusal says which condition is missing.
-pub fn require(operation: &Operation, caller: &Caller, rights: &Rights, resource_id: Option<Uuid>) -> Result<Allowed> {
-    if operation.scope == Scope::Public || (operation.scope == Scope::OwnUser && caller.actor.user().is_some()) {
-        return Ok(Allowed::Freely);
+/// A counted grant that a call has used; see [`give_back`].
+pub type Used = Option<Uuid>;
+
+/// Who is calling may do the operation, or the refusal says which condition is missing. A counted grant is used up by one.
+pub fn require(operation: &Operation, caller: &Caller, rights: &Rights, resource_id: Option<Uuid>) -> Result<Used> {
+    let allowed = decide(operation.action, caller.actor, rights, &circumstances(caller, resource_id));
+    match allowed.map_err(|condition| Refusal::forbidden(operation.action, condition))? {
+        Allowed::Freely => Ok(None),
+        Allowed::Counted(grants) => {
+            let used = grants.into_iter().find(|(grant, max_per_day)| count_use(caller, *grant, *max_per_day));
+            used.map(|(grant, _)| Some(grant)).ok_or_else(|| Refusal::forbidden(operation.action, "max_per_day"))
+        }
     }
-    if operation.scope == Scope::Platform && !rights.tenant.as_ref().is_some_and(rights::TenantState::is_platform) {
-        return Err(Refusal::forbidden(operation.action, "platform_only"));
-    }
-    require_action(operation.action, caller, rights, resource_id)
 }
 
-/// The same for any action of the catalog. A counted grant is used up by one; give it back if the call comes to nothing.
-pub fn require_action(action: &str, caller: &Caller, rights: &Rights, resource_id: Option<Uuid>) -> Result<Allowed> {
-    let right = rights.of(action).ok_or_else(|| Refusal::forbidden(action, "action_active"))?;
-    let allowed = right.decide(&circumstances(caller, resource_id)).map_err(|condition| Refusal::forbidden(action, condition.as_str()))?;
-    match allowed {
-        Allowed::Counted { grant, max_per_day } if !count_use(caller, grant, max_per_day) => Err(Refusal::forbidden(action, "max_per_day")),
-        _ => Ok(allowed),
+/// The whole decision but for the day's count; `Err` names the condition that refused.
+fn decide(action: &str, actor: Actor, rights: &Rights, call: &Circumstances) -> std::result::Result<Allowed, &'static str> {
+    match scope_of(action) {
+        Some(Scope::Public) => return Ok(Allowed::Freely),
+        Some(Scope::OwnUser) if actor.user().is_some() => return Ok(Allowed::Freely),
+        Some(Scope::Platform) if !rights.tenant.as_ref().is_some_and(TenantState::is_platform) => return Err("platform_only"),
+        _ => {}
     }
+    let right = rights.of(action).ok_or(Condition::Active.as_str())?;
+    right.decide(call).map_err(Condition::as_str)
+}
+
+/// The scope of the operation with this action, where there is one: the catalog also has actions of the tools that are sold.
+fn scope_of(action: &str) -> Option<Scope> {
+    operation::find(action).ok().map(|operation| operation.scope)
 }
 
 /// `maxPerDay` counts calls that had their effect: one that was refused, or that replayed an older answer, is taken off again.
-pub fn give_back(allowed: Allowed, caller: &Caller) {
-    if let (Allowed::Counted { grant, .. }, Some(user)) = (allowed, caller.actor.user()) {
+pub fn give_back(used: Used, caller: &Caller) {
+    if let (Some(grant), Some(user)) = (used, caller.actor.user()) {
         spi::run(
             "update nebula.permission_usage set count = count - 1 \
              where tenant_id = $1 and group_permission_id = $2 and user_id = $3 and day = (now() at time zone 'utc')::date",
@@ -48,36 +59,44 @@ pub fn give_back(allowed: Allowed, caller: &Caller) {
     }
 }
 
-/// Whether the caller holds the action, asked without using it up.
+/// Whether the action is allowed now, asked without using it up and without counting the day's uses. The caller's address is fetched only
+/// where it can matter.
 #[must_use]
-pub fn holds(action: &str, caller: &Caller, rights: &Rights) -> bool {
-    is_held(action, rights, || caller.origin.ip)
+pub fn is_allowed(action: &str, actor: Actor, rights: &Rights, ip: impl FnOnce() -> Option<IpAddr>) -> bool {
+    let asks_address = |right: &Right| right.grants.iter().any(|grant| grant.constraints.ip_cidrs.is_some());
+    let ip = if rights.of(action).is_some_and(asks_address) { ip() } else { None };
+    decide(action, actor, rights, &Circumstances { ip, now_microseconds: spi::now_microseconds(), resource_id: None }).is_ok()
 }
 
-/// The same, with the caller's address fetched only where it can matter.
-#[must_use]
-pub fn is_held(action: &str, rights: &Rights, ip: impl FnOnce() -> Option<IpAddr>) -> bool {
-    rights.of(action).is_some_and(|right| {
-        let asks_address = right.grants.iter().any(|grant| grant.constraints.ip_cidrs.is_some());
-        let ip = if asks_address { ip() } else { None };
-        right.decide(&Circumstances { ip, now_microseconds: spi::now_microseconds(), resource_id: None }).is_ok()
-    })
-}
-
-/// Nobody grants what they don't hold (contract, section 3): each of the actions, without constraints of one's own.
+/// Nobody grants what they don't hold (contract, section 3): each of the actions, granted to them without constraints, since a constrained holder
+/// would otherwise hand on more than they have.
 ///
-/// A constrained holder would otherwise hand on more than they have.
+/// Only grants are compared. Packages and overrides bind whoever receives the grant just as much: asking for them here would leave a tenant whose
+/// package has ended unable to make an administrator.
 pub fn require_holds_all<'a>(actions: impl IntoIterator<Item = &'a str>, caller: &Caller) -> Result<()> {
     let rights = rights::of(caller.tenant, caller.actor);
-    let call = circumstances(caller, None);
     for action in actions {
-        let holds_freely =
-            |right: &Right| right.decide(&call) == Ok(Allowed::Freely) && right.grants.iter().any(|grant| grant.constraints.is_empty());
-        if !rights.of(action).is_some_and(holds_freely) {
+        if !rights.of(action).is_some_and(|right| right.grants.iter().any(|grant| grant.constraints.is_empty())) {
             return Err(Refusal::forbidden(action, "not_held_by_grantor"));
         }
     }
     Ok(())
+}
+
+/// The same for all that a person's groups grant: whoever gets into an account gets what it holds.
+pub fn require_holds_all_of(caller: &Caller, user: Uuid) -> Result<()> {
+    if caller.actor.user() == Some(user) {
+        return Ok(());
+    }
+    let actions = spi::rows(
+        "select distinct a.key from nebula.user_group ug \
+         join nebula.group_permission gp on gp.tenant_id = $1 and gp.group_id = ug.group_id \
+         join nebula.tool_action a on a.id = gp.tool_action_id \
+         where ug.tenant_id = $1 and ug.user_id = $2",
+        &[Arg::Uuid(caller.tenant), Arg::Uuid(user)],
+        |row| row.text(1).unwrap_or_default(),
+    );
+    require_holds_all(actions.iter().map(String::as_str), caller)
 }
 
 fn circumstances(caller: &Caller, resource_id: Option<Uuid>) -> Circumstances {
@@ -102,7 +121,8 @@ fn count_use(caller: &Caller, grant: Uuid, max_per_day: u32) -> bool {
 #[must_use]
 pub fn effective_actions<'a>(caller: &Caller, rights: &'a Rights) -> Vec<&'a str> {
     let call = circumstances(caller, None);
-    let mut actions = rights.all().filter(|right| right.decide(&call).is_ok()).map(|right| right.action.as_str()).collect::<Vec<_>>();
+    let is_allowed = |action: &&str| scope_of(action) != Some(Scope::Public) && decide(action, caller.actor, rights, &call).is_ok();
+    let mut actions = rights.all().map(|right| right.action.as_str()).filter(is_allowed).collect::<Vec<_>>();
     actions.sort_unstable();
     actions
 }
@@ -110,7 +130,7 @@ pub fn effective_actions<'a>(caller: &Caller, rights: &'a Rights) -> Vec<&'a str
 /// The decision, condition by condition, in the order of the contract.
 #[must_use]
 pub fn why(action: &str, caller: &Caller) -> Value {
-    let rights: Rc<Rights> = rights::of(caller.tenant, caller.actor);
+    let rights = rights::of(caller.tenant, caller.actor);
     let mut conditions = Vec::new();
     let mut push = |name: &str, holds: bool, because: Option<&str>| {
         let mut condition = json!({ "condition": name, "holds": holds });
@@ -119,20 +139,27 @@ pub fn why(action: &str, caller: &Caller) -> Value {
         }
         conditions.push(condition);
     };
-    push("tenant_active", rights.tenant.as_ref().is_some_and(rights::TenantState::is_active), None);
-    push("actor_active", rights.principal.as_ref().is_some_and(rights::PrincipalState::is_active), None);
-    push("action_exists", rights.of(action).is_some(), None);
-    if let Some(right) = rights.of(action) {
-        for verdict in right.verdicts(&circumstances(caller, None)) {
-            push(verdict.condition.as_str(), verdict.holds, verdict.because);
+    push("tenant_active", rights.tenant.as_ref().is_some_and(TenantState::is_active), None);
+    push("actor_active", rights.principal.as_ref().is_some_and(PrincipalState::is_active), None);
+    let scope = scope_of(action);
+    if scope == Some(Scope::Platform) {
+        push("platform_only", rights.tenant.as_ref().is_some_and(TenantState::is_platform), None);
+    }
+    if scope == Some(Scope::OwnUser) && caller.actor.user().is_some() {
+        push("about_oneself", true, None);
+    } else {
+        push("action_exists", rights.of(action).is_some(), None);
+        if let Some(right) = rights.of(action) {
+            for verdict in right.verdicts(&circumstances(caller, None)) {
+                push(verdict.condition.as_str(), verdict.holds, verdict.because);
+            }
         }
     }
-    let is_allowed = conditions.iter().all(|condition| condition["holds"] == Value::Bool(true));
     let refused_by =
         conditions.iter().find(|condition| condition["holds"] == Value::Bool(false)).map(|condition| condition["condition"].clone());
     json!({
-        "action": action, "allowed": is_allowed, "refusedBy": refused_by,
-        "code": if is_allowed { Value::Null } else { json!(Code::ForbiddenAction.as_str()) },
+        "action": action, "allowed": refused_by.is_none(), "refusedBy": refused_by,
+        "code": refused_by.as_ref().map(|_| Code::ForbiddenAction.as_str()),
         "tenantId": caller.tenant, "actorType": caller.actor.type_name(), "actorId": caller.actor.id(),
         "conditions": conditions,
     })

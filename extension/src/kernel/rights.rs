@@ -1,7 +1,7 @@
 //! What decides a principal's rights, read once and kept in backend memory until Postgres says that something changed.
 //!
 //! Tables that decide rights fire a relcache invalidation of a sentinel relation when they change; every backend receives it before its
-//! next statement. What is cached was read with a fresh snapshot after the generation was noted: a commit that the snapshot missed
+//! next statement. What is cached was read with the latest snapshot after the generation was noted: a commit that the snapshot missed
 //! sends its message later and clears the entry.
 
 use super::{
@@ -49,6 +49,18 @@ pub struct PrincipalState {
 }
 
 impl PrincipalState {
+    /// A key, not a person.
+    #[must_use]
+    pub fn is_key(&self) -> bool {
+        self.hash.is_some()
+    }
+
+    /// A key whose time is over.
+    #[must_use]
+    pub fn is_expired(&self) -> bool {
+        self.expires_at.is_some_and(|at| at <= spi::now_microseconds())
+    }
+
     #[must_use]
     pub fn is_active(&self) -> bool {
         self.status == "ativo"
@@ -115,10 +127,10 @@ pub fn of(tenant: Uuid, actor: Actor) -> Rc<Rights> {
     // As the owner and in the tenant's context, whoever asks: RLS binds this too.
     let rights = Rc::new(spi::as_role(OWNER, || {
         let _scope = context::enter(Caller { tenant, actor, action: Rc::from("rights"), origin: Rc::default(), session: None });
-        load(tenant, actor)
+        spi::reading_latest(|| load(tenant, actor))
     }));
-    // Nothing is kept that is older than what other sessions committed meanwhile, that an old snapshot may have hidden, or that isn't there.
-    if rights.principal.is_some() && spi::is_read_committed() && spi::rights_generation() == generation {
+    // Nothing is kept that is older than what other sessions committed meanwhile, or that isn't there.
+    if rights.principal.is_some() && spi::rights_generation() == generation && !spi::is_parallel() {
         CACHE.with_borrow_mut(|cache| {
             if cache.entries.len() >= CAPACITY {
                 cache.entries.clear();

@@ -46,14 +46,16 @@ pub fn catalog() -> Value {
              on conflict (tenant_id, package_id) do nothing",
             &[Arg::Uuid(platform)],
         );
+        changed += spi::run(TENANT_GROUP, &[Arg::Uuid(platform)]);
     }
-    // What packages grant may have grown: every tenant's administrators follow.
-    for tenant in spi::rows("select id from nebula.tenant order by id", &[], |row| row.uuid(1)).into_iter().flatten() {
-        pgrx::check_for_interrupts!();
-        changed += tenant_rows(tenant, Extent::Administrators);
-    }
+    changed += administrators_of_all();
     remember("catalog", None, CATALOG, changed);
     json!({ "changed": changed })
+}
+
+/// What packages grant may have grown: every tenant's administrators follow. Returns how many grants were added.
+pub fn administrators_of_all() -> u64 {
+    spi::run(TENANT_GROUP_PERMISSION, &[Arg::OptUuid(None), Arg::OptUuid(None), Arg::Bool(true)])
 }
 
 /// Upserts the default groups of a tenant and what they grant, from its packages; returns how many rows changed.
@@ -70,7 +72,7 @@ fn tenant_rows(tenant: Uuid, extent: Extent) -> u64 {
         Extent::Administrators => (None, true),
     };
     spi::run(TENANT_GROUP, &[Arg::Uuid(tenant)])
-        + spi::run(TENANT_GROUP_PERMISSION, &[Arg::Uuid(tenant), Arg::OptUuid(package), Arg::Bool(is_admin_only)])
+        + spi::run(TENANT_GROUP_PERMISSION, &[Arg::OptUuid(Some(tenant)), Arg::OptUuid(package), Arg::Bool(is_admin_only)])
 }
 
 /// A run that changed nothing is remembered once.

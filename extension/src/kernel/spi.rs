@@ -8,6 +8,7 @@
 #![allow(unsafe_code)]
 
 use pgrx::{FromDatum, IntoDatum, PgTrigger, pg_sys};
+use sha2::{Digest, Sha256};
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
@@ -113,6 +114,7 @@ thread_local! {
     static PLANS: RefCell<HashMap<PlanKey, pg_sys::SPIPlanPtr>> = RefCell::new(HashMap::new());
     static WRITES: Cell<u64> = const { Cell::new(0) };
     static GENERATION: Cell<u64> = const { Cell::new(0) };
+    static READS_LATEST: Cell<bool> = const { Cell::new(false) };
 }
 
 fn current_role() -> pg_sys::Oid {
@@ -162,7 +164,7 @@ fn execute<T>(sql: &str, args: &[Arg], limit: i64, mut each: impl FnMut(&Row) ->
         }
         let plan = plan(sql, args);
         let (mut values, nulls) = bind(args);
-        let code = pg_sys::SPI_execute_plan(plan, values.as_mut_ptr(), nulls.as_ptr(), false, limit);
+        let code = pg_sys::SPI_execute_plan(plan, values.as_mut_ptr(), nulls.as_ptr(), READS_LATEST.get(), limit);
         if code < 0 {
             pgrx::error!("a statement failed with SPI code {code}");
         }
@@ -228,6 +230,29 @@ pub fn writes() -> u64 {
     WRITES.get()
 }
 
+/// Lets reads inside `work` see what is committed now, also in a transaction whose own snapshot is older (repeatable read): a revocation
+/// counts there too. Reads only.
+pub fn reading_latest<T>(work: impl FnOnce() -> T) -> T {
+    struct Guard(bool);
+    impl Drop for Guard {
+        fn drop(&mut self) {
+            READS_LATEST.set(self.0);
+        }
+    }
+    if is_parallel() {
+        // Postgres takes no other snapshot while workers share this one.
+        return work();
+    }
+    // SAFETY: pushed and popped around `work`; on an error the (sub)transaction's end unwinds the stack of snapshots.
+    unsafe { pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot()) };
+    let guard = Guard(READS_LATEST.replace(true));
+    let result = work();
+    drop(guard);
+    // SAFETY: as above.
+    unsafe { pg_sys::PopActiveSnapshot() };
+    result
+}
+
 struct RoleGuard {
     role: pg_sys::Oid,
     security: i32,
@@ -263,16 +288,18 @@ fn switch_role(name: &CStr) -> RoleGuard {
         pg_sys::GetUserIdAndSecContext(&raw mut role, &raw mut security);
         let guc_level = pg_sys::NewGUCNestLevel();
         let guard = RoleGuard { role, security, guc_level };
-        pg_sys::set_config_option(
-            c"search_path".as_ptr(),
-            c"pg_catalog, pg_temp".as_ptr(),
-            pg_sys::GucContext::PGC_USERSET,
-            pg_sys::GucSource::PGC_S_SESSION,
-            pg_sys::GucAction::GUC_ACTION_SAVE,
-            true,
-            0,
-            false,
-        );
+        for (name, value) in [(c"search_path", c"pg_catalog, pg_temp"), (c"row_security", c"on")] {
+            pg_sys::set_config_option(
+                name.as_ptr(),
+                value.as_ptr(),
+                pg_sys::GucContext::PGC_USERSET,
+                pg_sys::GucSource::PGC_S_SESSION,
+                pg_sys::GucAction::GUC_ACTION_SAVE,
+                true,
+                0,
+                false,
+            );
+        }
         pg_sys::SetUserIdAndSecContext(target, security | pg_sys::SECURITY_LOCAL_USERID_CHANGE.cast_signed());
         guard
     }
@@ -310,6 +337,18 @@ pub fn setting(name: &CStr) -> Option<String> {
 pub fn try_advisory_lock(key: i64) -> bool {
     // SAFETY: a built-in function with one int8 argument.
     unsafe { pgrx::direct_function_call::<bool>(pg_sys::pg_try_advisory_xact_lock_int8, &[key.into_datum()]) }.unwrap_or(false)
+}
+
+/// Takes a transaction-scoped advisory lock named by a text; waits for whoever holds it.
+pub fn advisory_lock(name: &str) {
+    // SAFETY: a built-in function with one int8 argument.
+    unsafe { pgrx::direct_function_call::<()>(pg_sys::pg_advisory_xact_lock_int8, &[advisory_key(name).into_datum()]) };
+}
+
+/// The number of an advisory lock: 64 bits of the text's SHA-256.
+#[must_use]
+pub fn advisory_key(name: &str) -> i64 {
+    Sha256::digest(name).first_chunk::<8>().map_or(0, |bytes| i64::from_be_bytes(*bytes))
 }
 
 /// Sleeps; a cancel or a terminate ends it.
@@ -389,8 +428,8 @@ unsafe extern "C-unwind" fn on_relcache_invalidation(_argument: pg_sys::Datum, r
     if relation == pg_sys::InvalidOid || known == 0 || relation.to_u32() == known {
         GENERATION.set(GENERATION.get().wrapping_add(1));
     }
-    if relation == pg_sys::InvalidOid {
-        // The sentinel itself may have been dropped and made anew.
+    // The sentinel itself may have been dropped and made anew: it is looked up again.
+    if relation == pg_sys::InvalidOid || relation.to_u32() == known {
         SENTINEL.set(0);
     }
 }
@@ -435,7 +474,14 @@ pub fn register_callbacks() {
     }
 }
 
-/// Whether the transaction reads each statement anew; only then may what was read be cached.
+/// Whether this is the leader of a parallel query, which can't read what is committed since: nothing that it reads is kept.
+#[must_use]
+pub fn is_parallel() -> bool {
+    // SAFETY: reads a variable of the backend.
+    unsafe { pg_sys::IsInParallelMode() }
+}
+
+/// Whether the transaction reads each statement anew.
 #[must_use]
 pub fn is_read_committed() -> bool {
     // SAFETY: reads a variable of the backend.

@@ -88,13 +88,13 @@ pub fn identity() -> Option<(Uuid, Actor, Option<Uuid>)> {
         // Empty and missing are one (pitfalls), and are remembered as text, so that what PostgREST sets next is seen.
         let claims = spi::setting(c"request.jwt.claims");
         let parsed = claims.as_deref().and_then(|claims| serde_json::from_str::<Value>(claims).ok());
-        let identity = parsed.and_then(|claims| spi::as_role(PLATFORM, || from_claims(&claims)));
+        let identity = parsed.and_then(|claims| spi::as_role(PLATFORM, || spi::reading_latest(|| from_claims(&claims))));
         (Some(claims.unwrap_or_default()), identity)
     } else {
-        (None, spi::as_role(PLATFORM, || from_login(&name)))
+        (None, spi::as_role(PLATFORM, || spi::reading_latest(|| from_login(&name))))
     };
     // Resolving may itself have received a change of rights.
-    if spi::rights_generation() == generation && spi::is_read_committed() {
+    if spi::rights_generation() == generation && !spi::is_parallel() {
         MEMO.set(Some(Memo { generation, login, claims, identity }));
     }
     identity

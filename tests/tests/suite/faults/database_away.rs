@@ -1,6 +1,10 @@
 //! The database is away, comes, goes, comes back; clients are slow; the edge is told to stop.
 
-use nebula_tests::{Caller, Database, Edge, cluster::{Cluster, Installation, TEMPLATE, install}, eventually, onboard, onboard_by_sql};
+use nebula_tests::{
+    Caller, Database, Edge,
+    cluster::{Cluster, Installation, TEMPLATE, install},
+    eventually, onboard, onboard_by_sql,
+};
 use serde_json::json;
 use std::{
     io::{Read, Write},
@@ -11,7 +15,11 @@ use std::{
 /// An installation on a server of its own, that may be stopped; durable.
 fn own_installation() -> Installation {
     let installation = install(Cluster::start(""));
-    installation.cluster.connect("postgres", "postgres").batch_execute(&format!("alter database {TEMPLATE} with allow_connections true")).unwrap();
+    installation
+        .cluster
+        .connect("postgres", "postgres")
+        .batch_execute(&format!("alter database {TEMPLATE} with allow_connections true"))
+        .unwrap();
     installation
 }
 
@@ -58,7 +66,10 @@ fn what_was_answered_survives_a_crash_of_the_server_and_a_retry_has_no_second_ef
     assert_eq!((replayed.status, replayed.header("idempotency-replayed")), (201, Some("true")));
     assert_eq!(replayed.text, made.text);
     let mut superuser = installation.cluster.connect("postgres", TEMPLATE);
-    let events: i64 = superuser.query_one("select count(*) from nebula.outbox where type = 'user.created' and payload::text like '%bia@%'", &[]).unwrap().get(0);
+    let events: i64 = superuser
+        .query_one("select count(*) from nebula.outbox where type = 'user.created' and payload::text like '%bia@%'", &[])
+        .unwrap()
+        .get(0);
     assert_eq!(events, 1);
 }
 
@@ -76,7 +87,10 @@ fn a_killed_backend_costs_its_request_and_nothing_else() {
         move || admin.post("/v1/groups", &json!({ "name": "Stalled" }))
     });
     eventually("the request stalls", || {
-        database.number("select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'", &[]) == 1
+        database.number(
+            "select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'",
+            &[],
+        ) == 1
     });
     stalled.join().unwrap().refused(503, "SERVICE_UNAVAILABLE");
     acme.admin.get("/v1/me").data(200);

@@ -1,6 +1,11 @@
 //! Invariant 7: a dump gives back everything, fires no trigger and loses no row.
 
-use nebula_tests::{Database, Handle, Tenant, cluster::{Cluster, postgres_program}, onboard_by_sql, sql_caller::bound_login};
+use nebula_tests::{
+    Database, Handle, Tenant,
+    cluster::{Cluster, postgres_program},
+    onboard_by_sql,
+    sql_caller::bound_login,
+};
 use postgres::Client;
 use serde_json::json;
 use std::{collections::BTreeMap, process::Command};
@@ -53,7 +58,9 @@ fn contents(client: &mut Client) -> BTreeMap<String, String> {
         .query("select oid::regclass::text from pg_class where relnamespace = 'nebula'::regnamespace and relkind = 'r'", &[])
         .unwrap();
     let digest = |table: String| {
-        let sql = format!("select count(*) || ' ' || coalesce(md5(string_agg(t::text, e'\\n' order by t::text collate \"C\")), '') from {table} t");
+        let sql = format!(
+            "select count(*) || ' ' || coalesce(md5(string_agg(t::text, e'\\n' order by t::text collate \"C\")), '') from {table} t"
+        );
         let digest = client.query_one(&sql, &[]).unwrap().get(0);
         (table, digest)
     };
@@ -73,7 +80,8 @@ fn lived_in() -> (Database, Tenant<String>, String) {
     let mut keyed = nebula_tests::handle::request("groups.create", Some(&acme.admin), &json!({ "name": "Suporte" }));
     keyed["idempotencyKey"] = json!("kept");
     handle.send(acme.id, &keyed).data(201);
-    let mut sealed = nebula_tests::handle::request("api_keys.create", Some(&acme.admin), &json!({ "name": "sealed", "profile": "read-only" }));
+    let mut sealed =
+        nebula_tests::handle::request("api_keys.create", Some(&acme.admin), &json!({ "name": "sealed", "profile": "read-only" }));
     sealed["idempotencyKey"] = json!("kept");
     handle.send(acme.id, &sealed).data(201);
     handle.public(acme.id, "auth.refresh", &json!({ "refreshToken": acme.refresh_token })).data(200);
@@ -90,7 +98,8 @@ fn works_after(mut handle: Handle, acme: &Tenant<String>, key: &str) {
     handle.call(acme.id, key, "users.create", &json!({ "email": "bia@acme.example", "name": "Bia" })).refused(409, "DUPLICATE_RESOURCE");
     // What happened under a key before the dump has happened.
     for operation in ["groups.create", "api_keys.create"] {
-        let input = if operation == "groups.create" { json!({ "name": "Suporte" }) } else { json!({ "name": "sealed", "profile": "read-only" }) };
+        let input =
+            if operation == "groups.create" { json!({ "name": "Suporte" }) } else { json!({ "name": "sealed", "profile": "read-only" }) };
         let mut keyed = nebula_tests::handle::request(operation, Some(&acme.admin), &input);
         keyed["idempotencyKey"] = json!("kept");
         let replay = handle.send(acme.id, &keyed);
@@ -118,7 +127,10 @@ fn restored_beside_the_original_everything_is_equal_and_works() {
     assert_eq!(description(&mut restored), description(&mut original));
     works_after(Handle::new(cluster.connect("nebula_edge", &target)), &acme, &key);
     // Rules hold of what is written from now on, too.
-    let audited: i64 = restored.query_one("select count(*) from nebula.audit_log where action = 'users.create' and actor_user_id = $1", &[&acme.admin_id]).unwrap().get(0);
+    let audited: i64 = restored
+        .query_one("select count(*) from nebula.audit_log where action = 'users.create' and actor_user_id = $1", &[&acme.admin_id])
+        .unwrap()
+        .get(0);
     assert_eq!(audited, 2);
     restored.batch_execute("set session_replication_role = replica").unwrap();
     restored.batch_execute("delete from nebula.audit_log").unwrap_err();

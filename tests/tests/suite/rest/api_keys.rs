@@ -8,7 +8,8 @@ fn a_keys_secret_is_shown_once_and_only_its_digest_is_stored() {
     let database = Database::new();
     let edge = database.serve();
     let acme = onboard(&edge, "acme");
-    let made = acme.admin.post("/v1/api-keys", &json!({ "name": "robot", "actions": ["users.list", "users.create", "users.list"] })).data(201);
+    let made =
+        acme.admin.post("/v1/api-keys", &json!({ "name": "robot", "actions": ["users.list", "users.create", "users.list"] })).data(201);
     let secret = made["secret"].as_str().unwrap();
     assert_eq!(secret.len(), 140);
     assert!(secret.starts_with("nbk_"));
@@ -19,11 +20,15 @@ fn a_keys_secret_is_shown_once_and_only_its_digest_is_stored() {
     assert_eq!(listed.data(200), json!([expected]));
     assert!(!listed.text.contains(&secret[68..132]));
     for table in database.tables() {
-        let rows = database.texts(&format!("select t::text from {table} t where t::text like '%' || $1 || '%'"), &[&secret[68..132].to_owned()]);
+        let rows =
+            database.texts(&format!("select t::text from {table} t where t::text like '%' || $1 || '%'"), &[&secret[68..132].to_owned()]);
         assert!(rows.is_empty(), "{table} holds the secret");
     }
     edge.key(secret).get("/v1/users").data(200);
-    assert_eq!(acme.admin.post("/v1/api-keys", &json!({ "name": "robot", "profile": "write" })).refused(409, "DUPLICATE_RESOURCE"), json!({ "field": "name" }));
+    assert_eq!(
+        acme.admin.post("/v1/api-keys", &json!({ "name": "robot", "profile": "write" })).refused(409, "DUPLICATE_RESOURCE"),
+        json!({ "field": "name" })
+    );
 }
 
 #[test]
@@ -36,9 +41,17 @@ fn a_profile_covers_its_kinds_of_action() {
         let (key, _) = acme.key(&edge, &json!({ "name": profile, "profile": profile }));
         key.get("/v1/users").data(200);
         let written = key.post("/v1/groups", &json!({ "name": profile }));
-        if may_write { drop(written.data(201)) } else { written.forbidden("groups.create", "granted") }
+        if may_write {
+            drop(written.data(201))
+        } else {
+            written.forbidden("groups.create", "granted")
+        }
         let administered = key.patch(&format!("/v1/users/{bia}/status"), &json!({ "status": "ativo" }));
-        if may_administer { drop(administered.data(200)) } else { administered.forbidden("users.status", "granted") }
+        if may_administer {
+            drop(administered.data(200))
+        } else {
+            administered.forbidden("users.status", "granted")
+        }
         // Whatever the profile: other tenants and the platform are beyond it.
         assert_eq!(key.get("/v1/tenants").refused(403, "FORBIDDEN_ACTION")["condition"], "platform_only");
         let me = key.get("/v1/me").data(200);

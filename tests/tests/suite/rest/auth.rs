@@ -1,6 +1,12 @@
 //! Logging in, staying in, leaving.
 
-use nebula_tests::{Caller, Database, Edge, http::id, onboard, story::{PASSWORD, accept, log_in}, token::claims_of};
+use nebula_tests::{
+    Caller, Database, Edge,
+    http::id,
+    onboard,
+    story::{PASSWORD, accept, log_in},
+    token::claims_of,
+};
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, thread};
 
@@ -22,7 +28,10 @@ fn a_login_answers_with_an_rs256_token_of_fifteen_minutes_and_a_refresh_token() 
     let database = Database::new();
     let edge = database.serve();
     let acme = onboard(&edge, "acme");
-    let session = edge.anonymous().post("/v1/auth/login", &json!({ "tenant": "acme", "email": "ADMIN@Acme.example", "password": PASSWORD })).data(200);
+    let session = edge
+        .anonymous()
+        .post("/v1/auth/login", &json!({ "tenant": "acme", "email": "ADMIN@Acme.example", "password": PASSWORD }))
+        .data(200);
     let names = session.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     assert_eq!(names, ["accessToken", "expiresIn", "refreshExpiresIn", "refreshToken", "tokenType"]);
     let claims = claims_of(session["accessToken"].as_str().unwrap());

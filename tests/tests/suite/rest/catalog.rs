@@ -36,7 +36,13 @@ fn tenants_read_the_catalog_and_write_nothing() {
     let database = Database::new();
     let edge = database.serve();
     let acme = onboard(&edge, "acme");
-    for path in ["/v1/catalog/tools", "/v1/catalog/tools/users", "/v1/catalog/tools/users/actions", "/v1/catalog/packages", "/v1/catalog/packages/base"] {
+    for path in [
+        "/v1/catalog/tools",
+        "/v1/catalog/tools/users",
+        "/v1/catalog/tools/users/actions",
+        "/v1/catalog/packages",
+        "/v1/catalog/packages/base",
+    ] {
         acme.admin.get(path).data(200);
     }
     acme.admin.get("/v1/catalog/tools/nothing").refused(404, "NOT_FOUND");

@@ -13,7 +13,10 @@ fn a_group_is_created_shown_listed_and_changed() {
     let made = acme.admin.post("/v1/groups", &json!({ "name": "Suporte", "description": "Quem\natende" })).data(201);
     let path = format!("/v1/groups/{}", id(&made));
     assert_eq!(acme.admin.get(&path).data(200), made);
-    assert_eq!(acme.admin.post("/v1/groups", &json!({ "name": " Suporte " })).refused(409, "DUPLICATE_RESOURCE"), json!({ "field": "name" }));
+    assert_eq!(
+        acme.admin.post("/v1/groups", &json!({ "name": " Suporte " })).refused(409, "DUPLICATE_RESOURCE"),
+        json!({ "field": "name" })
+    );
     let changed = acme.admin.patch(&path, &json!({ "name": "Atendimento" })).data(200);
     assert_eq!((&changed["name"], &changed["description"]), (&json!("Atendimento"), &json!("Quem\natende")));
     acme.admin.patch(&path, &json!({ "name": "VIEWER" })).refused(409, "DUPLICATE_RESOURCE");
@@ -39,7 +42,10 @@ fn default_groups_keep_their_names_and_the_administrators_their_power() {
     let permission = id(&acme.admin.get(&format!("/v1/groups/{admins}/permissions")).data(200)[0]);
     assert_eq!(acme.admin.delete(&format!("/v1/groups/{admins}/permissions/{permission}")).refused(409, "CONFLICT"), rule);
     let narrowed = json!({ "permissions": [{ "action": "users.list", "constraints": { "maxPerDay": 1 } }] });
-    assert_eq!(acme.admin.post(&format!("/v1/groups/{admins}/permissions"), &narrowed).refused(409, "CONFLICT"), json!({ "rule": "default_group" }));
+    assert_eq!(
+        acme.admin.post(&format!("/v1/groups/{admins}/permissions"), &narrowed).refused(409, "CONFLICT"),
+        json!({ "rule": "default_group" })
+    );
     assert_eq!(acme.admin.delete(&format!("/v1/groups/{admins}/users/{}", acme.admin_id)).refused(409, "CONFLICT"), rule);
 }
 
@@ -83,7 +89,10 @@ fn two_administrators_who_remove_each_other_at_once_leave_one() {
         });
         statuses.sort_unstable();
         assert_eq!(statuses, [204, 409], "round {round}");
-        assert_eq!(database.number("select count(*) from nebula.user_group where tenant_id = $1 and group_id = $2", &[&acme.id, &admins]), 1);
+        assert_eq!(
+            database.number("select count(*) from nebula.user_group where tenant_id = $1 and group_id = $2", &[&acme.id, &admins]),
+            1
+        );
         database.execute(&format!(
             "insert into nebula.user_group (tenant_id, user_id, group_id) values ('{}', '{}', '{admins}') on conflict do nothing; \
              delete from nebula.user_group where user_id = '{second}'",
@@ -119,7 +128,8 @@ fn permissions_are_granted_listed_replaced_and_revoked() {
         (json!({ "maxPerDay": 0 }), "maxPerDay", "range"),
         (json!({ "validFrom": "2030-01-01T00:00:00Z", "validUntil": "2029-01-01T00:00:00Z" }), "validUntil", "after_valid_from"),
     ] {
-        grant(json!([{ "action": "users.list", "constraints": constraints }])).invalid(&format!("permissions[0].constraints.{field}"), rule);
+        grant(json!([{ "action": "users.list", "constraints": constraints }]))
+            .invalid(&format!("permissions[0].constraints.{field}"), rule);
     }
     for constraints in [
         json!({ "ipCidrs": ["10.0.0.0/33"] }),

@@ -41,7 +41,12 @@ fn the_order_of_members_makes_no_other_request_and_another_value_does() {
     let edge = database.serve();
     let acme = onboard(&edge, "acme");
     let first = create(&acme.admin, "k", &bia());
-    let reordered = acme.admin.request("POST", "/v1/users").key("k").body("application/json", r#" {"name":"Bia",  "email":"bia@acme.example"} "#).send();
+    let reordered = acme
+        .admin
+        .request("POST", "/v1/users")
+        .key("k")
+        .body("application/json", r#" {"name":"Bia",  "email":"bia@acme.example"} "#)
+        .send();
     assert_eq!((reordered.header("idempotency-replayed"), &reordered.text), (Some("true"), &first.text));
     create(&acme.admin, "k", &json!({ "email": "bia@acme.example", "name": "Beatriz" })).refused(422, "IDEMPOTENCY_KEY_REUSED");
     assert_ne!(first.header("x-request-id"), reordered.header("x-request-id"));

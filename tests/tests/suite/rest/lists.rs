@@ -46,7 +46,11 @@ fn every_row_is_on_one_page_whatever_the_sort() {
         assert_eq!((rows.len(), pages), (120, 3), "{sort}");
         assert_eq!(rows.iter().map(|row| row["id"].to_string()).collect::<BTreeSet<_>>().len(), 120, "{sort}");
         let (column, direction) = sort.split_once(':').unwrap();
-        let name = match column { "created_at" => "createdAt", "updated_at" => "updatedAt", other => other };
+        let name = match column {
+            "created_at" => "createdAt",
+            "updated_at" => "updatedAt",
+            other => other,
+        };
         if column != "name" {
             let values = rows.iter().map(|row| row[name].as_str().unwrap()).collect::<Vec<_>>();
             assert!(values.windows(2).all(|pair| if direction == "asc" { pair[0] <= pair[1] } else { pair[0] >= pair[1] }), "{sort}");
@@ -62,8 +66,17 @@ fn rows_that_come_and_go_between_pages_repeat_no_other() {
     let (database, _edge, acme) = crowd();
     let first = acme.admin.get("/v1/users?limit=50&sort=created_at:asc").envelope(200);
     database.execute("delete from nebula.user where email = 'user3@acme.example'");
-    database.superuser().execute("insert into nebula.user (tenant_id, email, name, created_at) values ($1, 'old@acme.example', 'Old', '2020-01-01')", &[&acme.id]).unwrap();
-    let second = acme.admin.get(&format!("/v1/users?limit=50&sort=created_at:asc&cursor={}", first["meta"]["nextCursor"].as_str().unwrap())).envelope(200);
+    database
+        .superuser()
+        .execute(
+            "insert into nebula.user (tenant_id, email, name, created_at) values ($1, 'old@acme.example', 'Old', '2020-01-01')",
+            &[&acme.id],
+        )
+        .unwrap();
+    let second = acme
+        .admin
+        .get(&format!("/v1/users?limit=50&sort=created_at:asc&cursor={}", first["meta"]["nextCursor"].as_str().unwrap()))
+        .envelope(200);
     let ids = |page: &Value| page["data"].as_array().unwrap().iter().map(|row| row["id"].to_string()).collect::<BTreeSet<_>>();
     assert!(ids(&first).is_disjoint(&ids(&second)));
 }
@@ -94,7 +107,16 @@ fn a_cursor_opens_only_the_list_sort_and_filter_that_it_was_made_for() {
         bytes[index] = if bytes[index] == b'A' { b'B' } else { b'A' };
         String::from_utf8(bytes).unwrap()
     };
-    for bad in [altered(0), altered(30), altered(cursor.len() - 2), cursor[..cursor.len() - 3].to_owned(), format!("{cursor}AAAA"), "x".into(), String::new(), "A".repeat(3_000)] {
+    for bad in [
+        altered(0),
+        altered(30),
+        altered(cursor.len() - 2),
+        cursor[..cursor.len() - 3].to_owned(),
+        format!("{cursor}AAAA"),
+        "x".into(),
+        String::new(),
+        "A".repeat(3_000),
+    ] {
         acme.admin.get(&format!("/v1/users?sort=email:asc&status=ativo&cursor={bad}")).invalid("cursor", "cursor");
     }
 }

@@ -10,7 +10,10 @@ fn a_person_without_any_grant_sees_themselves_and_nothing_else() {
     let acme = onboard(&edge, "acme");
     let (bia, bia_id, _) = acme.member(&edge, "bia", &[]);
     let me = bia.get("/v1/me").data(200);
-    assert_eq!((&me["actor"]["id"], &me["actor"]["email"], &me["actor"]["type"]), (&json!(bia_id), &json!("bia@acme.example"), &json!("user")));
+    assert_eq!(
+        (&me["actor"]["id"], &me["actor"]["email"], &me["actor"]["type"]),
+        (&json!(bia_id), &json!("bia@acme.example"), &json!("user"))
+    );
     assert_eq!(bia.patch("/v1/me", &json!({ "name": "Beatriz" })).data(200)["name"], "Beatriz");
     bia.patch("/v1/me", &json!({ "email": "x@acme.example" })).refused(400, "VALIDATION_ERROR");
     bia.get("/v1/users").forbidden("users.list", "granted");

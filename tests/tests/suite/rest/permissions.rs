@@ -111,8 +111,17 @@ fn nobody_grants_what_they_do_not_hold() {
     let (database, edge, acme) = scene(&[]);
     // May manage people, groups and keys, but not create people or read the audit log.
     let held = [
-        "groups.create", "groups.list", "groups.status", "groups.members.add", "groups.permissions.grant", "users.invite", "users.update", "users.status", "api_keys.create",
-        "api_keys.rotate", "api_keys.status",
+        "groups.create",
+        "groups.list",
+        "groups.status",
+        "groups.members.add",
+        "groups.permissions.grant",
+        "users.invite",
+        "users.update",
+        "users.status",
+        "api_keys.create",
+        "api_keys.rotate",
+        "api_keys.status",
     ];
     let (clerk, clerk_id, group) = acme.member(&edge, "clerk", &held);
     let admins = acme.group_named("ADM_CLIENTE");
@@ -130,7 +139,10 @@ fn nobody_grants_what_they_do_not_hold() {
     refused(clerk.post(&format!("/v1/groups/{viewers}/users/{clerk_id}"), &json!({})));
     refused(clerk.post(&format!("/v1/groups/{strong}/users/{clerk_id}"), &json!({})));
     refused(clerk.post(&format!("/v1/groups/{group}/permissions"), &json!({ "permissions": [{ "action": "users.create" }] })));
-    refused(clerk.post(&format!("/v1/groups/{group}/permissions"), &json!({ "permissions": [{ "action": "groups.list" }, { "action": "audit.list" }] })));
+    refused(clerk.post(
+        &format!("/v1/groups/{group}/permissions"),
+        &json!({ "permissions": [{ "action": "groups.list" }, { "action": "audit.list" }] }),
+    ));
     refused(clerk.post(&format!("/v1/groups/{group}/permissions"), &json!({ "permissions": [{ "action": "tenants.create" }] })));
     refused(clerk.post(&format!("/v1/users/{}/invite", acme.admin_id), &json!({})));
     refused(clerk.patch(&format!("/v1/users/{}", acme.admin_id), &json!({ "email": "clerk2@acme.example" })));
@@ -175,7 +187,10 @@ fn a_key_hands_on_no_more_than_its_scope() {
 #[test]
 fn the_default_groups_hold_what_their_names_say() {
     let (_database, edge, acme) = scene(&[]);
-    for (name, holds, lacks) in [("OPERATOR", &["users.list", "users.create"][..], &["users.status"][..]), ("VIEWER", &["users.list"], &["users.create", "users.status"])] {
+    for (name, holds, lacks) in [
+        ("OPERATOR", &["users.list", "users.create"][..], &["users.status"][..]),
+        ("VIEWER", &["users.list"], &["users.create", "users.status"]),
+    ] {
         let (caller, user, _) = acme.member(&edge, &name.to_lowercase(), &[]);
         let group = acme.group_named(name);
         acme.admin.post(&format!("/v1/groups/{group}/users/{user}"), &json!({})).data(201);

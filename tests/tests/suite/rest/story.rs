@@ -1,6 +1,10 @@
 //! The story of the foundation, as a person would live it.
 
-use nebula_tests::{Caller, Database, http::id, story::{PASSWORD, accept, log_in, tenant_body}};
+use nebula_tests::{
+    Caller, Database,
+    http::id,
+    story::{PASSWORD, accept, log_in, tenant_body},
+};
 use serde_json::json;
 use std::collections::BTreeSet;
 
@@ -35,7 +39,10 @@ fn a_tenant_is_onboarded_and_its_first_requests_are_governed_end_to_end() {
     let refreshed = anonymous.post("/v1/auth/refresh", &json!({ "refreshToken": refresh_token })).data(200);
     assert_eq!((&refreshed["tokenType"], &refreshed["expiresIn"]), (&json!("Bearer"), &json!(900)));
     assert_ne!(refreshed["refreshToken"], refresh_token.as_str());
-    let admin = { drop(admin); edge.user(refreshed["accessToken"].as_str().unwrap()) };
+    let admin = {
+        drop(admin);
+        edge.user(refreshed["accessToken"].as_str().unwrap())
+    };
     let me = admin.get("/v1/me").data(200);
     assert_eq!((id(&me["actor"]), id(&me["tenant"]), &me["groups"]), (admin_id, tenant, &json!(["ADM_CLIENTE"])));
     assert_eq!(me["packages"][0]["key"], "pro");
@@ -81,7 +88,9 @@ fn a_tenant_is_onboarded_and_its_first_requests_are_governed_end_to_end() {
     admin.get("/v1/me").refused(403, "TENANT_SUSPENDED");
     bia_there.get("/v1/users").refused(403, "TENANT_SUSPENDED");
     reader.get("/v1/users").refused(403, "TENANT_SUSPENDED");
-    anonymous.post("/v1/auth/login", &json!({ "tenant": "acme", "email": "admin@acme.example", "password": PASSWORD })).refused(403, "TENANT_SUSPENDED");
+    anonymous
+        .post("/v1/auth/login", &json!({ "tenant": "acme", "email": "admin@acme.example", "password": PASSWORD }))
+        .refused(403, "TENANT_SUSPENDED");
     operator.patch(&status, &json!({ "status": "ativo" })).data(200);
     admin.get("/v1/me").data(200);
 
@@ -103,8 +112,18 @@ fn a_tenant_is_onboarded_and_its_first_requests_are_governed_end_to_end() {
     assert_eq!(refusal["actorUserId"], bia.to_string());
     let actions = logs.iter().filter_map(|log| log["action"].as_str()).collect::<BTreeSet<_>>();
     for action in [
-        "tenants.create", "auth.password", "auth.login", "users.create", "users.invite", "groups.create", "groups.members.add",
-        "groups.permissions.grant", "groups.permissions.revoke", "api_keys.create", "api_keys.status", "tenants.status",
+        "tenants.create",
+        "auth.password",
+        "auth.login",
+        "users.create",
+        "users.invite",
+        "groups.create",
+        "groups.members.add",
+        "groups.permissions.grant",
+        "groups.permissions.revoke",
+        "api_keys.create",
+        "api_keys.status",
+        "tenants.status",
     ] {
         assert!(actions.contains(action), "{action} is missing in {actions:?}");
     }
@@ -112,9 +131,16 @@ fn a_tenant_is_onboarded_and_its_first_requests_are_governed_end_to_end() {
     for outcome in ["FORBIDDEN_ACTION", "INVALID_TOKEN", "TENANT_SUSPENDED", "TENANT_MISMATCH", "logged_in"] {
         assert!(outcomes.contains(outcome), "{outcome} is missing in {outcomes:?}");
     }
-    let events = database.texts("select distinct type from nebula.outbox where tenant_id = $1", &[&tenant]).into_iter().collect::<BTreeSet<_>>();
+    let events =
+        database.texts("select distinct type from nebula.outbox where tenant_id = $1", &[&tenant]).into_iter().collect::<BTreeSet<_>>();
     for event in [
-        "tenant.created", "tenant.package.assigned", "user.created", "group.created", "user_group.changed", "group.permission.changed", "api_key.created",
+        "tenant.created",
+        "tenant.package.assigned",
+        "user.created",
+        "group.created",
+        "user_group.changed",
+        "group.permission.changed",
+        "api_key.created",
         "api_key.revoked",
     ] {
         assert!(events.contains(event), "{event} is missing in {events:?}");

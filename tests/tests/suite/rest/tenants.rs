@@ -50,9 +50,22 @@ fn tenants_are_listed_shown_renamed_and_suspended_but_never_the_platform() {
     let platform = id(&operator.get("/v1/me").data(200)["tenant"]);
     let refused = operator.patch(&format!("/v1/tenants/{platform}/status"), &json!({ "status": "suspenso" })).refused(409, "CONFLICT");
     assert_eq!(refused, json!({ "rule": "platform_tenant" }));
-    for (method, rest) in [("GET", ""), ("PATCH", ""), ("PATCH", "/status"), ("POST", "/seeds"), ("POST", "/packages/pro/assign"), ("DELETE", "/packages/pro")] {
+    for (method, rest) in [
+        ("GET", ""),
+        ("PATCH", ""),
+        ("PATCH", "/status"),
+        ("POST", "/seeds"),
+        ("POST", "/packages/pro/assign"),
+        ("DELETE", "/packages/pro"),
+    ] {
         let request = operator.request(method, &format!("/v1/tenants/{}{rest}", Uuid::now_v7()));
-        let body = if rest == "/status" { json!({ "status": "suspenso" }) } else if method == "PATCH" { json!({ "name": "X" }) } else { json!({}) };
+        let body = if rest == "/status" {
+            json!({ "status": "suspenso" })
+        } else if method == "PATCH" {
+            json!({ "name": "X" })
+        } else {
+            json!({})
+        };
         let answer = if ["GET", "DELETE"].contains(&method) { request.send() } else { request.json(&body).send() };
         answer.refused(404, "NOT_FOUND");
     }

@@ -34,7 +34,8 @@ fn an_address_belongs_to_one_person_however_it_is_written_and_other_tenants_have
     }
     zeta.admin.post("/v1/users", &json!({ "email": "bia@acme.example", "name": "Outra" })).data(201);
     let caio = acme.person("caio");
-    let details = acme.admin.patch(&format!("/v1/users/{caio}"), &json!({ "email": "BIA@acme.example" })).refused(409, "DUPLICATE_RESOURCE");
+    let details =
+        acme.admin.patch(&format!("/v1/users/{caio}"), &json!({ "email": "BIA@acme.example" })).refused(409, "DUPLICATE_RESOURCE");
     assert_eq!(details, json!({ "field": "email" }));
     acme.admin.patch(&format!("/v1/users/{bia}"), &json!({ "email": "BIA@acme.example" })).data(200);
 }

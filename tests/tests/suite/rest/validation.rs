@@ -74,14 +74,21 @@ fn the_database_refuses_the_same_when_the_edge_does_not() {
         handle.send(acme.id, &bad).refused(400, "VALIDATION_ERROR");
     }
     for name in ["email\u{0}", "a\u{0}b"] {
-        let answer = handle.try_send(acme.id, &request("users.create", Some(&acme.admin), &json!({ "email": "x@y.example", "name": name })));
+        let answer =
+            handle.try_send(acme.id, &request("users.create", Some(&acme.admin), &json!({ "email": "x@y.example", "name": name })));
         match answer {
             Ok(answer) => drop(answer.refused(400, "VALIDATION_ERROR")),
             Err(error) => assert!(["22P05", "22021"].contains(&error.code().unwrap().code()), "{error:?}"),
         }
     }
     handle.send(acme.id, &request("no.such", Some(&acme.admin), &json!({}))).refused(404, "NOT_FOUND");
-    for malformed in [json!({}), json!([]), json!({ "operation": 1 }), json!({ "operation": "users.list", "more": 1 }), json!({ "operation": "users.list", "credential": 1 })] {
+    for malformed in [
+        json!({}),
+        json!([]),
+        json!({ "operation": 1 }),
+        json!({ "operation": "users.list", "more": 1 }),
+        json!({ "operation": "users.list", "credential": 1 }),
+    ] {
         handle.send(acme.id, &malformed).refused(400, "VALIDATION_ERROR");
     }
     assert_eq!(database.digests(), before);
@@ -92,7 +99,8 @@ fn an_id_that_is_none_is_invalid_and_one_that_is_nobodys_is_not_found() {
     let database = Database::new();
     let edge = database.serve();
     let acme = onboard(&edge, "acme");
-    for bad in ["1", "null", "x", "00000000-0000-0000-0000-00000000000", "00000000-0000-0000-0000-0000000000000", "%27%20or%20true", "0%00"] {
+    for bad in ["1", "null", "x", "00000000-0000-0000-0000-00000000000", "00000000-0000-0000-0000-0000000000000", "%27%20or%20true", "0%00"]
+    {
         let answer = acme.admin.get(&format!("/v1/users/{bad}"));
         assert_eq!((answer.status, answer.code().as_str()), (400, "VALIDATION_ERROR"), "{bad}: {}", answer.text);
     }
@@ -110,9 +118,8 @@ fn headers_are_held_to_their_form() {
     let database = Database::new();
     let edge = database.serve();
     let acme = onboard(&edge, "acme");
-    let create = |name: &str, value: &[u8]| {
-        acme.admin.request("POST", "/v1/groups").header(name, value).json(&json!({ "name": "G" })).send()
-    };
+    let create =
+        |name: &str, value: &[u8]| acme.admin.request("POST", "/v1/groups").header(name, value).json(&json!({ "name": "G" })).send();
     create("Idempotency-Key", b"").invalid("Idempotency-Key", "empty");
     create("Idempotency-Key", b"a b").invalid("Idempotency-Key", "visible_ascii");
     create("Idempotency-Key", &[b'a'; 256]).invalid("Idempotency-Key", "too_long");
@@ -124,7 +131,8 @@ fn headers_are_held_to_their_form() {
         let answer = create("X-Tenant-Id", tenant.as_bytes());
         assert_eq!(answer.status, 400, "{tenant}");
     }
-    let twice = acme.admin.request("GET", "/v1/me").header("X-Tenant-Id", acme.id.to_string()).header("X-Tenant-Id", acme.id.to_string()).send();
+    let twice =
+        acme.admin.request("GET", "/v1/me").header("X-Tenant-Id", acme.id.to_string()).header("X-Tenant-Id", acme.id.to_string()).send();
     twice.refused(400, "TENANT_MISMATCH");
     assert_eq!(database.number("select count(*) from nebula.\"group\" where name = 'G'", &[]), 0);
     create("X-Tenant-Id", acme.id.to_string().as_bytes()).data(201);

@@ -33,7 +33,8 @@ fn audit_triggers_fire_also_under_the_replica_role() {
     let database = Database::new();
     let acme = onboard_by_sql(&database, "acme");
     database.execute("set session_replication_role = replica; update nebula.\"group\" set description = 'tampered' where name = 'VIEWER'");
-    let metadata = database.text("select metadata ->> 'changed' from nebula.audit_log where action = 'group.update' and tenant_id = $1", &[&acme.id]);
+    let metadata =
+        database.text("select metadata ->> 'changed' from nebula.audit_log where action = 'group.update' and tenant_id = $1", &[&acme.id]);
     assert_eq!(metadata, "[\"description\"]");
 }
 
@@ -42,8 +43,14 @@ fn values_of_personal_and_secret_columns_never_enter_it() {
     let database = Database::new();
     let acme = onboard_by_sql(&database, "acme");
     let mut handle = database.handle();
-    let user = acme.does(&mut handle, "users.create", &serde_json::json!({ "email": "canary.person@acme.example", "name": "Canary Person" }), 201);
-    acme.does(&mut handle, "users.update", &serde_json::json!({ "id": user["id"], "name": "Canary Renamed", "email": "canary.moved@acme.example" }), 200);
+    let user =
+        acme.does(&mut handle, "users.create", &serde_json::json!({ "email": "canary.person@acme.example", "name": "Canary Person" }), 201);
+    acme.does(
+        &mut handle,
+        "users.update",
+        &serde_json::json!({ "id": user["id"], "name": "Canary Renamed", "email": "canary.moved@acme.example" }),
+        200,
+    );
     let (_, secret) = acme.key(&mut handle, &serde_json::json!({ "name": "k", "profile": "read-only" }));
     let log = database.texts("select l::text from nebula.audit_log l", &[]).join("\n");
     for canary in ["anary", &secret[4..], &acme.invite[4..], &acme.refresh_token[4..], &acme.admin_email] {

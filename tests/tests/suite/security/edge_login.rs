@@ -1,7 +1,13 @@
 //! Invariant 1: a stolen edge login is worth nothing.
 
 use nebula_core::opaque_token::{Kind, OpaqueToken, Secret};
-use nebula_tests::{Database, Handle, Signer, handle::request, onboard_by_sql, story::{derived_password, proof}, token::{claims_of, tenant_of, with}};
+use nebula_tests::{
+    Database, Handle, Signer,
+    handle::request,
+    onboard_by_sql,
+    story::{derived_password, proof},
+    token::{claims_of, tenant_of, with},
+};
 use postgres::error::SqlState;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -28,7 +34,8 @@ fn no_table_can_be_read_or_written() {
         refused(&mut handle, &format!("truncate {relation}"));
         refused(&mut handle, &format!("do $$ begin lock table {relation} in access share mode; end $$"));
         refused(&mut handle, &format!("alter table {relation} disable row level security"));
-        let column = database.text("select quote_ident(attname) from pg_attribute where attrelid = $1::text::regclass and attnum = 1", &[&relation]);
+        let column =
+            database.text("select quote_ident(attname) from pg_attribute where attrelid = $1::text::regclass and attnum = 1", &[&relation]);
         refused(&mut handle, &format!("update {relation} set {column} = {column}"));
         refused(&mut handle, &format!("copy {relation} to stdout"));
     }
@@ -218,7 +225,9 @@ fn temporary_objects_and_a_hostile_search_path_change_no_decision() {
              set search_path = pg_temp, nebula, pg_catalog",
         )
         .unwrap();
-    handle.send(acme.id, &request("users.list", Some(&Signer::stranger("thief").sign(&claims_of(&acme.admin))), &json!({}))).refused(401, "INVALID_TOKEN");
+    handle
+        .send(acme.id, &request("users.list", Some(&Signer::stranger("thief").sign(&claims_of(&acme.admin))), &json!({})))
+        .refused(401, "INVALID_TOKEN");
     let users = handle.call(acme.id, &acme.admin, "users.list", &json!({})).data(200);
     assert_eq!(users[0]["email"], acme.admin_email.as_str());
     // Outside of the call nothing of it stays behind.

@@ -78,7 +78,10 @@ fn a_handler_that_writes_another_tenants_id_is_stopped() {
         zeta.id
     ));
     let before = database.row_counts();
-    let error = database.handle().try_send(acme.id, &nebula_tests::handle::request("groups.create", Some(&acme.admin), &json!({ "name": "G" }))).unwrap_err();
+    let error = database
+        .handle()
+        .try_send(acme.id, &nebula_tests::handle::request("groups.create", Some(&acme.admin), &json!({ "name": "G" })))
+        .unwrap_err();
     assert_eq!(error.code().unwrap().code(), "42501");
     assert_eq!(database.row_counts(), before);
 }
@@ -154,7 +157,8 @@ fn lists_hold_only_the_own_tenants_rows_and_platform_routes_are_closed() {
     for route in platform {
         let path = route["path"].as_str().unwrap().replace("{tenantId}", &zeta.id.to_string()).replace(['{', '}'], "");
         let request = acme.admin.request(route["method"].as_str().unwrap(), &path);
-        let answer = if ["GET", "DELETE"].contains(&route["method"].as_str().unwrap()) { request.send() } else { request.json(&json!({})).send() };
+        let answer =
+            if ["GET", "DELETE"].contains(&route["method"].as_str().unwrap()) { request.send() } else { request.json(&json!({})).send() };
         answer.forbidden(route["operation"].as_str().unwrap(), "platform_only");
     }
 }

@@ -21,12 +21,18 @@ fn no_credential_reaches_the_servers_or_the_edges_log_however_much_is_logged() {
     key.get("/v1/users?q=canary.person").data(200);
     let refreshed = edge.anonymous().post("/v1/auth/refresh", &json!({ "refreshToken": acme.refresh_token })).data(200);
     // Also where a statement fails.
-    database.execute("create function public.fail() returns trigger language plpgsql as $$begin raise exception 'failed on purpose'; end$$; \
-                      create trigger fail before insert on nebula.outbox for each row execute function public.fail()");
+    database.execute(
+        "create function public.fail() returns trigger language plpgsql as $$begin raise exception 'failed on purpose'; end$$; \
+                      create trigger fail before insert on nebula.outbox for each row execute function public.fail()",
+    );
     let failed = key.post("/v1/users", &json!({ "email": "canary.failed@acme.example", "name": "Canary Failed" }));
     failed.refused(500, "DATABASE_ERROR");
-    edge.anonymous().post("/v1/auth/login", &json!({ "tenant": "acme", "email": "canary.nobody@acme.example", "password": "canary password" })).refused(401, "INVALID_CREDENTIALS");
-    edge.anonymous().post("/v1/auth/login", &json!({ "tenant": "acme", "email": 7, "password": "canary password" })).refused(400, "VALIDATION_ERROR");
+    edge.anonymous()
+        .post("/v1/auth/login", &json!({ "tenant": "acme", "email": "canary.nobody@acme.example", "password": "canary password" }))
+        .refused(401, "INVALID_CREDENTIALS");
+    edge.anonymous()
+        .post("/v1/auth/login", &json!({ "tenant": "acme", "email": 7, "password": "canary password" }))
+        .refused(400, "VALIDATION_ERROR");
 
     // What the edge derived of the password: read back by deriving it again.
     let row = database.superuser().query_one("select salt, key_hash from nebula.user_secret where tenant_id = $1", &[&acme.id]).unwrap();

@@ -2,7 +2,10 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, Mac};
-use nebula_tests::{Caller, Database, Signer, onboard_by_sql, token::{claims_of, unsigned, with}};
+use nebula_tests::{
+    Caller, Database, Signer, onboard_by_sql,
+    token::{claims_of, unsigned, with},
+};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -27,9 +30,19 @@ fn forgeries(signer: &Signer, second: &Signer, good: &str) -> Vec<(String, Strin
 
     for algorithm in ["none", "None", "NONE", ""] {
         add(&format!("alg {algorithm}"), format!("{}.", unsigned(&header(signer, &json!({ "alg": algorithm })), &payload)));
-        add(&format!("alg {algorithm} with the old signature"), format!("{}.{signature}", unsigned(&header(signer, &json!({ "alg": algorithm })), &payload)));
+        add(
+            &format!("alg {algorithm} with the old signature"),
+            format!("{}.{signature}", unsigned(&header(signer, &json!({ "alg": algorithm })), &payload)),
+        );
     }
-    for secret in [signer.public_key(), format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", base64::engine::general_purpose::STANDARD.encode(signer.public_key())).into_bytes()] {
+    for secret in [
+        signer.public_key(),
+        format!(
+            "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n",
+            base64::engine::general_purpose::STANDARD.encode(signer.public_key())
+        )
+        .into_bytes(),
+    ] {
         let input = unsigned(&header(signer, &json!({ "alg": "HS256" })), &payload);
         let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(&secret).unwrap();
         mac.update(input.as_bytes());
@@ -132,17 +145,16 @@ fn a_registered_key_of_another_session_or_user_opens_only_what_it_names() {
     let (hers, theirs) = (claims_of(&acme.admin), claims_of(&zeta.admin));
     let mut handle = database.handle();
     // Signed by the edge's own key: even so, a session belongs to one person of one tenant.
-    for changes in [
-        json!({ "sub": theirs["sub"] }),
-        json!({ "sid": theirs["sid"] }),
-        json!({ "sub": theirs["sub"], "sid": theirs["sid"] }),
-    ] {
+    for changes in [json!({ "sub": theirs["sub"] }), json!({ "sid": theirs["sid"] }), json!({ "sub": theirs["sub"], "sid": theirs["sid"] })]
+    {
         handle.call(acme.id, &signer.sign(&with(&hers, &changes)), "users.list", &json!({})).refused(401, "INVALID_TOKEN");
     }
     // Role and groups inform clients: they decide nothing.
     let (_, reader) = acme.key(&mut handle, &json!({ "name": "r", "actions": ["users.list"] }));
     handle.call(acme.id, &reader, "users.create", &json!({ "email": "y@acme.example", "name": "Y" })).refused(403, "FORBIDDEN_ACTION");
-    let me = handle.call(acme.id, &signer.sign(&with(&hers, &json!({ "role": "SUPERUSER", "groups": ["platform"] }))), "me.read", &json!({})).data(200);
+    let me = handle
+        .call(acme.id, &signer.sign(&with(&hers, &json!({ "role": "SUPERUSER", "groups": ["platform"] }))), "me.read", &json!({}))
+        .data(200);
     assert_eq!(me["groups"], json!(["ADM_CLIENTE"]));
     handle
         .call(acme.id, &signer.sign(&with(&hers, &json!({ "role": "platform", "groups": ["platform"] }))), "tenants.list", &json!({}))

@@ -1,7 +1,9 @@
 //! SQL callers: `nebula.call`, `can`, `why`, the typed functions, and who a SQL caller is.
 
 use nebula_tests::{
-    Caller, Database, Tenant, http::id, onboard_by_sql,
+    Caller, Database, Tenant,
+    http::id,
+    onboard_by_sql,
     sql_caller::{SqlRefusal, as_postgrest, bound_login, call, can, why},
     token::{claims_of, tenant_of, with},
 };
@@ -43,7 +45,11 @@ fn a_typed_function_does_what_the_route_does() {
     // The same trail is left.
     let trail = "select count(*) from nebula.audit_log where action = 'users.create' and actor_type = $1";
     assert_eq!((database.number(trail, &[&"service"]), database.number(trail, &[&"user"])), (1, 1));
-    assert_eq!(database.number("select count(*) from nebula.outbox where type = 'user.created' and payload #>> '{data,email}' ~ '^(bia|caio)@'", &[]), 2);
+    assert_eq!(
+        database
+            .number("select count(*) from nebula.outbox where type = 'user.created' and payload #>> '{data,email}' ~ '^(bia|caio)@'", &[]),
+        2
+    );
 }
 
 #[test]
@@ -53,7 +59,13 @@ fn every_typed_function_of_a_tenant_works() {
     let user = id(&data(typed(&mut app, "nebula.create_user('bia@acme.example', 'Bia', idempotency_key => 'k1')", &[])));
     data(typed(&mut app, "nebula.update_user($1, name => 'Beatriz')", &[&user]));
     assert_eq!(data(typed(&mut app, "nebula.get_user($1)", &[&user]))["name"], "Beatriz");
-    assert_eq!(data(typed(&mut app, "nebula.list_users(limit_ => 10, sort => 'email:asc', status => 'ativo', q => 'bia')", &[])).as_array().unwrap().len(), 1);
+    assert_eq!(
+        data(typed(&mut app, "nebula.list_users(limit_ => 10, sort => 'email:asc', status => 'ativo', q => 'bia')", &[]))
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
     assert_eq!(data(typed(&mut app, "nebula.set_user_status($1, 'suspenso', 'férias')", &[&user]))["suspendedReason"], "férias");
     data(typed(&mut app, "nebula.set_user_status($1, 'ativo')", &[&user]));
     assert!(data(typed(&mut app, "nebula.invite_user($1)", &[&user]))["token"].as_str().unwrap().starts_with("nbi_"));
@@ -65,7 +77,11 @@ fn every_typed_function_of_a_tenant_works() {
     assert_eq!(granted[0]["constraints"], json!({ "maxPerDay": 3 }));
     typed(&mut app, "nebula.revoke_group_permission($1, $2)", &[&group, &id(&granted[0])]).unwrap();
     typed(&mut app, "nebula.remove_group_member($1, $2)", &[&group, &user]).unwrap();
-    let key = data(typed(&mut app, "nebula.create_api_key('robot', actions => array['users.list'], expires_at => now() + interval '1 day')", &[]));
+    let key = data(typed(
+        &mut app,
+        "nebula.create_api_key('robot', actions => array['users.list'], expires_at => now() + interval '1 day')",
+        &[],
+    ));
     assert!(key["secret"].as_str().unwrap().starts_with("nbk_") && key["expiresAt"].is_string());
     let rotated = data(typed(&mut app, "nebula.rotate_api_key($1, 60)", &[&id(&key)]));
     assert_ne!(rotated["secret"], key["secret"]);
@@ -81,14 +97,20 @@ fn the_platforms_typed_functions_work_for_a_login_bound_to_it_and_for_nobody_els
     let (database, acme, login) = scene();
     let platform = tenant_of(&database.installation.operator_key);
     let operator = format!("{login}_operator");
-    database.execute(&format!("create role {operator} login; grant nebula_app to {operator}; select nebula.bind_role('{operator}', '{platform}', 'harness')"));
+    database.execute(&format!(
+        "create role {operator} login; grant nebula_app to {operator}; select nebula.bind_role('{operator}', '{platform}', 'harness')"
+    ));
     let mut operator = database.connect(&operator);
     let made = data(typed(&mut operator, "nebula.create_tenant('zeta', 'Zeta', 'base', 'z@zeta.example', 'Zoe')", &[]));
     let zeta = id(&made["tenant"]);
     data(typed(&mut operator, "nebula.assign_package($1, 'pro', now() + interval '1 day')", &[&zeta]));
     assert_eq!(data(typed(&mut operator, "nebula.set_tenant_status($1, 'suspenso', 'teste')", &[&zeta]))["status"], "suspenso");
     let mut app = database.connect(&login);
-    for sql in ["nebula.create_tenant('eta', 'Eta', 'base', 'e@eta.example', 'E')", "nebula.set_tenant_status(gen_random_uuid(), 'suspenso')", "nebula.assign_package(gen_random_uuid(), 'platform')"] {
+    for sql in [
+        "nebula.create_tenant('eta', 'Eta', 'base', 'e@eta.example', 'E')",
+        "nebula.set_tenant_status(gen_random_uuid(), 'suspenso')",
+        "nebula.assign_package(gen_random_uuid(), 'platform')",
+    ] {
         let details = typed(&mut app, sql, &[]).unwrap_err().is("PT403", "FORBIDDEN_ACTION");
         assert_eq!(details["condition"], "platform_only");
     }
@@ -105,15 +127,19 @@ fn a_refusal_has_the_status_as_sqlstate_and_the_code_in_its_detail() {
 
     let details = typed(&mut app, "nebula.create_user('no-address', 'X')", &[]).unwrap_err().is("PT400", "VALIDATION_ERROR");
     assert_eq!(details, json!([{ "field": "email", "rule": "email" }]));
-    let details = typed(&mut app, "nebula.create_user($1, 'X')", &[&acme.admin_email.to_uppercase()]).unwrap_err().is("PT409", "DUPLICATE_RESOURCE");
+    let details =
+        typed(&mut app, "nebula.create_user($1, 'X')", &[&acme.admin_email.to_uppercase()]).unwrap_err().is("PT409", "DUPLICATE_RESOURCE");
     assert_eq!(details, json!({ "field": "email" }));
     typed(&mut app, "nebula.get_user(gen_random_uuid())", &[]).unwrap_err().is("PT404", "NOT_FOUND");
     let details = typed(&mut app, "nebula.set_user_status($1, 'suspenso')", &[&acme.admin_id]).unwrap_err().is("PT409", "CONFLICT");
     assert_eq!(details, json!({ "rule": "last_admin" }));
     call(&mut app, "no.such", &json!({})).unwrap_err().is("PT404", "NOT_FOUND");
     call(&mut app, "auth.login", &json!({})).unwrap_err().is("PT404", "NOT_FOUND");
-    call(&mut app, "users.create", &json!({ "email": "x@acme.example", "name": "X", "tenantId": acme.id })).unwrap_err().is("PT400", "VALIDATION_ERROR");
-    for sql in ["nebula.call(null)", "nebula.call('users.list', null)", "nebula.call('users.list', '[]')", "nebula.call('users.list', '1')"] {
+    call(&mut app, "users.create", &json!({ "email": "x@acme.example", "name": "X", "tenantId": acme.id }))
+        .unwrap_err()
+        .is("PT400", "VALIDATION_ERROR");
+    for sql in ["nebula.call(null)", "nebula.call('users.list', null)", "nebula.call('users.list', '[]')", "nebula.call('users.list', '1')"]
+    {
         typed(&mut app, sql, &[]).unwrap_err().is("PT400", "VALIDATION_ERROR");
     }
     typed(&mut app, "nebula.call('groups.create', '{\"name\": \"G\"}', 'with space')", &[]).unwrap_err().is("PT400", "VALIDATION_ERROR");
@@ -151,7 +177,12 @@ fn nobody_is_refused_and_sees_nothing() {
         let row = nobody.query_one("select nebula.current_tenant() is null and nebula.current_actor() is null", &[]).unwrap();
         assert!(row.get::<_, bool>(0));
     }
-    for sql in ["select 1 from nebula.\"user\"", "select nebula.migrate()", "select nebula.handle(gen_random_uuid(), '{}')", "select nebula.bind_role('x', gen_random_uuid(), 'x')"] {
+    for sql in [
+        "select 1 from nebula.\"user\"",
+        "select nebula.migrate()",
+        "select nebula.handle(gen_random_uuid(), '{}')",
+        "select nebula.bind_role('x', gen_random_uuid(), 'x')",
+    ] {
         assert_eq!(nobody.batch_execute(sql).unwrap_err().code().unwrap().code(), "42501", "{sql}");
     }
 }
@@ -195,7 +226,8 @@ fn postgrests_claims_are_believed_in_its_sessions_for_a_living_session_of_the_to
         request.commit().unwrap();
     }
     // Gone with its transaction.
-    let left: bool = database.connect("authenticator").query_one("select current_setting('request.jwt.claims', true) is null", &[]).unwrap().get(0);
+    let left: bool =
+        database.connect("authenticator").query_one("select current_setting('request.jwt.claims', true) is null", &[]).unwrap().get(0);
     assert!(left);
     {
         let mut request = authenticator.transaction().unwrap();
@@ -259,7 +291,9 @@ fn the_anonymous_role_may_call_nothing() {
     let mut authenticator = database.connect("authenticator");
     authenticator.execute("select set_config('request.jwt.claims', $1, false)", &[&claims_of(&acme.admin).to_string()]).unwrap();
     authenticator.batch_execute("set role anon").unwrap();
-    for sql in ["select nebula.call('users.list')", "select nebula.current_tenant()", "select nebula.version()", "select 1 from nebula.tenant"] {
+    for sql in
+        ["select nebula.call('users.list')", "select nebula.current_tenant()", "select nebula.version()", "select 1 from nebula.tenant"]
+    {
         assert_eq!(authenticator.batch_execute(sql).unwrap_err().code().unwrap().code(), "42501", "{sql}");
     }
 }
@@ -284,30 +318,72 @@ fn why_names_the_condition_that_refuses() {
     let mut app = database.connect(&login);
     let explained = why(&mut app, "users.list");
     assert_eq!((&explained["allowed"], &explained["refusedBy"], &explained["code"]), (&json!(true), &Value::Null, &Value::Null));
-    let conditions = explained["conditions"].as_array().unwrap().iter().map(|condition| condition["condition"].as_str().unwrap()).collect::<Vec<_>>();
+    let conditions =
+        explained["conditions"].as_array().unwrap().iter().map(|condition| condition["condition"].as_str().unwrap()).collect::<Vec<_>>();
     assert_eq!(
         conditions,
-        ["tenant_active", "actor_active", "action_exists", "action_active", "not_disabled_by_override", "in_active_package", "granted", "constraints_hold"]
+        [
+            "tenant_active",
+            "actor_active",
+            "action_exists",
+            "action_active",
+            "not_disabled_by_override",
+            "in_active_package",
+            "granted",
+            "constraints_hold"
+        ]
     );
     let tenant = acme.id;
     for (spoil, mend, condition) in [
-        ("update nebula.tool set status = 'suspenso' where key = 'users'".to_owned(), "update nebula.tool set status = 'ativo'".to_owned(), "action_active"),
-        ("update nebula.tool_action set status = 'suspenso' where key = 'users.list'".into(), "update nebula.tool_action set status = 'ativo'".into(), "action_active"),
         (
-            format!("insert into nebula.tenant_tool_override (tenant_id, tool_action_id, flags) select '{tenant}', id, '{{\"enabled\": false}}' from nebula.tool_action where key = 'users.list'"),
+            "update nebula.tool set status = 'suspenso' where key = 'users'".to_owned(),
+            "update nebula.tool set status = 'ativo'".to_owned(),
+            "action_active",
+        ),
+        (
+            "update nebula.tool_action set status = 'suspenso' where key = 'users.list'".into(),
+            "update nebula.tool_action set status = 'ativo'".into(),
+            "action_active",
+        ),
+        (
+            format!(
+                "insert into nebula.tenant_tool_override (tenant_id, tool_action_id, flags) select '{tenant}', id, '{{\"enabled\": false}}' from nebula.tool_action where key = 'users.list'"
+            ),
             "delete from nebula.tenant_tool_override".into(),
             "not_disabled_by_override",
         ),
         (
-            format!("insert into nebula.tenant_tool_override (tenant_id, tool_id, flags) select '{tenant}', id, '{{\"enabled\": false}}' from nebula.tool where key = 'users'"),
+            format!(
+                "insert into nebula.tenant_tool_override (tenant_id, tool_id, flags) select '{tenant}', id, '{{\"enabled\": false}}' from nebula.tool where key = 'users'"
+            ),
             "delete from nebula.tenant_tool_override".into(),
             "not_disabled_by_override",
         ),
-        (format!("update nebula.tenant_package set status = 'suspenso' where tenant_id = '{tenant}'"), "update nebula.tenant_package set status = 'ativo'".into(), "in_active_package"),
-        (format!("update nebula.tenant_package set expires_at = now() where tenant_id = '{tenant}'"), "update nebula.tenant_package set expires_at = null".into(), "in_active_package"),
-        ("update nebula.package set status = 'suspenso' where key = 'pro'".into(), "update nebula.package set status = 'ativo'".into(), "in_active_package"),
-        (format!("update nebula.api_key set status = 'suspenso' where tenant_id = '{tenant}'"), "update nebula.api_key set status = 'ativo'".into(), "actor_active"),
-        (format!("update nebula.tenant set status = 'suspenso' where id = '{tenant}'"), "update nebula.tenant set status = 'ativo'".into(), "tenant_active"),
+        (
+            format!("update nebula.tenant_package set status = 'suspenso' where tenant_id = '{tenant}'"),
+            "update nebula.tenant_package set status = 'ativo'".into(),
+            "in_active_package",
+        ),
+        (
+            format!("update nebula.tenant_package set expires_at = now() where tenant_id = '{tenant}'"),
+            "update nebula.tenant_package set expires_at = null".into(),
+            "in_active_package",
+        ),
+        (
+            "update nebula.package set status = 'suspenso' where key = 'pro'".into(),
+            "update nebula.package set status = 'ativo'".into(),
+            "in_active_package",
+        ),
+        (
+            format!("update nebula.api_key set status = 'suspenso' where tenant_id = '{tenant}'"),
+            "update nebula.api_key set status = 'ativo'".into(),
+            "actor_active",
+        ),
+        (
+            format!("update nebula.tenant set status = 'suspenso' where id = '{tenant}'"),
+            "update nebula.tenant set status = 'ativo'".into(),
+            "tenant_active",
+        ),
     ] {
         database.execute(&spoil);
         let explained = why(&mut app, "users.list");
@@ -358,7 +434,8 @@ fn the_context_is_not_lost_under_forced_parallel_query() {
     let (database, acme, login) = scene();
     let mut app = database.connect(&login);
     let setting = database.text("select name from pg_settings where name in ('force_parallel_mode', 'debug_parallel_query')", &[]);
-    let parallel = format!("set {setting} = on; set parallel_setup_cost = 0; set parallel_tuple_cost = 0; set min_parallel_table_scan_size = 0");
+    let parallel =
+        format!("set {setting} = on; set parallel_setup_cost = 0; set parallel_tuple_cost = 0; set min_parallel_table_scan_size = 0");
     app.batch_execute(&parallel).unwrap();
     let sql = "select count(*) filter (where nebula.current_tenant() = $1), count(*) from pg_catalog.pg_class";
     let counted = app.query_one(sql, &[&acme.id]).unwrap();

@@ -30,7 +30,10 @@ fn there_are_tables_and_functions_to_hold_rules_for() {
 
 #[test]
 fn every_tenant_scoped_table_has_row_security_enabled_and_forced() {
-    holds("RLS is enabled and forced", &over_tables("select relname::text from tables where scoped and not (relrowsecurity and relforcerowsecurity)"));
+    holds(
+        "RLS is enabled and forced",
+        &over_tables("select relname::text from tables where scoped and not (relrowsecurity and relforcerowsecurity)"),
+    );
 }
 
 #[test]
@@ -197,7 +200,9 @@ fn nothing_is_granted_to_public_or_beyond_the_list() {
     );
     holds(
         "no column has privileges of its own",
-        &over_tables("select t.relname || '.' || a.attname from tables t join pg_attribute a on a.attrelid = t.oid where a.attacl is not null"),
+        &over_tables(
+            "select t.relname || '.' || a.attname from tables t join pg_attribute a on a.attrelid = t.oid where a.attacl is not null",
+        ),
     );
     holds(
         "only the owner creates in the schema, and PUBLIC doesn't look into it",

@@ -24,7 +24,8 @@ fn create_group(client: &mut impl GenericClient, tenant: &Tenant<String>, name: 
 
 #[track_caller]
 fn is_nobody(client: &mut impl GenericClient) {
-    let row = client.query_one("select nebula.current_tenant() is null, nebula.current_actor() is null, nebula.can('users.list')", &[]).unwrap();
+    let row =
+        client.query_one("select nebula.current_tenant() is null, nebula.current_actor() is null, nebula.can('users.list')", &[]).unwrap();
     assert_eq!((row.get(0), row.get(1), row.get(2)), (true, true, false));
     client.batch_execute("set role nebula_owner").unwrap();
     let users: i64 = client.query_one("select count(*) from nebula.\"user\"", &[]).unwrap().get(0);

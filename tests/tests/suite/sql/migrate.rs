@@ -1,6 +1,11 @@
 //! Installing: again, side by side, and by commands.
 
-use nebula_tests::{Caller, Database, cluster::{installation, nebula}, handle::request, onboard_by_sql};
+use nebula_tests::{
+    Caller, Database,
+    cluster::{installation, nebula},
+    handle::request,
+    onboard_by_sql,
+};
 use serde_json::{Value, json};
 use std::{
     sync::{Mutex, PoisonError},
@@ -89,7 +94,8 @@ fn a_warm_session_survives_dropping_and_installing_everything_again() {
     database.superuser().query_one("select nebula.register_signing_key($1, $2)", &[&signer.kid, &signer.public_key()]).unwrap();
     warm.send(acme.id, &request("users.list", Some(&acme.admin), &json!({}))).refused(401, "INVALID_TOKEN");
     let operator = database.text("select nebula.issue_operator_key('again')", &[]);
-    let made = warm.call(nebula_tests::token::tenant_of(&operator), &operator, "tenants.create", &nebula_tests::story::tenant_body("acme", "pro"));
+    let made =
+        warm.call(nebula_tests::token::tenant_of(&operator), &operator, "tenants.create", &nebula_tests::story::tenant_body("acme", "pro"));
     made.data(201);
 }
 

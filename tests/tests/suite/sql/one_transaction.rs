@@ -13,7 +13,8 @@ fn when_one_part_fails_nothing_of_the_request_remains() {
     create["idempotencyKey"] = json!("once");
     let before = database.digests();
     for table in ["outbox", "audit_log", "idempotency_key", "user"] {
-        database.execute(&format!("create trigger zzz_fail after insert on nebula.\"{table}\" for each row execute function public.fail()"));
+        database
+            .execute(&format!("create trigger zzz_fail after insert on nebula.\"{table}\" for each row execute function public.fail()"));
         let error = handle.try_send(acme.id, &create).unwrap_err();
         assert_eq!(error.code().unwrap().code(), "P0001", "{table}");
         assert_eq!(database.digests(), before, "after a failure of {table}");

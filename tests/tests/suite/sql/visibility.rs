@@ -1,6 +1,12 @@
 //! Invariant 5: a change of rights counts from the next statement on, on every connection, also inside an open transaction.
 
-use nebula_tests::{Database, Handle, Tenant, http::id, onboard_by_sql, story::{derived_password, log_in_by_sql}, token::tenant_of};
+use nebula_tests::{
+    Database, Handle, Tenant,
+    http::id,
+    onboard_by_sql,
+    story::{derived_password, log_in_by_sql},
+    token::tenant_of,
+};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -28,7 +34,10 @@ impl Scene {
         let permissions = json!({ "id": group, "permissions": [{ "action": "groups.list" }] });
         let permission = id(&tenant.does(&mut handle, "groups.permissions.grant", &permissions, 201)[0]);
         let invite = tenant.does(&mut handle, "users.invite", &json!({ "id": member }), 201);
-        assert_eq!(handle.public(tenant.id, "auth.password", &json!({ "token": invite["token"], "password": derived_password() })).status, 204);
+        assert_eq!(
+            handle.public(tenant.id, "auth.password", &json!({ "token": invite["token"], "password": derived_password() })).status,
+            204
+        );
         let (token, refresh_token) = log_in_by_sql(&database, &mut handle, tenant.id, "acme", "bia@acme.example");
         let (key, secret) = tenant.key(&mut handle, &json!({ "name": "robot", "actions": ["groups.list"] }));
         Self { database, tenant, member, token, refresh_token, group, permission, key, secret }
