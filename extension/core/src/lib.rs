@@ -7,6 +7,7 @@ pub mod constraint;
 pub mod cursor;
 pub mod decision;
 pub mod error;
+pub mod hex;
 pub mod object;
 pub mod opaque_token;
 pub mod password;

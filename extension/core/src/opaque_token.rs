@@ -4,6 +4,7 @@
 //! One fixed-width alphabet means one spelling per token: a scanner finds it by `nb[kri]_[0-9a-f]{136}` and checks the checksum
 //! without asking anybody. Each names its tenant, so that a distributed database finds the right shard (design, section 5).
 
+use crate::hex;
 use sha2::{Digest, Sha256};
 use std::fmt;
 use subtle::ConstantTimeEq;
@@ -75,10 +76,10 @@ impl OpaqueToken {
         let mut text = String::with_capacity(LENGTH);
         text.push_str(self.kind.prefix());
         for part in [self.tenant.as_bytes().as_slice(), self.id.as_bytes(), &self.secret.0] {
-            push_hex(&mut text, part);
+            text.push_str(&hex::encode(part));
         }
         let checksum = crc32fast::hash(text.as_bytes());
-        push_hex(&mut text, &checksum.to_be_bytes());
+        text.push_str(&hex::encode(&checksum.to_be_bytes()));
         text
     }
 
@@ -90,15 +91,15 @@ impl OpaqueToken {
         }
         let kind = Kind::ALL.into_iter().find(|kind| text.starts_with(kind.prefix()))?;
         let (body, checksum) = text.split_at_checked(LENGTH - 8)?;
-        let checksum: [u8; 4] = unhex(checksum)?;
+        let checksum: [u8; 4] = hex::decode(checksum)?;
         if crc32fast::hash(body.as_bytes()).to_be_bytes() != checksum {
             return None;
         }
         Some(Self {
             kind,
-            tenant: Uuid::from_bytes(unhex(body.get(4..36)?)?),
-            id: Uuid::from_bytes(unhex(body.get(36..68)?)?),
-            secret: Secret(unhex(body.get(68..132)?)?),
+            tenant: Uuid::from_bytes(hex::decode(body.get(4..36)?)?),
+            id: Uuid::from_bytes(hex::decode(body.get(36..68)?)?),
+            secret: Secret(hex::decode(body.get(68..132)?)?),
         })
     }
 
@@ -107,26 +108,6 @@ impl OpaqueToken {
     pub fn parse_as(kind: Kind, text: &str) -> Option<Self> {
         Self::parse(text).filter(|token| token.kind == kind)
     }
-}
-
-fn push_hex(text: &mut String, bytes: &[u8]) {
-    for byte in bytes {
-        for nibble in [byte >> 4, byte & 15] {
-            text.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
-        }
-    }
-}
-
-fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let digits = text.as_bytes();
-    if digits.len() != N * 2 || digits.iter().any(u8::is_ascii_uppercase) {
-        return None;
-    }
-    let mut bytes = [0; N];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok().filter(|p| !p.starts_with('+'))?, 16).ok()?;
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@ use crate::kernel::{
     audit,
     context::{self, Actor, Caller},
     error::{Refusal, Result},
-    idempotency::hex,
     installation,
     operation::{Call, Derived, Kind, Method::Post, Operation, Reply, Scope, TenantFrom},
     permission, rights,
@@ -15,6 +14,7 @@ use hmac::{Hmac, Mac};
 use nebula_core::{
     access_token::LIFETIME_SECONDS,
     error::Code,
+    hex,
     opaque_token::{Kind as TokenKind, OpaqueToken, Secret},
     password::{Bytes, Cost, NewPassword, PasswordProof},
     text::{Email, Slug},
@@ -305,7 +305,7 @@ fn refresh(call: &Call, input: Refresh) -> Result<Reply> {
 /// again though only its hash is stored, and neither a dump alone nor an old token alone makes one.
 fn successor(token: &OpaqueToken, id: Uuid) -> OpaqueToken {
     let mut digest = Sha256::new();
-    let seed = hex(&token.secret.0);
+    let seed = hex::encode(&token.secret.0);
     for half in ["left", "right"] {
         digest.update(made_up(&["refresh", half, &seed, &id.to_string()]));
     }

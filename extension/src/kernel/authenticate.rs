@@ -10,6 +10,7 @@ use super::{
 use nebula_core::{
     access_token::{Claims, Refused, Unverified},
     error::Code,
+    hex,
     opaque_token::{Kind, OpaqueToken},
 };
 use sha2::{Digest, Sha256};
@@ -54,19 +55,11 @@ pub fn check(tenant: Uuid, credential: &str, action: &Rc<str>, origin: &Rc<Origi
 fn check_secret(rights: &Rights, key: &OpaqueToken) -> Result<()> {
     let state = rights.principal.as_ref();
     let is_previous_valid = state.and_then(|s| s.previous_until).is_some_and(|until| until > spi::now_microseconds());
-    let hash = |hex: Option<&String>| hex.and_then(|hex| decode_hex(hex)).unwrap_or([0; 32]);
+    let hash = |text: Option<&String>| text.and_then(|text| hex::decode(text)).unwrap_or([0; 32]);
     // Both are always compared, a missing one with zeros, so that the time tells nothing.
     let is_current = key.secret.matches(&hash(state.and_then(|s| s.hash.as_ref())));
     let is_previous = key.secret.matches(&hash(state.and_then(|s| s.previous_hash.as_ref())));
     if is_current || (is_previous && is_previous_valid) { Ok(()) } else { Err(Code::InvalidToken.into()) }
-}
-
-fn decode_hex(hex: &str) -> Option<[u8; 32]> {
-    let mut bytes = [0; 32];
-    for (byte, pair) in bytes.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    (hex.len() == 64).then_some(bytes)
 }
 
 /// Tenant and principal exist and are active, as of this statement.

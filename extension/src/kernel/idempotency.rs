@@ -10,7 +10,7 @@ use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
     hkdf::{HKDF_SHA256, Salt},
 };
-use nebula_core::{error::Code, text::IdempotencyKey};
+use nebula_core::{error::Code, hex, text::IdempotencyKey};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
@@ -43,7 +43,7 @@ pub fn begin<'a>(
     // The map is sorted, so that the order of members in the body makes no other request.
     let canonical = serde_json::to_vec(&(operation.action, caller.actor.id(), input)).map_err(|_| Code::InternalError)?;
     let seals = operation.reveals_secret;
-    let stored_key = if seals { format!("sha256:{}", hex(&Sha256::digest(key.as_str()))) } else { key.as_str().to_owned() };
+    let stored_key = if seals { format!("sha256:{}", hex::encode(&Sha256::digest(key.as_str()))) } else { key.as_str().to_owned() };
     let begun = Begun { key, stored_key, digest: Sha256::digest(canonical).into(), seals };
     lock(caller, operation, &begun.stored_key)?;
     let found = spi::first(
@@ -130,13 +130,4 @@ impl Begun<'_> {
         let text = key.open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(self.digest), &mut bytes).ok()?;
         String::from_utf8(text.to_vec()).ok()
     }
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String can't fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -2,10 +2,9 @@
 
 use super::{
     error::Result,
-    idempotency::hex,
     spi::{self, Arg},
 };
-use nebula_core::error::Code;
+use nebula_core::{error::Code, hex};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::cell::Cell;
@@ -53,7 +52,7 @@ pub fn migrate() -> Value {
     let mut applied = Vec::new();
     for migration in MIGRATIONS {
         pgrx::check_for_interrupts!();
-        let checksum = hex(&Sha256::digest(migration.sql));
+        let checksum = hex::encode(&Sha256::digest(migration.sql));
         match applied_checksum(migration.version) {
             Some(known) if known == checksum => continue,
             Some(_) => pgrx::error!("migration {} was applied with another text: the library and the database differ", migration.name),

@@ -1,10 +1,10 @@
 //! Seeds: the global catalog, and a tenant's default groups. Running one again changes nothing.
 
-use super::{
-    idempotency::hex,
-    spi::{self, Arg},
+use super::spi::{self, Arg};
+use nebula_core::{
+    hex,
+    opaque_token::{Kind, OpaqueToken, Secret},
 };
-use nebula_core::opaque_token::{Kind, OpaqueToken, Secret};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -83,7 +83,7 @@ fn remember(name: &str, tenant: Option<Uuid>, text: &str, changed: u64) {
         &[
             Arg::Text(name),
             Arg::OptUuid(tenant),
-            Arg::Text(&hex(&Sha256::digest(text))),
+            Arg::Text(&hex::encode(&Sha256::digest(text))),
             Arg::Int(i32::try_from(changed).unwrap_or(i32::MAX)),
         ],
     );
