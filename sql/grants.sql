@@ -69,7 +69,8 @@ begin
     execute pg_catalog.format(
       'grant execute on function nebula.migrate(), nebula.seed(), nebula.seed_tenant(uuid), nebula.issue_operator_key(text), '
       'nebula.register_signing_key(text, bytea), nebula.retire_signing_key(text), nebula.revoke_signing_key(text), '
-      'nebula.bind_role(text, uuid, text), nebula.version(), nebula.routes(), nebula.readiness() to %I', session_user);
+      'nebula.bind_role(text, uuid, text), nebula.ensure_partitions(integer), nebula.version(), nebula.routes(), nebula.readiness(), '
+      'nebula.edge_state() to %I', session_user);
   end if;
 end
 $$;

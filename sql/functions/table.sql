@@ -111,6 +111,7 @@ create function nebula.ensure_partitions(months_ahead integer default 12) return
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+set row_security = on
 as $$
 declare
   month date;

@@ -122,7 +122,16 @@ impl<'a> Unverified<'a> {
 /// Whether these bytes are a public key that [`Unverified::verify`] can verify with: RSA of 2048 to 8192 bits, DER.
 #[must_use]
 pub fn is_usable_key(public_key: &[u8]) -> bool {
-    ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, public_key).is_ok()
+    is_one_der_sequence(public_key) && ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, public_key).is_ok()
+}
+
+/// Whether the bytes are one DER SEQUENCE with a two-byte length, as every RSA key of that size is, and nothing after it: the library's parser
+/// overlooks what follows, others don't, and a key must be the same key to all.
+fn is_one_der_sequence(bytes: &[u8]) -> bool {
+    match bytes {
+        [0x30, 0x82, high, low, content @ ..] => content.len() == usize::from(u16::from_be_bytes([*high, *low])),
+        _ => false,
+    }
 }
 
 /// What is signed: header and claims, encoded. The signature follows after a dot.
@@ -142,6 +151,7 @@ fn decode<T: for<'de> Deserialize<'de>>(part: &str) -> Result<T, Refused> {
 mod tests {
     use super::*;
     use aws_lc_rs::{
+        encoding::AsDer,
         rand::SystemRandom,
         rsa::KeySize,
         signature::{KeyPair, RSA_PKCS1_SHA256, RsaKeyPair},
@@ -173,6 +183,15 @@ mod tests {
 
     fn verdict(token: &str) -> Result<Claims, Refused> {
         Unverified::read(token)?.verify(key().public_key().as_ref(), "nebula", "nebula", NOW, 0)
+    }
+
+    #[test]
+    fn a_key_is_rsa_and_nothing_follows_it() {
+        let good = key().public_key().as_der().unwrap().as_ref().to_vec();
+        assert!(is_usable_key(&good));
+        for bad in [vec![], vec![0; 300], good[..good.len() - 1].to_vec(), [good.as_slice(), &[0]].concat()] {
+            assert!(!is_usable_key(&bad), "{}", bad.len());
+        }
     }
 
     #[test]

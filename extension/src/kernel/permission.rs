@@ -34,7 +34,8 @@ pub fn require(operation: &Operation, caller: &Caller, rights: &Rights, resource
 /// The whole decision but for the day's count; `Err` names the condition that refused.
 fn decide(action: &str, actor: Actor, rights: &Rights, call: &Circumstances) -> std::result::Result<Allowed, &'static str> {
     match scope_of(action) {
-        Some(Scope::Public) => return Ok(Allowed::Freely),
+        // Nobody is granted these, and only the edge can call them.
+        Some(Scope::Public) => return Err("not_public_operation"),
         Some(Scope::OwnUser) if actor.user().is_some() => return Ok(Allowed::Freely),
         Some(Scope::Platform) if !rights.tenant.as_ref().is_some_and(TenantState::is_platform) => return Err("platform_only"),
         _ => {}
@@ -121,7 +122,7 @@ fn count_use(caller: &Caller, grant: Uuid, max_per_day: u32) -> bool {
 #[must_use]
 pub fn effective_actions<'a>(caller: &Caller, rights: &'a Rights) -> Vec<&'a str> {
     let call = circumstances(caller, None);
-    let is_allowed = |action: &&str| scope_of(action) != Some(Scope::Public) && decide(action, caller.actor, rights, &call).is_ok();
+    let is_allowed = |action: &&str| decide(action, caller.actor, rights, &call).is_ok();
     let mut actions = rights.all().map(|right| right.action.as_str()).filter(is_allowed).collect::<Vec<_>>();
     actions.sort_unstable();
     actions
@@ -140,12 +141,16 @@ pub fn why(action: &str, caller: &Caller) -> Value {
         conditions.push(condition);
     };
     push("tenant_active", rights.tenant.as_ref().is_some_and(TenantState::is_active), None);
-    push("actor_active", rights.principal.as_ref().is_some_and(PrincipalState::is_active), None);
+    let is_expired = rights.principal.as_ref().is_some_and(PrincipalState::is_expired);
+    let is_active = rights.principal.as_ref().is_some_and(PrincipalState::is_active);
+    push("actor_active", is_active && !is_expired, is_expired.then_some("expired"));
     let scope = scope_of(action);
     if scope == Some(Scope::Platform) {
         push("platform_only", rights.tenant.as_ref().is_some_and(TenantState::is_platform), None);
     }
-    if scope == Some(Scope::OwnUser) && caller.actor.user().is_some() {
+    if scope == Some(Scope::Public) {
+        push("not_public_operation", false, None);
+    } else if scope == Some(Scope::OwnUser) && caller.actor.user().is_some() {
         push("about_oneself", true, None);
     } else {
         push("action_exists", rights.of(action).is_some(), None);

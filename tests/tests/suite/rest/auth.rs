@@ -202,8 +202,9 @@ fn a_suspended_person_can_neither_call_nor_refresh_nor_log_in() {
     let (session, refresh_token) = accept(&edge, "acme", "bia@acme.example", invite["token"].as_str().unwrap());
     session.get("/v1/me").data(200);
     acme.admin.patch(&format!("/v1/users/{bia}/status"), &json!({ "status": "suspenso" })).data(200);
-    assert!([401, 403].contains(&session.get("/v1/me").status));
-    assert!([401, 403].contains(&refresh(&edge, &refresh_token).status));
+    session.get("/v1/me").refused(403, "USER_SUSPENDED");
+    // Her sessions have ended with the suspension.
+    refresh(&edge, &refresh_token).refused(401, "INVALID_TOKEN");
     let login = json!({ "tenant": "acme", "email": "bia@acme.example", "password": PASSWORD });
     edge.anonymous().post("/v1/auth/login", &login).refused(403, "USER_SUSPENDED");
     // Whoever doesn't know the password isn't told.
@@ -221,4 +222,85 @@ fn a_bad_credential_refuses_no_public_operation() {
     let acme = onboard(&edge, "acme");
     let request = edge.user("junk").request("POST", "/v1/auth/refresh").json(&json!({ "refreshToken": acme.refresh_token }));
     request.send().data(200);
+}
+
+#[test]
+fn an_invite_opens_no_more_than_its_maker_holds_when_it_is_used() {
+    let database = Database::new();
+    let edge = database.serve();
+    let acme = onboard(&edge, "acme");
+    let (manager, ..) = acme.member(&edge, "gil", &["users.invite"]);
+    let (robot, _) = acme.key(&edge, &json!({ "name": "inviter", "actions": ["users.invite"] }));
+    let (full_robot, _) = acme.key(&edge, &json!({ "name": "full", "profile": "admin" }));
+    let bia = acme.person("bia");
+    let path = format!("/v1/users/{bia}/invite");
+    // All made while she is powerless.
+    let kept = [text(&manager.post(&path, &json!({})).data(201)["token"]), text(&robot.post(&path, &json!({})).data(201)["token"])];
+    let rightful =
+        [text(&acme.admin.post(&path, &json!({})).data(201)["token"]), text(&full_robot.post(&path, &json!({})).data(201)["token"])];
+    let admins = acme.group_named("ADM_CLIENTE");
+    acme.admin.post(&format!("/v1/groups/{admins}/users/{bia}"), &json!({})).data(201);
+    let set = |token: &str| edge.anonymous().post("/v1/auth/password", &json!({ "token": token, "password": PASSWORD }));
+    for token in &kept {
+        set(token).refused(401, "INVALID_TOKEN");
+    }
+    let login = json!({ "tenant": "acme", "email": "bia@acme.example", "password": PASSWORD });
+    edge.anonymous().post("/v1/auth/login", &login).refused(401, "INVALID_CREDENTIALS");
+    set(&rightful[0]).empty();
+    log_in(&edge, "acme", "bia@acme.example").0.get("/v1/users").data(200);
+    // Used up with the password that the other set.
+    set(&rightful[1]).refused(401, "INVALID_TOKEN");
+    set(&text(&full_robot.post(&path, &json!({})).data(201)["token"])).empty();
+    // For whoever has stayed powerless, the manager's invite is good.
+    let caio = acme.person("caio");
+    set(&text(&manager.post(&format!("/v1/users/{caio}/invite"), &json!({})).data(201)["token"])).empty();
+}
+
+#[test]
+fn an_invite_ends_with_the_power_of_its_maker() {
+    let database = Database::new();
+    let edge = database.serve();
+    let acme = onboard(&edge, "acme");
+    let (manager, manager_id, group) = acme.member(&edge, "gil", &["users.invite", "groups.list"]);
+    let bia = acme.person("bia");
+    acme.admin.post(&format!("/v1/groups/{}/users/{bia}", acme.group("Leitores", &["groups.list"])), &json!({})).data(201);
+    let kept = text(&manager.post(&format!("/v1/users/{bia}/invite"), &json!({})).data(201)["token"]);
+    acme.admin.delete(&format!("/v1/groups/{group}/users/{manager_id}")).empty();
+    edge.anonymous().post("/v1/auth/password", &json!({ "token": kept, "password": PASSWORD })).refused(401, "INVALID_TOKEN");
+}
+
+#[test]
+fn a_person_in_ten_groups_with_long_names_gets_a_token_that_works() {
+    let database = Database::new();
+    let edge = database.serve();
+    let acme = onboard(&edge, "acme");
+    let bia = acme.person("bia");
+    let names = (0..10).map(|number| format!("{}{number}", "é".repeat(189))).collect::<BTreeSet<_>>();
+    for name in &names {
+        acme.admin.post(&format!("/v1/groups/{}/users/{bia}", acme.group(name, &["users.list"])), &json!({})).data(201);
+    }
+    let invite = acme.admin.post(&format!("/v1/users/{bia}/invite"), &json!({})).data(201);
+    let (session, refresh_token) = accept(&edge, "acme", "bia@acme.example", invite["token"].as_str().unwrap());
+    let me = session.get("/v1/me").data(200);
+    assert_eq!(me["groups"].as_array().unwrap().iter().map(text).collect::<BTreeSet<_>>(), names);
+    session.get("/v1/users").data(200);
+    // What the token says is true, if not all of it.
+    let told = claims_of(&session.token)["groups"].as_array().unwrap().iter().map(text).collect::<BTreeSet<_>>();
+    assert!(told.is_subset(&names));
+    edge.user(&text(&refresh(&edge, &refresh_token).data(200)["accessToken"])).get("/v1/users").data(200);
+}
+
+#[test]
+fn a_refresh_extends_the_session() {
+    let database = Database::new();
+    let edge = database.serve();
+    let acme = onboard(&edge, "acme");
+    database.execute("update nebula.session set expires_at = now() + interval '1 hour'");
+    let next = refresh(&edge, &acme.refresh_token).data(200);
+    let extended = "select count(*) from nebula.session where expires_at between now() + interval '29 days' and now() + interval '30 days'";
+    assert_eq!(database.number(extended, &[]), 1);
+    // A retry gets the same successor and shortens nothing.
+    refresh(&edge, &acme.refresh_token).data(200);
+    assert_eq!(database.number(extended, &[]), 1);
+    refresh(&edge, &text(&next["refreshToken"])).data(200);
 }

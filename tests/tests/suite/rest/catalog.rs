@@ -1,6 +1,9 @@
 //! Tools, actions, packages: the platform writes, everyone reads.
 
-use nebula_tests::{Caller, Database, onboard};
+use nebula_tests::{
+    Caller, Database, User, onboard,
+    story::{accept, tenant_body},
+};
 use serde_json::json;
 
 #[test]
@@ -52,4 +55,29 @@ fn tenants_read_the_catalog_and_write_nothing() {
     edge.anonymous().get("/v1/catalog/tools").refused(401, "UNAUTHORIZED");
     let package = acme.admin.get("/v1/catalog/packages/pro").data(200);
     assert!(package["actions"].as_array().unwrap().contains(&json!("users.create")));
+}
+
+#[test]
+fn an_action_that_joins_a_package_is_at_once_the_administrators_of_all_who_have_it() {
+    let database = Database::new();
+    let edge = database.serve();
+    let operator = edge.operator();
+    let [acme, zeta] = ["acme", "zeta"].map(|slug| {
+        let made = operator.post("/v1/tenants", &tenant_body(slug, "base")).data(201);
+        accept(&edge, slug, made["admin"]["email"].as_str().unwrap(), made["invite"]["token"].as_str().unwrap()).0
+    });
+    let pro = onboard(&edge, "pro");
+    operator.post("/v1/catalog/tools", &json!({ "key": "orders", "name": "Pedidos" })).data(201);
+    operator.post("/v1/catalog/tools/orders/actions", &json!({ "key": "orders.list", "name": "Listar pedidos", "kind": "read" })).data(201);
+    let may = |caller: &User| caller.get("/v1/me").data(200)["actions"].as_array().unwrap().contains(&json!("orders.list"));
+    assert!(!may(&acme) && !may(&zeta));
+    operator.post("/v1/catalog/packages/base/actions", &json!({ "actionKey": "orders.list" })).data(201);
+    assert!(may(&acme) && may(&zeta) && !may(&pro.admin));
+    // Theirs to hand on, and only theirs.
+    let holders = "select distinct g.name from nebula.group_permission gp join nebula.group g on g.tenant_id = gp.tenant_id and g.id = gp.group_id \
+                   join nebula.tool_action a on a.id = gp.tool_action_id where a.key = 'orders.list'";
+    assert_eq!(database.texts(holders, &[]), ["ADM_CLIENTE"]);
+    acme.post("/v1/api-keys", &json!({ "name": "k", "actions": ["orders.list"] })).data(201);
+    operator.delete("/v1/catalog/packages/base/actions/orders.list").empty();
+    assert!(!may(&acme) && !may(&zeta));
 }

@@ -143,3 +143,45 @@ fn permissions_are_granted_listed_replaced_and_revoked() {
         grant(json!([{ "action": "users.list", "constraints": constraints }])).refused(400, "VALIDATION_ERROR");
     }
 }
+
+#[test]
+fn a_group_is_suspended_with_a_reason_and_let_in_again() {
+    let database = Database::new();
+    let edge = database.serve();
+    let acme = onboard(&edge, "acme");
+    let group = acme.group("Suporte", &[]);
+    let path = format!("/v1/groups/{group}/status");
+    let suspended = acme.admin.patch(&path, &json!({ "status": "suspenso", "suspendedReason": "auditoria" })).data(200);
+    assert_eq!((&suspended["status"], &suspended["suspendedReason"]), (&json!("suspenso"), &json!("auditoria")));
+    assert_eq!(acme.admin.get(&format!("/v1/groups/{group}")).data(200), suspended);
+    acme.admin.patch(&path, &json!({ "status": "ativo", "suspendedReason": "x" })).invalid("suspendedReason", "only_when_suspending");
+    assert_eq!(acme.admin.get(&format!("/v1/groups/{group}")).data(200), suspended);
+    let active = acme.admin.patch(&path, &json!({ "status": "ativo" })).data(200);
+    assert_eq!((&active["status"], &active["suspendedReason"]), (&json!("ativo"), &json!(null)));
+}
+
+#[test]
+fn of_16_who_want_one_name_at_once_one_gets_it_and_nobody_fails() {
+    let database = Database::new();
+    let edge = database.serve_with(&[("NEBULA_POOL_WAIT_MS", "20000")]);
+    let acme = onboard(&edge, "acme");
+    let groups = (0..8).map(|number| acme.group(&format!("G{number}"), &[])).collect::<Vec<_>>();
+    for round in 0..4 {
+        let name = format!("Um {round}");
+        let answers = thread::scope(|scope| {
+            let attempts = (0..16).map(|number| {
+                let (admin, name, group) = (&acme.admin, &name, groups[number / 2]);
+                scope.spawn(move || match number % 2 {
+                    0 => admin.patch(&format!("/v1/groups/{group}"), &json!({ "name": name })),
+                    _ => admin.post("/v1/groups", &json!({ "name": name })),
+                })
+            });
+            attempts.collect::<Vec<_>>().into_iter().map(|attempt| attempt.join().unwrap()).collect::<Vec<_>>()
+        });
+        let (won, lost) = answers.into_iter().partition::<Vec<_>, _>(|answer| [200, 201].contains(&answer.status));
+        assert_eq!(won.len(), 1, "round {round}");
+        for answer in lost {
+            assert_eq!(answer.refused(409, "DUPLICATE_RESOURCE"), json!({ "field": "name" }), "round {round}");
+        }
+    }
+}

@@ -1,6 +1,9 @@
 //! The caller about themselves.
 
-use nebula_tests::{Caller, Database, onboard, story::log_in};
+use nebula_tests::{
+    Caller, Database, onboard,
+    story::{accept, log_in},
+};
 use serde_json::json;
 
 #[test]
@@ -41,4 +44,20 @@ fn a_key_has_neither_name_nor_sessions_to_change() {
     key.patch("/v1/me", &json!({ "name": "X" })).forbidden("me.update", "users_only");
     key.get("/v1/me/sessions").forbidden("me.sessions.list", "users_only");
     key.delete("/v1/me/sessions").forbidden("me.sessions.revoke", "users_only");
+}
+
+#[test]
+fn what_is_about_oneself_is_among_ones_actions_also_without_a_group() {
+    let database = Database::new();
+    let edge = database.serve();
+    let acme = onboard(&edge, "acme");
+    let bia = acme.person("bia");
+    let invite = acme.admin.post(&format!("/v1/users/{bia}/invite"), &json!({})).data(201);
+    let (bia, _) = accept(&edge, "acme", "bia@acme.example", invite["token"].as_str().unwrap());
+    let me = bia.get("/v1/me").data(200);
+    assert_eq!(me["groups"], json!([]));
+    let about_oneself = database
+        .texts("select r ->> 'operation' from json_array_elements(nebula.routes()) r where r ->> 'operation' like 'me.%' order by 1", &[]);
+    assert!(about_oneself.contains(&"me.read".to_owned()) && about_oneself.contains(&"me.sessions.revoke".to_owned()));
+    assert_eq!(me["actions"], json!(about_oneself));
 }

@@ -201,3 +201,28 @@ fn the_default_groups_hold_what_their_names_say() {
         assert_eq!(id(&caller.get("/v1/me").data(200)["actor"]), user);
     }
 }
+
+#[test]
+fn counted_grants_of_two_groups_add_up_and_a_refused_call_uses_up_neither() {
+    let (database, edge, acme) = scene(&[]);
+    let (bia, bia_id, first) = acme.member(&edge, "bia", &[]);
+    let second = acme.group("Segundo", &[]);
+    acme.admin.post(&format!("/v1/groups/{second}/users/{bia_id}"), &json!({})).data(201);
+    for group in [first, second] {
+        constrain(&acme, group, "users.create", json!({ "maxPerDay": 1 }));
+    }
+    let create = |email: &str| bia.post("/v1/users", &json!({ "email": email, "name": "X" }));
+    let refused = || {
+        create("no-address").refused(400, "VALIDATION_ERROR");
+        create(&acme.admin_email).refused(409, "DUPLICATE_RESOURCE");
+    };
+    refused();
+    create("one@acme.example").data(201);
+    refused();
+    create("two@acme.example").data(201);
+    create("three@acme.example").forbidden("users.create", "max_per_day");
+    assert_eq!(database.texts("select count::text from nebula.permission_usage where user_id = $1", &[&bia_id]), ["1", "1"]);
+    // The day after.
+    database.execute("update nebula.permission_usage set day = day - 1");
+    create("three@acme.example").data(201);
+}

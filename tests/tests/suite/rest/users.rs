@@ -2,6 +2,7 @@
 
 use nebula_tests::{Caller, Database, http::id, onboard};
 use serde_json::json;
+use std::thread;
 use uuid::Uuid;
 
 #[test]
@@ -72,4 +73,34 @@ fn the_last_administrator_is_not_suspended() {
     suspend(acme.admin_id).refused(409, "CONFLICT");
     acme.admin.patch(&format!("/v1/users/{second}/status"), &json!({ "status": "ativo" })).data(200);
     suspend(acme.admin_id).data(200);
+}
+
+#[test]
+fn of_16_who_want_one_address_at_once_one_gets_it_and_nobody_fails() {
+    let database = Database::new();
+    let edge = database.serve_with(&[("NEBULA_POOL_WAIT_MS", "20000")]);
+    let acme = onboard(&edge, "acme");
+    let people = (0..8).map(|number| acme.person(&format!("p{number}"))).collect::<Vec<_>>();
+    for round in 0..4 {
+        // However it is written.
+        let address =
+            |number: usize| if number.is_multiple_of(2) { format!("one{round}@acme.example") } else { format!("ONE{round}@Acme.example") };
+        let answers = thread::scope(|scope| {
+            let attempts = (0..16).map(|number| {
+                let (admin, email, person) = (&acme.admin, address(number / 2), people[number / 2]);
+                scope.spawn(move || match number % 2 {
+                    0 => admin.patch(&format!("/v1/users/{person}"), &json!({ "email": email })),
+                    _ => admin.post("/v1/users", &json!({ "email": email, "name": "X" })),
+                })
+            });
+            attempts.collect::<Vec<_>>().into_iter().map(|attempt| attempt.join().unwrap()).collect::<Vec<_>>()
+        });
+        let (won, lost) = answers.into_iter().partition::<Vec<_>, _>(|answer| [200, 201].contains(&answer.status));
+        assert_eq!(won.len(), 1, "round {round}");
+        for answer in lost {
+            assert_eq!(answer.refused(409, "DUPLICATE_RESOURCE"), json!({ "field": "email" }), "round {round}");
+        }
+        let email = format!("one{round}@acme.example");
+        assert_eq!(database.number("select count(*) from nebula.user where lower(email) = $1", &[&email]), 1);
+    }
 }

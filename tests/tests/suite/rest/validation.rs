@@ -137,3 +137,32 @@ fn headers_are_held_to_their_form() {
     assert_eq!(database.number("select count(*) from nebula.\"group\" where name = 'G'", &[]), 0);
     create("X-Tenant-Id", acme.id.to_string().as_bytes()).data(201);
 }
+
+#[test]
+fn an_instant_before_the_year_one_is_invalid_and_no_failure() {
+    let database = Database::new();
+    let edge = database.serve();
+    let acme = onboard(&edge, "acme");
+    let group = acme.group("G", &[]);
+    let before = database.row_counts();
+    for instant in
+        ["0000-01-01T00:00:00Z", "0000-12-31T23:59:59Z", "-000001-01-01T00:00:00Z", "-009999-06-01T00:00:00Z", "0001-01-01T00:00:00+01:00"]
+    {
+        let query = instant.replace('+', "%2B");
+        for path in ["audit-logs", "users", "groups", "api-keys"] {
+            acme.admin.get(&format!("/v1/{path}?createdAtFrom={query}")).invalid("createdAtFrom", "date-time");
+            acme.admin.get(&format!("/v1/{path}?createdAtTo={query}")).invalid("createdAtTo", "date-time");
+        }
+        acme.admin
+            .post("/v1/api-keys", &json!({ "name": "k", "profile": "write", "expiresAt": instant }))
+            .invalid("expiresAt", "date-time");
+        let assign = edge.operator().post(&format!("/v1/tenants/{}/packages/base/assign", acme.id), &json!({ "expiresAt": instant }));
+        assign.invalid("expiresAt", "date-time");
+        for bound in ["validFrom", "validUntil"] {
+            let permissions = json!({ "permissions": [{ "action": "users.list", "constraints": { bound: instant } }] });
+            acme.admin.post(&format!("/v1/groups/{group}/permissions"), &permissions).refused(400, "VALIDATION_ERROR");
+        }
+    }
+    assert_eq!(database.row_counts(), before);
+    acme.admin.get("/v1/users?createdAtFrom=0001-01-01T00:00:00Z").data(200);
+}

@@ -236,3 +236,57 @@ fn a_rotated_signing_key_verifies_until_it_is_revoked_and_then_at_once_no_more()
     user.get("/v1/me").refused(401, "INVALID_TOKEN");
     edge.user(&renewed).get("/v1/me").data(200);
 }
+
+#[test]
+fn a_revoked_signing_key_stays_revoked() {
+    let database = Database::new();
+    let acme = onboard_by_sql(&database, "acme");
+    let signer = &database.installation.signer;
+    let mut superuser = database.superuser();
+    superuser.query_one("select nebula.revoke_signing_key($1)", &[&signer.kid]).unwrap();
+    let is_retired: bool = superuser.query_one("select nebula.retire_signing_key($1)", &[&signer.kid]).unwrap().get(0);
+    assert!(!is_retired);
+    let is_new: bool =
+        superuser.query_one("select nebula.register_signing_key($1, $2)", &[&signer.kid, &signer.public_key()]).unwrap().get(0);
+    assert!(!is_new);
+    assert_eq!(database.texts("select status from nebula.signing_key where kid = $1", &[&signer.kid]), ["revoked"]);
+    database.handle().call(acme.id, &acme.admin, "users.list", &json!({})).refused(401, "INVALID_TOKEN");
+}
+
+#[test]
+fn bytes_that_are_no_usable_key_are_not_registered() {
+    let database = Database::new();
+    let good = Signer::stranger("good").public_key();
+    let pem =
+        format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", base64::engine::general_purpose::STANDARD.encode(&good));
+    // P-256's generator, as the public key that it is.
+    let elliptic = "3059301306072a8648ce3d020106082a8648ce3d030107034200\
+        046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296\
+        4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5";
+    let elliptic = (0..elliptic.len()).step_by(2).map(|at| u8::from_str_radix(&elliptic[at..at + 2], 16).unwrap()).collect();
+    let mut superuser = database.superuser();
+    let before = database.digests();
+    for (what, bytes) in [
+        ("nothing", Vec::new()),
+        ("junk", vec![0xff; 294]),
+        ("a key cut short", good[..good.len() - 1].to_vec()),
+        ("PEM", pem.into_bytes()),
+        ("another kind of key", elliptic),
+    ] {
+        let error = superuser.query_one("select nebula.register_signing_key('bad', $1)", &[&bytes]).expect_err(what);
+        assert_eq!(error.code().map(postgres::error::SqlState::code), Some("22023"), "{what}: {error:?}");
+    }
+    assert_eq!(database.digests(), before);
+    let is_new: bool = superuser.query_one("select nebula.register_signing_key('bad', $1)", &[&good]).unwrap().get(0);
+    assert!(is_new);
+}
+
+#[test]
+fn a_key_with_bytes_after_it_is_not_registered() {
+    // The edge reads DER strictly: such a key would verify in the database and be missing from `/.well-known/jwks.json`.
+    let database = Database::new();
+    let padded = [&Signer::stranger("padded").public_key()[..], &[0]].concat();
+    let outcome = database.superuser().query_one("select nebula.register_signing_key('padded', $1)", &[&padded]);
+    let state = outcome.err().and_then(|error| error.code().map(|state| state.code().to_owned()));
+    assert_eq!(state.as_deref(), Some("22023"));
+}

@@ -1,7 +1,7 @@
 //! SQL callers: `nebula.call`, `can`, `why`, the typed functions, and who a SQL caller is.
 
 use nebula_tests::{
-    Caller, Database, Tenant,
+    Caller, Database, Tenant, eventually,
     http::id,
     onboard_by_sql,
     sql_caller::{SqlRefusal, as_postgrest, bound_login, call, can, why},
@@ -445,4 +445,96 @@ fn the_context_is_not_lost_under_forced_parallel_query() {
     let mut handle = database.handle();
     handle.client.batch_execute(&parallel).unwrap();
     assert_eq!(acme.does(&mut handle, "users.list", &json!({}), 200).as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_login_whose_key_has_expired_acts_as_nobody() {
+    let (database, acme, _login) = scene();
+    let login = bound_login(&database, &acme, &json!({ "name": "short", "profile": "admin", "expiresAt": "2099-01-01T00:00:00Z" }));
+    let mut app = database.connect(&login);
+    let identity = "select nebula.current_tenant(), nebula.current_actor() is null";
+    let mut nobody = || {
+        let row = app.query_one(identity, &[]).unwrap();
+        let outcome = (row.get::<_, Option<Uuid>>(0), row.get::<_, bool>(1), can(&mut app, "users.list"));
+        (outcome, call(&mut app, "users.list", &json!({})))
+    };
+    let (is, called) = nobody();
+    assert_eq!(is, (Some(acme.id), false, true));
+    called.unwrap();
+    for expiry in ["now()", "now() - interval '1 second'", "'2001-01-01'"] {
+        database.execute(&format!("update nebula.api_key set expires_at = {expiry} where name = 'short'"));
+        let (is, called) = nobody();
+        assert_eq!(is, (None, true, false), "{expiry}");
+        called.unwrap_err().is("PT401", "TOKEN_EXPIRED");
+        database.execute("update nebula.api_key set expires_at = null where name = 'short'");
+        nobody().1.unwrap();
+    }
+}
+
+#[test]
+fn a_key_expires_by_the_clock_alone() {
+    let (database, acme, _login) = scene();
+    let login = bound_login(&database, &acme, &json!({ "name": "short", "profile": "admin", "expiresAt": "2099-01-01T00:00:00Z" }));
+    let mut app = database.connect(&login);
+    database.execute("update nebula.api_key set expires_at = clock_timestamp() + interval '2 seconds' where name = 'short'");
+    // Kept in memory while it is good; nothing changes any more.
+    assert!(can(&mut app, "users.list"));
+    eventually("the key expires", || !can(&mut app, "users.list"));
+    assert_eq!(app.query_one("select nebula.current_tenant()", &[]).unwrap().get::<_, Option<Uuid>>(0), None);
+    call(&mut app, "users.list", &json!({})).unwrap_err().is("PT401", "TOKEN_EXPIRED");
+}
+
+#[test]
+fn a_login_whose_key_is_suspended_acts_as_nobody() {
+    let (database, acme, login) = scene();
+    let mut app = database.connect(&login);
+    call(&mut app, "users.list", &json!({})).unwrap();
+    database.execute("update nebula.api_key set status = 'suspenso'");
+    call(&mut app, "users.list", &json!({})).unwrap_err().is("PT401", "INVALID_TOKEN");
+    assert!(!can(&mut app, "users.list"));
+    assert_eq!(app.query_one("select nebula.current_tenant()", &[]).unwrap().get::<_, Option<Uuid>>(0), None);
+    let _ = acme;
+}
+
+#[test]
+fn a_person_may_always_what_is_about_themselves_and_a_customer_never_what_is_the_platforms() {
+    let (database, acme, login) = scene();
+    let mut handle = database.handle();
+    acme.does(&mut handle, "users.create", &json!({ "email": "bia@acme.example", "name": "Bia" }), 201);
+    database.execute("update nebula.user set auth_provider = 'x', external_id = 'bia' where name = 'Bia'");
+    let mut authenticator = database.connect("authenticator");
+    {
+        let mut request = as_postgrest(&mut authenticator, &json!({ "iss": "x", "sub": "bia", "tenantId": acme.id }));
+        assert!(can(&mut request, "me.read"));
+        assert!(why(&mut request, "me.read")["allowed"].as_bool().unwrap());
+        data(call(&mut request, "me.read", &json!({})));
+        assert!(!can(&mut request, "users.list"));
+    }
+    // Even where an override puts it into the administrators' group.
+    let operator = &database.installation.operator_key;
+    let set = json!({ "tenantId": acme.id, "actionKey": "tenants.list", "flags": { "enabled": true } });
+    handle.call(tenant_of(operator), operator, "tenants.overrides.set", &set).data(200);
+    let granted = "select count(*) from nebula.group_permission gp join nebula.tool_action a on a.id = gp.tool_action_id \
+                   where a.key = 'tenants.list' and gp.tenant_id = $1";
+    assert_eq!(database.number(granted, &[&acme.id]), 1);
+    let mut request = as_postgrest(&mut authenticator, &claims_of(&acme.admin));
+    let mut app = database.connect(&login);
+    assert!(!can(&mut request, "tenants.list") && !can(&mut app, "tenants.list"));
+    assert_eq!(why(&mut request, "tenants.list")["refusedBy"], "platform_only");
+    assert!(can(&mut request, "users.list") && can(&mut app, "users.list"));
+    let me = data(call(&mut request, "me.read", &json!({})));
+    assert!(!me["actions"].as_array().unwrap().contains(&json!("tenants.list")));
+    call(&mut request, "tenants.list", &json!({})).unwrap_err().is("PT403", "FORBIDDEN_ACTION");
+}
+
+#[test]
+fn why_agrees_with_can_about_an_expired_key() {
+    let (database, acme, _login) = scene();
+    let login = bound_login(&database, &acme, &json!({ "name": "short", "profile": "admin", "expiresAt": "2099-01-01T00:00:00Z" }));
+    let mut app = database.connect(&login);
+    assert_eq!(why(&mut app, "users.list")["allowed"], true);
+    database.execute("update nebula.api_key set expires_at = now() where name = 'short'");
+    assert!(!can(&mut app, "users.list"));
+    let explained = why(&mut app, "users.list");
+    assert_eq!((&explained["allowed"], &explained["refusedBy"]), (&json!(false), &json!("actor_active")), "{explained}");
 }

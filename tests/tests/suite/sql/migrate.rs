@@ -4,7 +4,8 @@ use nebula_tests::{
     Caller, Database,
     cluster::{installation, nebula},
     handle::request,
-    onboard_by_sql,
+    http::id,
+    onboard, onboard_by_sql,
 };
 use serde_json::{Value, json};
 use std::{
@@ -111,4 +112,60 @@ fn a_schema_that_holds_foreign_objects_is_not_adopted() {
         let error = one_at_a_time(|| database.superuser().batch_execute("create extension nebula")).expect_err(prepared);
         assert!(error.as_db_error().unwrap().message().contains("not Nebula's"), "{prepared}: {error:?}");
     }
+}
+
+#[test]
+fn seeding_gives_nothing_back_that_somebody_took_away() {
+    let database = Database::new();
+    let edge = database.serve();
+    let acme = onboard(&edge, "acme");
+    let operator = edge.operator();
+    operator.delete("/v1/catalog/packages/pro/actions/audit.list").empty();
+    let mut revoked = Vec::new();
+    for name in ["OPERATOR", "VIEWER"] {
+        let path = format!("/v1/groups/{}/permissions", acme.group_named(name));
+        let held = acme.admin.get(&format!("{path}?limit=200")).data(200);
+        let permission = held.as_array().unwrap().iter().find(|permission| permission["action"] == "users.list").unwrap();
+        acme.admin.delete(&format!("{path}/{}", id(permission))).empty();
+        revoked.push(path);
+    }
+    let before = database.digests();
+    assert_eq!(database.text("select nebula.seed()::text", &[]), r#"{"changed":0}"#);
+    assert_eq!(database.digests(), before);
+    acme.admin.get("/v1/audit-logs").forbidden("audit.list", "in_active_package");
+    for path in revoked {
+        let held = acme.admin.get(&format!("{path}?limit=200")).data(200);
+        assert!(held.as_array().unwrap().iter().all(|permission| permission["action"] != "users.list"), "{path}: {held}");
+    }
+    // What it brings anew, it still grants to the administrators.
+    database.execute(
+        "delete from nebula.group_permission where tool_action_id = (select id from nebula.tool_action where key = 'users.create'); select nebula.seed()",
+    );
+    acme.admin.post("/v1/users", &json!({ "email": "bia@acme.example", "name": "Bia" })).data(201);
+}
+
+#[test]
+fn rows_of_a_month_without_a_partition_do_not_break_migrating() {
+    let database = Database::new();
+    let month = |ahead: i32| format!("date_trunc('month', now() at time zone 'utc') + interval '{ahead} months'");
+    let partition = |ahead: i32| database.text(&format!("select 'audit_log_' || to_char({}, 'YYYY_MM')", month(ahead)), &[]);
+    let (kept, missing) = (partition(3), partition(4));
+    database.execute(&format!(
+        "drop table nebula.{kept}, nebula.{missing}; \
+         insert into nebula.audit_log (tenant_id, actor_type, action, entity_type, created_at) \
+         select id, 'system', 'test', 'test', ({} + interval '5 days') at time zone 'utc' from nebula.tenant",
+        month(3)
+    ));
+    let stranded = "select count(*) from nebula.audit_log_default where action = 'test'";
+    assert_eq!(database.number(stranded, &[]), 1);
+    for _ in 0..2 {
+        let report: Value = serde_json::from_str(&database.text("select nebula.migrate()::text", &[])).unwrap();
+        assert_eq!(report["applied"], json!([]));
+    }
+    let exists = |name: &str| database.text("select (to_regclass('nebula.' || $1) is not null)::text", &[&name]);
+    // History stays where it is, and the months after it get theirs.
+    assert_eq!((exists(&kept).as_str(), exists(&missing).as_str()), ("false", "true"));
+    assert_eq!(database.number(stranded, &[]), 1);
+    let guarded = "select count(*) from pg_class where oid = ('nebula.' || $1)::regclass and relrowsecurity and relforcerowsecurity";
+    assert_eq!(database.number(guarded, &[&missing]), 1);
 }

@@ -3,4 +3,5 @@ mod catalog_rules;
 mod context;
 mod migrate;
 mod one_transaction;
+mod signatures;
 mod visibility;

@@ -4,9 +4,11 @@ use nebula_tests::{
     Database, Handle, Tenant,
     http::id,
     onboard_by_sql,
+    sql_caller::{bound_login, call, can},
     story::{derived_password, log_in_by_sql},
     token::tenant_of,
 };
+use postgres::GenericClient;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -118,7 +120,7 @@ fn a_suspended_user() {
     let (mut warm, mut changing) = (scene.database.handle(), scene.database.handle());
     warm.call(scene.tenant.id, &scene.token, "groups.list", &json!({})).data(200);
     scene.admin(&mut changing, "users.status", &suspend);
-    assert!([401, 403].contains(&warm.call(scene.tenant.id, &scene.token, "groups.list", &json!({})).status));
+    warm.call(scene.tenant.id, &scene.token, "groups.list", &json!({})).refused(403, "USER_SUSPENDED");
     let login = json!({ "tenant": "acme", "email": "bia@acme.example", "password": nebula_tests::story::proof() });
     warm.public(scene.tenant.id, "auth.login", &login).refused(403, "USER_SUSPENDED");
     scene.admin(&mut changing, "users.status", &json!({ "id": scene.member, "status": "ativo" }));
@@ -224,4 +226,125 @@ fn a_right_granted_and_rolled_back_in_the_same_session_is_not_kept() {
     handle.call(scene.tenant.id, &scene.token, "users.list", &json!({})).refused(403, "FORBIDDEN_ACTION");
     handle.client.batch_execute("commit").unwrap();
     handle.call(scene.tenant.id, &scene.token, "users.list", &json!({})).refused(403, "FORBIDDEN_ACTION");
+}
+
+/// The levels at which a transaction goes on seeing what was true when it began.
+const OLD_SNAPSHOTS: [&str; 2] = ["repeatable read", "serializable"];
+
+fn current_tenant(client: &mut impl GenericClient) -> Option<Uuid> {
+    client.query_one("select nebula.current_tenant()", &[]).unwrap().get(0)
+}
+
+#[test]
+fn an_operation_is_refused_where_the_transaction_sees_an_older_state() {
+    let scene = Scene::set();
+    let login = bound_login(&scene.database, &scene.tenant, &json!({ "name": "app", "profile": "admin" }));
+    let (mut handle, mut app) = (scene.database.handle(), scene.database.connect(&login));
+    let why = json!([{ "field": "transaction_isolation", "rule": "read_committed" }]);
+    let before = scene.database.digests();
+    for level in OLD_SNAPSHOTS {
+        handle.client.batch_execute(&format!("begin isolation level {level}")).unwrap();
+        for (operation, input) in [("groups.list", json!({})), ("groups.create", json!({ "name": "G" }))] {
+            let answer = handle.call(scene.tenant.id, &scene.tenant.admin, operation, &input);
+            assert_eq!(answer.refused(400, "VALIDATION_ERROR"), why, "{level} {operation}");
+        }
+        handle.client.batch_execute("commit").unwrap();
+        for (operation, input) in [("groups.list", json!({})), ("groups.create", json!({ "name": "G" }))] {
+            app.batch_execute(&format!("begin isolation level {level}")).unwrap();
+            let refusal = call(&mut app, operation, &input).unwrap_err();
+            assert_eq!(refusal.is("PT400", "VALIDATION_ERROR"), why, "{level} {operation}");
+            app.batch_execute("rollback").unwrap();
+        }
+    }
+    assert_eq!(scene.database.digests(), before);
+    handle.call(scene.tenant.id, &scene.tenant.admin, "groups.list", &json!({})).data(200);
+    call(&mut app, "groups.list", &json!({})).unwrap();
+}
+
+#[test]
+fn can_and_current_tenant_see_what_was_committed_after_an_old_snapshot() {
+    let scene = Scene::set();
+    let login = bound_login(&scene.database, &scene.tenant, &json!({ "name": "app", "profile": "admin" }));
+    let tenant = scene.tenant.id;
+    for level in OLD_SNAPSHOTS {
+        for (spoil, mend) in [
+            ("update nebula.api_key set status = 'suspenso' where name = 'app'", "update nebula.api_key set status = 'ativo'"),
+            ("update nebula.tenant set status = 'suspenso' where slug = 'acme'", "update nebula.tenant set status = 'ativo'"),
+        ] {
+            for is_warm in [false, true] {
+                let mut app = scene.database.connect(&login);
+                if is_warm {
+                    assert_eq!((current_tenant(&mut app), can(&mut app, "groups.list")), (Some(tenant), true));
+                }
+                app.batch_execute(&format!("begin isolation level {level}")).unwrap();
+                app.batch_execute("select count(*) from pg_catalog.pg_class").unwrap();
+                if is_warm {
+                    assert_eq!((current_tenant(&mut app), can(&mut app, "groups.list")), (Some(tenant), true));
+                }
+                scene.database.execute(spoil);
+                let seen = (current_tenant(&mut app), can(&mut app, "groups.list"));
+                assert_eq!(seen, (None, false), "{level}, warm: {is_warm}: {spoil}");
+                scene.database.execute(mend);
+                let seen = (current_tenant(&mut app), can(&mut app, "groups.list"));
+                assert_eq!(seen, (Some(tenant), true), "{level}, warm: {is_warm}: {mend}");
+                scene.database.execute(spoil);
+                app.batch_execute("commit").unwrap();
+                assert_eq!((current_tenant(&mut app), can(&mut app, "groups.list")), (None, false), "after {level}");
+                scene.database.execute(mend);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_was_read_beside_an_old_snapshot_is_not_kept_against_a_revoked_signing_key() {
+    for level in OLD_SNAPSHOTS {
+        let scene = Scene::set();
+        let mut handle = scene.database.handle();
+        handle.client.batch_execute(&format!("begin isolation level {level}; select count(*) from pg_catalog.pg_class")).unwrap();
+        let kid = &scene.database.installation.signer.kid;
+        scene.database.superuser().query_one("select nebula.revoke_signing_key($1)", &[kid]).unwrap();
+        // Each reads the installation with its keys.
+        handle.client.batch_execute("select nebula.edge_state(), nebula.login_challenge('nowhere', 'x@y.example')").unwrap();
+        handle.call(scene.tenant.id, &scene.token, "groups.list", &json!({})).refused(400, "VALIDATION_ERROR");
+        handle.client.batch_execute("commit").unwrap();
+        handle.call(scene.tenant.id, &scene.token, "groups.list", &json!({})).refused(401, "INVALID_TOKEN");
+    }
+}
+
+#[test]
+fn a_sentinel_that_was_made_anew_still_clears_every_cache() {
+    let made_anew = "drop table nebula.rights_sentinel; \
+        create table nebula.rights_sentinel ( \
+          is_singleton boolean not null default true, \
+          constraint pk_rights_sentinel primary key (is_singleton), \
+          constraint ck_rights_sentinel_is_singleton check (is_singleton) \
+        ); \
+        alter table nebula.rights_sentinel owner to nebula_owner; \
+        set role nebula_owner; select nebula.govern_table('nebula.rights_sentinel', audited => false); reset role";
+    let given_away = "alter table nebula.rights_sentinel owner to postgres; alter table nebula.rights_sentinel owner to nebula_owner";
+    for change in [made_anew, given_away] {
+        for is_used_between in [true, false] {
+            let scene = Scene::set();
+            let ask = |handle: &mut Handle| handle.call(scene.tenant.id, &scene.token, "groups.list", &json!({}));
+            let (mut warm, mut changing) = (scene.database.handle(), scene.database.handle());
+            ask(&mut warm).data(200);
+            ask(&mut changing).data(200);
+            scene.database.execute(change);
+            if is_used_between {
+                ask(&mut warm).data(200);
+                ask(&mut changing).data(200);
+            }
+            scene.admin(&mut changing, "groups.status", &json!({ "id": scene.group, "status": "suspenso" }));
+            ask(&mut warm).refused(403, "FORBIDDEN_ACTION");
+            scene.admin(&mut changing, "groups.status", &json!({ "id": scene.group, "status": "ativo" }));
+            ask(&mut warm).data(200);
+            scene.admin(&mut changing, "users.status", &json!({ "id": scene.member, "status": "suspenso" }));
+            ask(&mut warm).refused(403, "USER_SUSPENDED");
+            // By somebody whose backend never saw the old one, too.
+            warm.call(scene.tenant.id, &scene.secret, "groups.list", &json!({})).data(200);
+            scene.database.execute("update nebula.tenant set status = 'suspenso' where slug = 'acme'");
+            warm.call(scene.tenant.id, &scene.secret, "groups.list", &json!({})).refused(403, "TENANT_SUSPENDED");
+        }
+    }
 }
