@@ -24,7 +24,8 @@ impl<'a> Cluster<'a> {
     pub fn find(place: &'a Place, bindir: Option<PathBuf>) -> Result<Self, Error> {
         let candidates = bindir.into_iter().chain(pg_config("--bindir")).chain([PathBuf::from("/usr/lib/postgresql/15/bin")]);
         match candidates.into_iter().find(|folder| folder.join("initdb").is_file()) {
-            Some(bindir) => Ok(Self { place, bindir }),
+            // Programs are started in another folder than this one.
+            Some(bindir) => Ok(Self { place, bindir: fs::canonicalize(&bindir).map_err(Error::file(&bindir))? }),
             None => Err(Error::Program {
                 program: "initdb".to_owned(),
                 output: "not found: install Postgres' server, or name the folder with --pg-bindir".to_owned(),

@@ -9,7 +9,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     os::unix::fs::OpenOptionsExt,
     path::Path,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     time::{Duration, Instant, UNIX_EPOCH},
 };
 use tokio::{
@@ -37,14 +37,15 @@ impl<'a> EdgeProcess<'a> {
         let fingerprint = fingerprint(env, cluster)?;
         let is_same = fs::read_to_string(self.0.edge_fingerprint()).is_ok_and(|text| text == fingerprint);
         if let (Some(port), true, Some(_)) = (known_port, is_same, self.pid()) {
-            self.wait_until_ready(port).await?;
+            self.wait_until_ready(port, || self.pid().is_none()).await?;
             return Ok(url(port));
         }
         self.stop().await?;
         let wanted: Vec<u16> = known_port.into_iter().chain([PREFERRED_PORT]).collect();
         let port = port::free(&wanted)?;
-        self.start(port, env)?;
-        self.wait_until_ready(port).await?;
+        let mut child = self.start(port, env)?;
+        // Asked of the child itself: for a moment after it was started its command line in /proc is empty.
+        self.wait_until_ready(port, || !matches!(child.try_wait(), Ok(None))).await?;
         fs::write(self.0.edge_fingerprint(), fingerprint).map_err(Error::file(self.0.edge_fingerprint()))?;
         Ok(url(port))
     }
@@ -65,7 +66,7 @@ impl<'a> EdgeProcess<'a> {
         Ok(true)
     }
 
-    fn start(&self, port: u16, env: &EnvFile) -> Result<(), Error> {
+    fn start(&self, port: u16, env: &EnvFile) -> Result<Child, Error> {
         let log = self.0.edge_log();
         let open = || OpenOptions::new().append(true).create(true).mode(0o600).open(&log).map_err(Error::file(&log));
         let mut command = Command::new(std::env::current_exe()?);
@@ -75,7 +76,8 @@ impl<'a> EdgeProcess<'a> {
         command.env("NEBULA_PREPARED_STATEMENTS", "true");
         command.env("NEBULA_LISTEN", address(port).to_string()).current_dir("/");
         let child = command.stdin(Stdio::null()).stdout(open()?).stderr(open()?).spawn()?;
-        fs::write(self.0.edge_pid(), child.id().to_string()).map_err(Error::file(self.0.edge_pid()))
+        fs::write(self.0.edge_pid(), child.id().to_string()).map_err(Error::file(self.0.edge_pid()))?;
+        Ok(child)
     }
 
     /// The process, if the recorded id still belongs to an edge: ids are reused, and somebody else's process is not ours to signal.
@@ -90,11 +92,11 @@ impl<'a> EdgeProcess<'a> {
         is_edge.then(|| Pid::from_raw(id))?
     }
 
-    async fn wait_until_ready(&self, port: u16) -> Result<(), Error> {
+    async fn wait_until_ready(&self, port: u16, mut is_gone: impl FnMut() -> bool) -> Result<(), Error> {
         let started = Instant::now();
         let mut is_noted = false;
         while !is_ready(port).await {
-            if self.pid().is_none() || started.elapsed() > Duration::from_secs(READY_SECONDS) {
+            if is_gone() || started.elapsed() > Duration::from_secs(READY_SECONDS) {
                 return Err(Error::NotReady {
                     what: "the edge to become ready",
                     seconds: started.elapsed().as_secs(),
