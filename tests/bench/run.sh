@@ -38,7 +38,7 @@ psql -qX -v tenant="$tenant" -f "$here/prepare.sql"
 bench_url=postgresql://nebula_bench:bench@127.0.0.1:$PGPORT/$PGDATABASE
 
 pgbench_tps() { # script url
-  "$NEBULA_PG_BINDIR/pgbench" -n -M prepared -c $clients -j 2 -T "$seconds" -f "$1" -D tenant="$tenant" "$2" 2>/dev/null |
+  "$NEBULA_PG_BINDIR/pgbench" -n -M prepared -c $clients -j 2 -T "$seconds" -f "$1" -D tenant="$tenant" -D token="$(login)" "$2" 2>/dev/null |
     sed -n 's/^tps = \([0-9.]*\).*/\1/p'
 }
 
@@ -54,6 +54,7 @@ for round in $(seq "$rounds"); do
   for pair in \
     "write_nebula wrk_rps post_users.lua /v1/users" \
     "write_by_hand pgbench_tps $here/write_by_hand.sql $NEBULA_ADMIN_DATABASE_URL" \
+    "handle pgbench_tps $here/handle.sql $NEBULA_DATABASE_URL" \
     "me_nebula wrk_rps get.lua /v1/me" \
     "ready_nebula wrk_rps get.lua /health/ready" \
     "can pgbench_tps $here/can.sql $bench_url" \
@@ -70,6 +71,7 @@ ratio() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", a / b }'; }
   echo "| what | per second | beside | per second | time ratio | aim |"
   echo "|---|---|---|---|---|---|"
   echo "| \`POST /v1/users\` with idempotency key, through the edge | $(of write_nebula) | the same effects as one hand-written statement, pgbench | $(of write_by_hand) | $(ratio "$(of write_by_hand)" "$(of write_nebula)") | ≤ 1.5 |"
+  echo "| the same request as \`nebula.handle\`, without HTTP | $(of handle) | the same statement | $(of write_by_hand) | $(ratio "$(of write_by_hand)" "$(of handle)") | – |"
   echo "| \`GET /v1/me\` through the edge | $(of me_nebula) | one trivial query through the same edge (\`/health/ready\`) | $(of ready_nebula) | $(ratio "$(of ready_nebula)" "$(of me_nebula)") | – |"
   echo "| \`select nebula.can(…)\` | $(of can) | \`select 1\` | $(of select_1) | $(ratio "$(of select_1)" "$(of can)") | ≤ 1.2 |"
 } | tee "$dir/result.md"
