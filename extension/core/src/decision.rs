@@ -94,6 +94,12 @@ impl Right {
         ]
     }
 
+    /// Whether the tenant's own conditions hold: what can be granted to somebody with effect.
+    #[must_use]
+    pub fn is_offered(&self, call: &Circumstances) -> bool {
+        self.is_active && self.override_enabled != Some(false) && self.is_packaged(call)
+    }
+
     fn is_packaged(&self, call: &Circumstances) -> bool {
         self.override_enabled == Some(true) || self.packaged_until.is_some_and(|until| until > call.now_microseconds)
     }

@@ -13,6 +13,8 @@ use crate::kernel::{
     spi::{self, Arg},
 };
 use nebula_core::{
+    constraint::Circumstances,
+    decision::Right,
     error::Code,
     opaque_token::{Kind as TokenKind, OpaqueToken, Secret},
     text::{Description, Instant, Key, Name},
@@ -135,9 +137,7 @@ fn explicit_scope(actions: &[Key]) -> Result<Vec<String>> {
         return Err(Refusal::invalid("actions", "length"));
     }
     let mut wanted = actions.iter().map(|action| action.as_str().to_owned()).collect::<Vec<_>>();
-    let known =
-        spi::rows("select key from nebula.tool_action where key = any($1)", &[Arg::Texts(&wanted)], |row| row.text(1).unwrap_or_default());
-    if let Some(index) = wanted.iter().position(|action| !known.contains(action)) {
+    if let Some(index) = permission::first_unknown(&wanted) {
         return Err(Refusal::invalid(&format!("actions[{index}]"), "unknown_action"));
     }
     wanted.sort();
@@ -148,14 +148,10 @@ fn explicit_scope(actions: &[Key]) -> Result<Vec<String>> {
 /// Nobody gives a key what they don't hold. A profile holds what of its kinds the tenant's packages hold now.
 fn require_holds_scope(call: &Call, profile: Option<Profile>, actions: &[String]) -> Result<()> {
     let rights = rights::of(call.tenant(), call.caller.actor);
-    let now = spi::now_microseconds();
-    let is_usable = |right: &&nebula_core::decision::Right| {
-        right.is_active
-            && right.override_enabled != Some(false)
-            && (right.override_enabled == Some(true) || right.packaged_until.is_some_and(|until| until > now))
-    };
+    let now = Circumstances { ip: None, now_microseconds: spi::now_microseconds(), resource_id: None };
     let covered = profile.map(|profile| {
-        rights.all().filter(is_usable).filter(|right| profile.covers(&right.kind)).map(|right| right.action.clone()).collect::<Vec<_>>()
+        let is_covered = |right: &&Right| right.is_offered(&now) && profile.covers(&right.kind);
+        rights.all().filter(is_covered).map(|right| right.action.clone()).collect::<Vec<_>>()
     });
     permission::require_holds_all(covered.as_deref().unwrap_or(actions).iter().map(String::as_str), &call.caller)
 }

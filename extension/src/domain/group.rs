@@ -363,9 +363,7 @@ fn grant(call: &Call, input: Grant) -> Result<Reply> {
     if name == ADMIN_GROUP && constraints.iter().any(|text| text != "{}") {
         return Err(Refusal::conflict("default_group"));
     }
-    let known =
-        spi::rows("select key from nebula.tool_action where key = any($1)", &[Arg::Texts(&actions)], |row| row.text(1).unwrap_or_default());
-    if let Some(index) = actions.iter().position(|action| !known.contains(action)) {
+    if let Some(index) = permission::first_unknown(&actions) {
         return Err(Refusal::invalid(&format!("permissions[{index}].action"), "unknown_action"));
     }
     permission::require_holds_all(actions.iter().map(String::as_str), &call.caller)?;

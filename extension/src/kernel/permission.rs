@@ -69,6 +69,14 @@ pub fn is_allowed(action: &str, actor: Actor, rights: &Rights, ip: impl FnOnce()
     decide(action, actor, rights, &Circumstances { ip, now_microseconds: spi::now_microseconds(), resource_id: None }).is_ok()
 }
 
+/// Where in the list the first action stands that the catalog doesn't have.
+#[must_use]
+pub fn first_unknown(actions: &[String]) -> Option<usize> {
+    let known =
+        spi::rows("select key from nebula.tool_action where key = any($1)", &[Arg::Texts(actions)], |row| row.text(1).unwrap_or_default());
+    actions.iter().position(|action| !known.contains(action))
+}
+
 /// Nobody grants what they don't hold (contract, section 3): each of the actions, granted to them without constraints, since a constrained holder
 /// would otherwise hand on more than they have.
 ///

@@ -154,8 +154,8 @@ fn bind(args: &[Arg]) -> (Vec<pg_sys::Datum>, Vec<core::ffi::c_char>) {
         .unzip()
 }
 
-/// Runs one statement and maps each of its rows; `limit` 0 means all.
-fn execute<T>(sql: &str, args: &[Arg], limit: i64, mut each: impl FnMut(&Row) -> T) -> (Vec<T>, u64) {
+/// Runs one statement and maps each of its rows.
+fn execute<T>(sql: &str, args: &[Arg], mut each: impl FnMut(&Row) -> T) -> (Vec<T>, u64) {
     // SAFETY: SPI_connect and SPI_finish frame everything; an error in between unwinds to the entry function, and Postgres closes SPI with the
     // (sub)transaction. Values are copied by `each` before SPI_finish frees them.
     unsafe {
@@ -164,7 +164,7 @@ fn execute<T>(sql: &str, args: &[Arg], limit: i64, mut each: impl FnMut(&Row) ->
         }
         let plan = plan(sql, args);
         let (mut values, nulls) = bind(args);
-        let code = pg_sys::SPI_execute_plan(plan, values.as_mut_ptr(), nulls.as_ptr(), READS_LATEST.get(), limit);
+        let code = pg_sys::SPI_execute_plan(plan, values.as_mut_ptr(), nulls.as_ptr(), READS_LATEST.get(), 0);
         if code < 0 {
             pgrx::error!("a statement failed with SPI code {code}");
         }
@@ -189,12 +189,12 @@ fn execute<T>(sql: &str, args: &[Arg], limit: i64, mut each: impl FnMut(&Row) ->
 
 /// All rows of a statement.
 pub fn rows<T>(sql: &str, args: &[Arg], each: impl FnMut(&Row) -> T) -> Vec<T> {
-    execute(sql, args, 0, each).0
+    execute(sql, args, each).0
 }
 
 /// The first row, if there is one.
 pub fn first<T>(sql: &str, args: &[Arg], each: impl FnMut(&Row) -> T) -> Option<T> {
-    execute(sql, args, 0, each).0.into_iter().next()
+    execute(sql, args, each).0.into_iter().next()
 }
 
 /// The first column of the first row as text.
@@ -205,7 +205,7 @@ pub fn text(sql: &str, args: &[Arg]) -> Option<String> {
 
 /// Runs a statement for its effect; returns how many rows it touched.
 pub fn run(sql: &str, args: &[Arg]) -> u64 {
-    execute(sql, args, 0, |_| ()).1
+    execute(sql, args, |_| ()).1
 }
 
 /// Runs the text of a migration: many statements, no parameters, no kept plan.
