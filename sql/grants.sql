@@ -32,14 +32,21 @@ alter function nebula.register_signing_key(text, bytea) owner to nebula_owner;
 alter function nebula.retire_signing_key(text) owner to nebula_owner;
 alter function nebula.revoke_signing_key(text) owner to nebula_owner;
 alter function nebula.audit_change() owner to nebula_platform;
-alter function nebula.login_challenge(text, text) owner to nebula_platform;
+alter function nebula.login_challenge(text, text, text) owner to nebula_platform;
+alter function nebula.password_challenge(uuid, text) owner to nebula_owner;
+alter function nebula.flush() owner to nebula_platform;
+alter function nebula.reset_token(uuid, uuid) owner to nebula_platform;
 alter function nebula.seed() owner to nebula_platform;
 alter function nebula.seed_tenant(uuid) owner to nebula_platform;
 alter function nebula.issue_operator_key(text) owner to nebula_platform;
 alter function nebula.bind_role(text, uuid, text) owner to nebula_platform;
 
 -- The edge: these and nothing else.
-grant execute on function nebula.handle(uuid, json), nebula.login_challenge(text, text), nebula.edge_state(), nebula.readiness() to nebula_edge;
+grant execute on function nebula.handle(uuid, json), nebula.login_challenge(text, text, text), nebula.password_challenge(uuid, text), nebula.flush(),
+  nebula.edge_state(), nebula.readiness() to nebula_edge;
+
+-- The worker delivers what was asked for.
+grant execute on function nebula.reset_token(uuid, uuid) to nebula_worker;
 
 -- SQL callers: nebula_app, and Supabase's role for logged-in people where it exists.
 do $$

@@ -4,18 +4,17 @@
 //! pgrx's macros expand to `unsafe` glue, hence the exception.
 #![allow(unsafe_code, clippy::needless_pass_by_value)]
 
-use crate::{
-    domain::session,
-    kernel::{
-        audit, authenticate, context,
-        error::Refusal,
-        handle, installation, migrate as migration, operation, permission, rights, seed as seeds,
-        spi::{self, Arg},
-        sql_caller,
-    },
+use crate::kernel::{
+    audit, authenticate, context,
+    error::Refusal,
+    handle, installation, invite,
+    limit::Category,
+    migrate as migration, operation, password, permission, rights, seed as seeds, shared_memory,
+    spi::{self, Arg},
+    sql_caller, usage,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use nebula_core::error::Language;
+use nebula_core::{error::Language, rate::WINDOW_SECONDS};
 use pgrx::{
     PgSqlErrorCode, PgTrigger, ereport, heap_tuple::PgHeapTuple, iter::TableIterator, name, pg_extern, pg_guard, pg_trigger,
     pgbox::AllocatedByPostgres,
@@ -31,6 +30,7 @@ fn uuid(id: pgrx::Uuid) -> Uuid {
 #[pg_guard]
 pub extern "C-unwind" fn _PG_init() {
     spi::register_callbacks();
+    shared_memory::request_at_start();
 }
 
 #[pg_extern(sql = false)]
@@ -61,7 +61,7 @@ fn current_tenant() -> Option<pgrx::Uuid> {
 #[pg_extern(sql = false)]
 fn current_actor() -> Option<String> {
     let caller = context::current().map(|caller| (*caller).clone()).or_else(|| sql_caller::current("current_actor"))?;
-    authenticate::check_standing(&rights::of(caller.tenant, caller.actor)).ok()?;
+    authenticate::check_standing(&rights::of_caller(&caller)).ok()?;
     Some(
         json!({ "type": caller.actor.type_name(), "id": caller.actor.id(), "tenantId": caller.tenant, "sessionId": caller.session })
             .to_string(),
@@ -91,16 +91,37 @@ fn handle(
 }
 
 #[pg_extern(sql = false)]
-fn login_challenge(tenant_slug: &str, email: &str) -> String {
-    session::challenge(tenant_slug, email).to_string()
+fn login_challenge(tenant_slug: &str, email: &str, ip: &str) -> String {
+    password::login_challenge(tenant_slug, email, ip.parse().ok()).to_string()
+}
+
+#[pg_extern(sql = false)]
+fn password_challenge(tenant: pgrx::Uuid, credential: &str) -> String {
+    password::own_challenge(uuid(tenant), credential).to_string()
+}
+
+#[pg_extern(sql = false)]
+fn flush() -> i32 {
+    i32::try_from(usage::flush()).unwrap_or(i32::MAX)
+}
+
+#[pg_extern(sql = false)]
+fn reset_token(tenant: pgrx::Uuid, invite_id: pgrx::Uuid) -> Option<String> {
+    invite::reveal_reset(uuid(tenant), uuid(invite_id))
 }
 
 #[pg_extern(sql = false)]
 fn edge_state() -> String {
     let schema_version = migration::installed_version();
     let routes = operation::all().iter().map(|operation| operation.edge_route()).collect::<Vec<_>>();
+    let limits = Category::ALL.map(|category| (category.as_str().to_owned(), json!(category.default_limit())));
+    let limits = Value::Object(limits.into_iter().collect());
     if schema_version < migration::REQUIRED_VERSION {
-        return json!({ "schemaVersion": schema_version, "issuer": "", "audience": "", "keys": [], "routes": routes }).to_string();
+        return json!({
+            "schemaVersion": schema_version, "issuer": "", "audience": "", "keys": [], "routes": routes, "rateLimits": limits,
+            "rateLimitWindowSeconds": WINDOW_SECONDS,
+        })
+        .to_string();
     }
     let installation = installation::current();
     let keys = spi::rows(
@@ -110,6 +131,7 @@ fn edge_state() -> String {
     );
     json!({
         "schemaVersion": schema_version, "issuer": installation.issuer, "audience": installation.audience, "keys": keys, "routes": routes,
+        "rateLimits": limits, "rateLimitWindowSeconds": WINDOW_SECONDS,
     })
     .to_string()
 }

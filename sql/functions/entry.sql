@@ -39,10 +39,19 @@ language c volatile strict parallel unsafe security definer rows 1 set search_pa
 comment on function nebula.handle(uuid, json) is
   'One REST request, whole: credential, tenant, permission, idempotency, effect, audit, event, answer. The protocol is docs/edge-protocol.md.';
 
-create function nebula.login_challenge(tenant_slug text, email text) returns json
+create function nebula.login_challenge(tenant_slug text, email text, ip text) returns json
 language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp set row_security = on as 'MODULE_PATHNAME', 'login_challenge_wrapper';
-comment on function nebula.login_challenge(text, text) is
-  'Tenant, salt and cost for deriving a password''s key; stable made-up ones for who is unknown.';
+comment on function nebula.login_challenge(text, text, text) is
+  'Tenant, salt and cost for deriving a password''s key, stable made-up ones for who is unknown; or {"refused"} where the attempts are used up.';
+
+create function nebula.password_challenge(tenant uuid, credential text) returns json
+language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp set row_security = on as 'MODULE_PATHNAME', 'password_challenge_wrapper';
+comment on function nebula.password_challenge(uuid, text) is
+  'Salt and cost for deriving the current password of the person whose credential it is; made-up ones for anything else.';
+
+create function nebula.flush() returns integer
+language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp set row_security = on as 'MODULE_PATHNAME', 'flush_wrapper';
+comment on function nebula.flush() is 'Writes what this backend has gathered: usage, and when keys were used last. Returns how many rows were written.';
 
 create function nebula.edge_state() returns json
 language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp set row_security = on as 'MODULE_PATHNAME', 'edge_state_wrapper';
@@ -55,6 +64,13 @@ comment on function nebula.readiness() is 'Whether the tables are as new as the 
 create function nebula.routes() returns json
 language c stable strict parallel safe as 'MODULE_PATHNAME', 'routes_wrapper';
 comment on function nebula.routes() is 'Every operation: action key, method, path, scope, kind, success status, summary.';
+
+-- ---- The worker
+
+create function nebula.reset_token(tenant uuid, invite_id uuid) returns text
+language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp set row_security = on as 'MODULE_PATHNAME', 'reset_token_wrapper';
+comment on function nebula.reset_token(uuid, uuid) is
+  'The text of a password reset token that can still be used, for who delivers it; null for any other. It is stored nowhere.';
 
 -- ---- SQL callers
 

@@ -58,7 +58,16 @@ begin
     from pg_attribute
     where attrelid = target and attname = 'updated_at' and not attisdropped
   ) then
-    execute format('create trigger touch_updated_at before update on %s for each row execute function nebula.touch_updated_at()', target);
+    -- What is gathered and written in batches is no change of the row.
+    execute format(
+      'create trigger touch_updated_at before update on %s for each row %s execute function nebula.touch_updated_at()',
+      target,
+      case
+        when exists (select from pg_attribute where attrelid = target and attname = 'last_used_at' and not attisdropped)
+          then 'when (old.last_used_at is not distinct from new.last_used_at)'
+        else ''
+      end
+    );
   end if;
   if audited then
     execute format(
@@ -105,7 +114,7 @@ begin
   execute format('alter table %s enable always trigger refuse_truncate', target);
 end
 $$;
-comment on function nebula.govern_partition(regclass) is 'Makes a partition of an append-only table as safe as its parent. For migrations and partition maintenance.';
+comment on function nebula.govern_partition(regclass) is 'Makes a monthly partition as safe as its parent; itself it is only read. For migrations and partition maintenance.';
 
 create function nebula.ensure_partitions(months_ahead integer default 12) returns integer
 language plpgsql
@@ -114,27 +123,30 @@ set search_path = pg_catalog, pg_temp
 set row_security = on
 as $$
 declare
+  parent text;
   month date;
   partition text;
   made integer := 0;
 begin
-  for month in
-    select generate_series(date_trunc('month', now() at time zone 'utc'), date_trunc('month', now() at time zone 'utc') + make_interval(months => months_ahead), interval '1 month')
+  for parent, month in
+    select p.name, m
+    from unnest(array['audit_log', 'usage_metrics', 'webhook_delivery']) p (name)
+    cross join generate_series(date_trunc('month', now() at time zone 'utc'), date_trunc('month', now() at time zone 'utc') + make_interval(months => months_ahead), interval '1 month') m
   loop
-    partition := format('audit_log_%s', to_char(month, 'YYYY_MM'));
+    partition := format('%s_%s', parent, to_char(month, 'YYYY_MM'));
     if to_regclass('nebula.' || partition) is null then
       begin
         execute format(
-          'create table nebula.%I partition of nebula.audit_log for values from (%L) to (%L)',
-          partition, month || ' 00:00:00+00', (month + interval '1 month')::date || ' 00:00:00+00'
+          'create table nebula.%I partition of nebula.%I for values from (%L) to (%L)',
+          partition, parent, month || ' 00:00:00+00', (month + interval '1 month')::date || ' 00:00:00+00'
         );
       exception
         -- Rows of that month are in the default partition, where history stays where it is.
         when check_violation then
-          raise warning 'partition % was not made: audit_log_default holds rows of that month', partition;
+          raise warning 'partition % was not made: %_default holds rows of that month', partition, parent;
           continue;
       end;
-      execute format('comment on table nebula.%I is %L', partition, 'Audit rows of ' || to_char(month, 'YYYY-MM') || ' (UTC).');
+      execute format('comment on table nebula.%I is %L', partition, format('Rows of %s of %s (UTC).', parent, to_char(month, 'YYYY-MM')));
       perform nebula.govern_partition(format('nebula.%I', partition)::regclass);
       made := made + 1;
     end if;

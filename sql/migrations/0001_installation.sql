@@ -20,16 +20,19 @@ create table nebula.installation (
   secret bytea not null default nebula.random_bytes(32),
   issuer text not null default 'nebula',
   audience text not null default 'nebula',
+  refresh_days integer not null default 30,
   created_at timestamptz not null default now(),
   is_singleton boolean not null default true,
   constraint pk_installation primary key (id),
   constraint uq_installation_is_singleton unique (is_singleton),
   constraint ck_installation_is_singleton check (is_singleton),
+  constraint ck_installation_refresh_days check (refresh_days between 7 and 30),
   constraint ck_installation_secret check (octet_length(secret) = 32)
 );
 comment on table nebula.installation is 'One row: who this installation is.';
 comment on column nebula.installation.secret is '256 random bits that sign cursors and make up the salts of unknown users.';
 comment on column nebula.installation.issuer is 'The `iss` of access tokens.';
+comment on column nebula.installation.refresh_days is 'How long a refresh token lives: 7 to 30 days.';
 comment on column nebula.installation.audience is 'The `aud` of access tokens.';
 select nebula.govern_table('nebula.installation', audited => false, decides_rights => true);
 

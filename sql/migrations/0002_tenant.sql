@@ -26,4 +26,6 @@ comment on column nebula.tenant.suspended_reason is 'Why a person suspended it.'
 create unique index uq_tenant_platform on nebula.tenant (kind) where kind = 'platform';
 comment on index nebula.uq_tenant_platform is 'There is one platform.';
 create index idx_tenant_created_at on nebula.tenant (created_at, id);
+create index idx_tenant_slug on nebula.tenant (slug, id);
+create index idx_tenant_name on nebula.tenant (name, id);
 select nebula.govern_tenant_table('nebula.tenant', tenant_column => 'id', decides_rights => true);

@@ -14,6 +14,8 @@ create table nebula.tool (
 comment on table nebula.tool is 'A tool that the company sells; it has actions.';
 comment on column nebula.tool.key is 'Its stable name.';
 create index idx_tool_created_at on nebula.tool (created_at, id);
+create index idx_tool_key on nebula.tool (key, id);
+create index idx_tool_name on nebula.tool (name, id);
 select nebula.govern_table('nebula.tool', decides_rights => true);
 
 create table nebula.tool_action (
@@ -34,8 +36,8 @@ create table nebula.tool_action (
 comment on table nebula.tool_action is 'Something that can be done with a tool: the unit of permission, audit, usage and sale.';
 comment on column nebula.tool_action.key is 'Its stable name, `noun.verb`: permission, audit action, meter and operation id.';
 comment on column nebula.tool_action.kind is 'read, write or admin: what a key''s profile covers.';
-create index idx_tool_action_tool_id on nebula.tool_action (tool_id);
-create index idx_tool_action_created_at on nebula.tool_action (created_at, id);
+-- The list is one tool's.
+create index idx_tool_action_tool_id on nebula.tool_action (tool_id, created_at, id);
 select nebula.govern_table('nebula.tool_action', decides_rights => true);
 
 create table nebula.package (
@@ -52,6 +54,8 @@ create table nebula.package (
 comment on table nebula.package is 'What a tenant buys: a set of actions.';
 comment on column nebula.package.key is 'Its stable name.';
 create index idx_package_created_at on nebula.package (created_at, id);
+create index idx_package_key on nebula.package (key, id);
+create index idx_package_name on nebula.package (name, id);
 select nebula.govern_table('nebula.package', decides_rights => true);
 
 create table nebula.package_action (
@@ -107,10 +111,10 @@ create table nebula.tenant_tool_override (
     jsonb_typeof(flags) = 'object' and flags - 'enabled' = '{}' and coalesce(jsonb_typeof(flags -> 'enabled'), 'boolean') = 'boolean'
   ),
   constraint ck_tenant_tool_override_limits check (
-    jsonb_typeof(limits) = 'object' and limits - 'perMinute' - 'perMonth' = '{}'
+    jsonb_typeof(limits) = 'object' and limits - 'perMinute' - 'perMonth' = '{}' and (tool_action_id is not null or limits = '{}')
   )
 );
 comment on table nebula.tenant_tool_override is 'An exception for one tenant: a tool or an action switched on or off, or limited.';
 comment on column nebula.tenant_tool_override.flags is '{"enabled": true|false}: false wins over packages, true replaces them.';
-comment on column nebula.tenant_tool_override.limits is '{"perMinute": n, "perMonth": n}.';
+comment on column nebula.tenant_tool_override.limits is '{"perMinute": n, "perMonth": n}, of an action.';
 select nebula.govern_tenant_table('nebula.tenant_tool_override', decides_rights => true);

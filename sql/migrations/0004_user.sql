@@ -28,7 +28,13 @@ comment on column nebula.user.deleted_at is 'When the person was anonymised.';
 create unique index uq_user_email on nebula.user (tenant_id, lower(email) collate "C");
 comment on index nebula.uq_user_email is 'An e-mail address belongs to one person of a tenant, however it is written.';
 create unique index uq_user_external_id on nebula.user (tenant_id, auth_provider, external_id) where external_id is not null;
+-- One for each sort of the list: a page costs the same wherever it lies.
 create index idx_user_created_at on nebula.user (tenant_id, created_at, id);
+create index idx_user_updated_at on nebula.user (tenant_id, updated_at, id);
+create index idx_user_name on nebula.user (tenant_id, name, id);
+create index idx_user_email on nebula.user (tenant_id, email, id);
+create index idx_user_suspended on nebula.user (tenant_id, created_at, id) where status = 'suspenso';
+comment on index nebula.idx_user_suspended is 'The few among many: a list of them reads no others.';
 select nebula.govern_tenant_table('nebula.user');
 -- A new person has no rights that a cache could hold: only changes of these columns clear it.
 create trigger rights_changed after update of status, deleted_at or delete or truncate on nebula.user
@@ -44,8 +50,6 @@ create table nebula.user_secret (
   iterations integer not null,
   parallelism integer not null,
   key_hash bytea not null,
-  failed_attempts integer not null default 0,
-  last_failed_at timestamptz,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   constraint pk_user_secret primary key (tenant_id, id),
@@ -60,7 +64,6 @@ comment on column nebula.user_secret.memory_kib is 'Argon2id memory, KiB.';
 comment on column nebula.user_secret.iterations is 'Argon2id passes.';
 comment on column nebula.user_secret.parallelism is 'Argon2id lanes.';
 comment on column nebula.user_secret.key_hash is 'SHA-256 of the key that Argon2id derives: what is stored opens nothing.';
-comment on column nebula.user_secret.failed_attempts is 'Wrong passwords since the last right one; they slow the next attempt down.';
 select nebula.govern_tenant_table('nebula.user_secret', audited => false);
 create trigger audit_insert after insert on nebula.user_secret referencing new table as new_rows
   for each statement execute function nebula.audit_change();

@@ -19,6 +19,8 @@ comment on table nebula.group is 'A set of people who may do the same things.';
 comment on column nebula.group.name is 'Unique per tenant. ADM_CLIENTE, OPERATOR and VIEWER are made by the tenant seed.';
 comment on column nebula.group.status is 'suspenso: its permissions don''t count.';
 create index idx_group_created_at on nebula.group (tenant_id, created_at, id);
+create index idx_group_updated_at on nebula.group (tenant_id, updated_at, id);
+create index idx_group_name on nebula.group (tenant_id, name, id);
 select nebula.govern_tenant_table('nebula.group', decides_rights => true);
 
 create table nebula.user_group (

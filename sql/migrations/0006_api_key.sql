@@ -27,6 +27,8 @@ comment on column nebula.api_key.hash is 'SHA-256 of the secret, the only form t
 comment on column nebula.api_key.previous_hash is 'The secret before the last rotation, valid until previous_expires_at.';
 comment on column nebula.api_key.last_used_at is 'Gathered and written in batches: up to an interval late.';
 create index idx_api_key_created_at on nebula.api_key (tenant_id, created_at, id);
+create index idx_api_key_updated_at on nebula.api_key (tenant_id, updated_at, id);
+create index idx_api_key_name on nebula.api_key (tenant_id, name, id);
 select nebula.govern_tenant_table('nebula.api_key');
 create trigger rights_changed
   after update of role, hash, previous_hash, previous_expires_at, expires_at, status or delete or truncate on nebula.api_key

@@ -23,4 +23,5 @@ comment on column nebula.outbox.locked_until is 'The end of a worker''s lease.';
 comment on column nebula.outbox.last_error is 'Why the last attempt failed.';
 comment on column nebula.outbox.status is 'pending, running (leased until locked_until), done, dead (a person must retry it).';
 create index idx_outbox_tenant_id on nebula.outbox (tenant_id, available_at) where status in ('pending', 'running');
+create index idx_outbox_created_at on nebula.outbox (tenant_id, created_at, id);
 select nebula.govern_tenant_table('nebula.outbox', audited => false);

@@ -19,6 +19,11 @@ pub struct Right {
     /// What overrides say: `Some(false)` wins over everything, `Some(true)` replaces the package.
     #[serde(rename = "override")]
     pub override_enabled: Option<bool>,
+    /// What an override limits it to, in the whole tenant.
+    #[serde(rename = "perMinute", default)]
+    pub per_minute: Option<u32>,
+    #[serde(rename = "perMonth", default)]
+    pub per_month: Option<u32>,
     /// For a user: the grants of active groups. For a service: one grant without constraints when its scope holds the action.
     #[serde(default)]
     pub grants: Vec<Grant>,
@@ -144,6 +149,8 @@ mod tests {
             is_active: true,
             packaged_until: Some(i64::MAX),
             override_enabled: None,
+            per_minute: None,
+            per_month: None,
             grants: vec![Grant { id: None, constraints: Constraints::default() }],
         }
     }

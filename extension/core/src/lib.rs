@@ -11,4 +11,6 @@ pub mod hex;
 pub mod object;
 pub mod opaque_token;
 pub mod password;
+pub mod rate;
 pub mod text;
+pub mod web;

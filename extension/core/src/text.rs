@@ -28,6 +28,7 @@ fn length(value: &str, min: usize, max: usize) -> Result<(), Rule> {
     }
 }
 
+/// Makes a text type: its JSON Schema keywords, and how it is parsed and normalised.
 macro_rules! text_type {
     ($(#[$doc:meta])* $name:ident, { $($keyword:literal: $value:tt),* }, $parse:expr) => {
         $(#[$doc])*
@@ -63,6 +64,8 @@ macro_rules! text_type {
         }
     };
 }
+
+pub(crate) use text_type;
 
 text_type! {
     /// An e-mail address, trimmed; the domain is lower case, the local part is kept as written (uniqueness ignores case in the database).
@@ -112,6 +115,12 @@ text_type! {
         };
         if value.split('.').all(is_word) { Ok(value.to_owned()) } else { Err(Rule("key")) }
     }
+}
+
+text_type! {
+    /// What a webhook is told of: an event's type, or `*` for all.
+    EventFilter, { "minLength": 1, "maxLength": 100, "pattern": "^(\\*|[a-z][a-z0-9_-]*(\\.[a-z][a-z0-9_-]*)*)$" },
+    |value| if value == "*" { Ok(value.to_owned()) } else { Key::parse(value).map(|key| key.as_str().to_owned()) }
 }
 
 text_type! {

@@ -147,7 +147,7 @@ fn explicit_scope(actions: &[Key]) -> Result<Vec<String>> {
 
 /// Nobody gives a key what they don't hold. A profile holds what of its kinds the tenant's packages hold now.
 fn require_holds_scope(call: &Call, profile: Option<Profile>, actions: &[String]) -> Result<()> {
-    let rights = rights::of(call.tenant(), call.caller.actor);
+    let rights = rights::of_caller(&call.caller);
     let now = Circumstances { ip: None, now_microseconds: spi::now_microseconds(), resource_id: None };
     let covered = profile.map(|profile| {
         let is_covered = |right: &&Right| right.is_offered(&now) && profile.covers(&right.kind);

@@ -3,21 +3,23 @@
 use crate::kernel::{
     error::{Refusal, Result},
     operation::{
-        Call, Kind,
-        Method::{Delete, Get, Post},
-        Operation, Reply, Scope,
+        self, Call, Kind,
+        Method::{Delete, Get, Patch, Post},
+        Operation, Reply, Scope, Sorts,
     },
-    page::{Limit, List, ListInput},
+    page::{Limit, List, ListInput, Status},
     seed,
     spi::{self, Arg},
 };
 use nebula_core::{
     error::Code,
-    text::{Description, Key, Name},
+    text::{Description, Instant, Key, Name, Search},
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
 use uuid::Uuid;
+
+const SORTS: Sorts = &[("created_at", "timestamptz"), ("key", "text"), ("name", "text")];
 
 #[must_use]
 pub fn operations() -> Vec<Operation> {
@@ -30,11 +32,20 @@ pub fn operations() -> Vec<Operation> {
             .summary("Lista as ferramentas", "Lists tools"),
         Operation::new("catalog.tools.read", (Get, "/v1/catalog/tools/{toolKey}"), Kind::Read, read_tool)
             .summary("Mostra uma ferramenta", "Shows a tool"),
+        platform(Operation::new("catalog.tools.update", (Patch, "/v1/catalog/tools/{toolKey}"), Kind::Admin, update_tool))
+            .summary("Altera uma ferramenta", "Changes a tool"),
         platform(Operation::new("catalog.actions.create", (Post, "/v1/catalog/tools/{toolKey}/actions"), Kind::Admin, create_action))
             .success(201)
             .summary("Cria uma ação", "Creates an action"),
         Operation::new("catalog.actions.list", (Get, "/v1/catalog/tools/{toolKey}/actions"), Kind::Read, list_actions)
             .summary("Lista as ações de uma ferramenta", "Lists a tool's actions"),
+        platform(Operation::new(
+            "catalog.actions.update",
+            (Patch, "/v1/catalog/tools/{toolKey}/actions/{actionKey}"),
+            Kind::Admin,
+            update_action,
+        ))
+        .summary("Altera uma ação", "Changes an action"),
         platform(Operation::new("catalog.packages.create", (Post, "/v1/catalog/packages"), Kind::Admin, create_package))
             .success(201)
             .summary("Cria um pacote", "Creates a package"),
@@ -42,6 +53,8 @@ pub fn operations() -> Vec<Operation> {
             .summary("Lista os pacotes", "Lists packages"),
         Operation::new("catalog.packages.read", (Get, "/v1/catalog/packages/{packageKey}"), Kind::Read, read_package)
             .summary("Mostra um pacote e suas ações", "Shows a package and its actions"),
+        platform(Operation::new("catalog.packages.update", (Patch, "/v1/catalog/packages/{packageKey}"), Kind::Admin, update_package))
+            .summary("Altera um pacote", "Changes a package"),
         platform(Operation::new(
             "catalog.packages.actions.add",
             (Post, "/v1/catalog/packages/{packageKey}/actions"),
@@ -107,19 +120,8 @@ fn list(name: &'static str, from: &'static str, alias: &'static str, json: &'sta
         "t" => "strpos(lower(t.name), lower(%q)) > 0",
         _ => "strpos(lower(p.name), lower(%q)) > 0",
     };
-    List {
-        name,
-        from,
-        alias,
-        json,
-        sorts: &[("created_at", "timestamptz"), ("key", "text"), ("name", "text")],
-        search: Some(search),
-        has_status: true,
-        filters: &[],
-        tenant: None,
-        parent: None,
-    }
-    .page(&call.caller, input)
+    List { name, from, alias, json, sorts: SORTS, search: Some(search), has_status: true, filters: &[], tenant: None, parent: None }
+        .page(&call.caller, input)
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -134,12 +136,72 @@ fn read_tool(_: &Call, input: ByToolKey) -> Result<Reply> {
         .ok_or_else(|| Code::NotFound.into())
 }
 
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("minProperties" = 1))]
+struct UpdateTool {
+    tool_key: Key,
+    name: Option<Name>,
+    description: Option<Description>,
+    status: Option<Status>,
+}
+
+fn update_tool(_: &Call, input: UpdateTool) -> Result<Reply> {
+    require_change(&[input.name.is_some(), input.description.is_some(), input.status.is_some()])?;
+    let tool = tool_id(&input.tool_key)?;
+    if input.status == Some(Status::Suspenso) {
+        let actions =
+            spi::rows("select key from nebula.tool_action where tool_id = $1", &[Arg::Uuid(tool)], |row| row.text(1).unwrap_or_default());
+        require_sold(actions.iter().map(String::as_str))?;
+    }
+    spi::text(
+        concat!(
+            "update nebula.tool t set name = coalesce($2, name), description = coalesce($3, description), status = coalesce($4::nebula.status, status) \
+             where t.id = $1 returning ",
+            entry_json!("t"),
+            "::text"
+        ),
+        &change(tool, input.name.as_ref(), input.description.as_ref(), input.status),
+    )
+    .map(Reply::data)
+    .ok_or_else(|| Code::NotFound.into())
+}
+
+fn require_change(changes: &[bool]) -> Result<()> {
+    if changes.contains(&true) { Ok(()) } else { Err(Refusal::invalid("", "nothing_to_change")) }
+}
+
+/// The parameters $1 to $4 of an update.
+fn change<'a>(id: Uuid, name: Option<&'a Name>, description: Option<&'a Description>, status: Option<Status>) -> [Arg<'a>; 4] {
+    [
+        Arg::Uuid(id),
+        Arg::OptText(name.map(Name::as_str)),
+        Arg::OptText(description.map(Description::as_str)),
+        Arg::OptText(status.map(Status::as_str)),
+    ]
+}
+
+/// The product's own operations stay active for everyone, or nobody could take it back.
+fn require_sold<'a>(mut actions: impl Iterator<Item = &'a str>) -> Result<()> {
+    if actions.any(|action| operation::find(action).is_ok()) { Err(Refusal::conflict("product_action")) } else { Ok(()) }
+}
+
 #[derive(Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum ActionKind {
     Read,
     Write,
     Admin,
+}
+
+impl ActionKind {
+    fn as_str(self) -> &'static str {
+        match self {
+            ActionKind::Read => "read",
+            ActionKind::Write => "write",
+            ActionKind::Admin => "admin",
+        }
+    }
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -154,11 +216,6 @@ struct CreateAction {
 
 fn create_action(_: &Call, input: CreateAction) -> Result<Reply> {
     let tool = tool_id(&input.tool_key)?;
-    let kind = match input.kind {
-        ActionKind::Read => "read",
-        ActionKind::Write => "write",
-        ActionKind::Admin => "admin",
-    };
     spi::text(
         concat!(
             "insert into nebula.tool_action as t (key, name, description, kind, tool_id) values ($1, $2, coalesce($3, ''), $4, $5) \
@@ -170,12 +227,51 @@ fn create_action(_: &Call, input: CreateAction) -> Result<Reply> {
             Arg::Text(input.key.as_str()),
             Arg::Text(input.name.as_str()),
             Arg::OptText(input.description.as_ref().map(Description::as_str)),
-            Arg::Text(kind),
+            Arg::Text(input.kind.as_str()),
             Arg::Uuid(tool),
         ],
     )
     .map(Reply::data)
     .ok_or_else(|| Refusal::duplicate("key"))
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("minProperties" = 1))]
+struct UpdateAction {
+    tool_key: Key,
+    action_key: Key,
+    name: Option<Name>,
+    description: Option<Description>,
+    kind: Option<ActionKind>,
+    status: Option<Status>,
+}
+
+fn update_action(_: &Call, input: UpdateAction) -> Result<Reply> {
+    require_change(&[input.name.is_some(), input.description.is_some(), input.kind.is_some(), input.status.is_some()])?;
+    let tool = tool_id(&input.tool_key)?;
+    let action = spi::first(
+        "select id from nebula.tool_action where tool_id = $1 and key = $2",
+        &[Arg::Uuid(tool), Arg::Text(input.action_key.as_str())],
+        |row| row.uuid(1),
+    );
+    let action = action.flatten().ok_or(Code::NotFound)?;
+    if input.kind.is_some() || input.status == Some(Status::Suspenso) {
+        require_sold([input.action_key.as_str()].into_iter())?;
+    }
+    let [id, name, description, status] = change(action, input.name.as_ref(), input.description.as_ref(), input.status);
+    spi::text(
+        concat!(
+            "update nebula.tool_action t set name = coalesce($2, name), description = coalesce($3, description), \
+               status = coalesce($4::nebula.status, status), kind = coalesce($5, kind) \
+             where t.id = $1 returning ",
+            entry_json!("t", "'kind', t.kind"),
+            "::text"
+        ),
+        &[id, name, description, status, Arg::OptText(input.kind.map(ActionKind::as_str))],
+    )
+    .map(Reply::data)
+    .ok_or_else(|| Code::NotFound.into())
 }
 
 fn tool_id(key: &Key) -> Result<Uuid> {
@@ -192,6 +288,10 @@ struct ListActions {
     limit: Limit,
     cursor: Option<String>,
     sort: Option<String>,
+    status: Option<Status>,
+    q: Option<Search>,
+    created_at_from: Option<Instant>,
+    created_at_to: Option<Instant>,
 }
 
 fn list_actions(call: &Call, input: ListActions) -> Result<Reply> {
@@ -200,14 +300,25 @@ fn list_actions(call: &Call, input: ListActions) -> Result<Reply> {
         from: "from nebula.tool_action t where t.tool_id = $2",
         alias: "t",
         json: entry_json!("t", "'kind', t.kind"),
-        sorts: &[("created_at", "timestamptz"), ("key", "text")],
-        search: None,
-        has_status: false,
+        sorts: SORTS,
+        search: Some("strpos(lower(t.key || ' ' || t.name), lower(%q)) > 0"),
+        has_status: true,
         filters: &[],
         tenant: None,
         parent: Some(tool_id(&input.tool_key)?),
     }
-    .page(&call.caller, &ListInput { limit: input.limit, cursor: input.cursor, sort: input.sort, ..ListInput::default() })
+    .page(
+        &call.caller,
+        &ListInput {
+            limit: input.limit,
+            cursor: input.cursor,
+            sort: input.sort,
+            status: input.status,
+            q: input.q,
+            created_at_from: input.created_at_from,
+            created_at_to: input.created_at_to,
+        },
+    )
 }
 
 fn create_package(_: &Call, input: CreateEntry) -> Result<Reply> {
@@ -245,6 +356,37 @@ fn read_package(_: &Call, input: ByPackageKey) -> Result<Reply> {
             "::text from nebula.package p where p.key = $1"
         ),
         &[Arg::Text(input.package_key.as_str())],
+    )
+    .map(Reply::data)
+    .ok_or_else(|| Code::NotFound.into())
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("minProperties" = 1))]
+struct UpdatePackage {
+    package_key: Key,
+    name: Option<Name>,
+    description: Option<Description>,
+    status: Option<Status>,
+}
+
+fn update_package(_: &Call, input: UpdatePackage) -> Result<Reply> {
+    require_change(&[input.name.is_some(), input.description.is_some(), input.status.is_some()])?;
+    let package =
+        spi::first("select id from nebula.package where key = $1", &[Arg::Text(input.package_key.as_str())], |row| row.uuid(1)).flatten();
+    if input.status == Some(Status::Suspenso) && input.package_key.as_str() == "platform" {
+        // The platform would lose the operation that takes this back.
+        return Err(Refusal::conflict("platform_tenant"));
+    }
+    spi::text(
+        concat!(
+            "update nebula.package p set name = coalesce($2, name), description = coalesce($3, description), status = coalesce($4::nebula.status, status) \
+             where p.id = $1 returning ",
+            entry_json!("p"),
+            "::text"
+        ),
+        &change(package.ok_or(Code::NotFound)?, input.name.as_ref(), input.description.as_ref(), input.status),
     )
     .map(Reply::data)
     .ok_or_else(|| Code::NotFound.into())

@@ -1,19 +1,25 @@
 //! The caller about themselves.
 
 use crate::kernel::{
+    audit,
     context::Actor,
     error::{Refusal, Result},
+    login_guard::Guard,
     operation::{
-        Call, Kind,
-        Method::{Delete, Get, Patch},
+        Call, Derived, Kind,
+        Method::{Delete, Get, Patch, Put},
         Operation, Reply, Scope,
     },
     outbox,
     page::{Limit, List, ListInput},
-    permission, rights,
+    password, permission, rights,
     spi::{self, Arg},
 };
-use nebula_core::{error::Code, text::Name};
+use nebula_core::{
+    error::Code,
+    password::{NewPassword, PasswordProof},
+    text::Name,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -28,6 +34,11 @@ pub fn operations() -> Vec<Operation> {
         Operation::new("me.update", (Patch, "/v1/me"), Kind::Write, update)
             .scope(Scope::OwnUser)
             .summary("Altera o próprio nome", "Changes one's own name"),
+        Operation::new("me.password", (Put, "/v1/me/password"), Kind::Write, change_password)
+            .scope(Scope::OwnUser)
+            .derive(&[Derived { field: "currentPassword", mode: "check" }, Derived { field: "newPassword", mode: "new" }])
+            .success(204)
+            .summary("Troca a própria senha", "Changes one's own password"),
         Operation::new("me.sessions.list", (Get, "/v1/me/sessions"), Kind::Read, list_sessions)
             .scope(Scope::OwnUser)
             .summary("Lista as próprias sessões", "Lists one's own sessions"),
@@ -42,7 +53,7 @@ pub fn operations() -> Vec<Operation> {
 struct Nothing {}
 
 fn read(call: &Call, _: Nothing) -> Result<Reply> {
-    let rights = rights::of(call.tenant(), call.caller.actor);
+    let rights = rights::of_caller(&call.caller);
     let tenant = rights.tenant.as_ref().ok_or(Code::TenantNotFound)?;
     let profile = match call.caller.actor {
         Actor::User(id) => spi::text(
@@ -92,6 +103,35 @@ fn update(call: &Call, input: UpdateMe) -> Result<Reply> {
 }
 
 #[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ChangePassword {
+    current_password: PasswordProof,
+    new_password: NewPassword,
+}
+
+/// The session that changes it goes on; every other ends. Wrong guesses count as at a login.
+fn change_password(call: &Call, input: ChangePassword) -> Result<Reply> {
+    let user = own_user(call)?;
+    password::check_cost(&input.new_password, "newPassword")?;
+    let email = spi::text(
+        "select email from nebula.user where tenant_id = $1 and id = $2 and deleted_at is null",
+        &[Arg::Uuid(call.tenant()), Arg::Uuid(user)],
+    )
+    .ok_or(Code::NotFound)?;
+    let guard = Guard::new(call.tenant(), &email, call.caller.origin.ip);
+    guard.enter()?;
+    if !password::is_right(call.tenant(), Some(user), &input.current_password) {
+        guard.failed();
+        audit::record(call.tenant(), "user", Some(user), &json!({ "outcome": Code::InvalidCredentials.as_str() }));
+        return Err(Refusal::from(Code::InvalidCredentials).keeping_writes());
+    }
+    guard.passed();
+    password::store(call.tenant(), user, &input.new_password, call.caller.session);
+    audit::record(call.tenant(), "user", Some(user), &json!({ "outcome": "password_changed" }));
+    Ok(Reply::none())
+}
+
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ListSessions {
     #[serde(default)]
@@ -123,6 +163,6 @@ fn revoke_sessions(call: &Call, _: Nothing) -> Result<Reply> {
          where tenant_id = $1 and user_id = $2 and id is distinct from $3 and revoked_at is null",
         &[Arg::Uuid(call.tenant()), Arg::Uuid(own_user(call)?), Arg::OptUuid(call.caller.session)],
     );
-    crate::kernel::audit::record(call.tenant(), "session", None, &json!({ "outcome": "others_revoked" }));
+    audit::record(call.tenant(), "session", None, &json!({ "outcome": "others_revoked" }));
     Ok(Reply::none())
 }

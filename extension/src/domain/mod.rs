@@ -2,12 +2,17 @@
 
 pub mod api_key;
 pub mod audit;
+pub mod branding;
 pub mod catalog;
+pub mod config;
 pub mod group;
+pub mod job;
 pub mod me;
 pub mod session;
 pub mod tenant;
+pub mod usage;
 pub mod user;
+pub mod webhook;
 
 use crate::kernel::operation::Operation;
 
@@ -23,6 +28,11 @@ pub fn operations() -> Vec<Operation> {
         group::operations(),
         api_key::operations(),
         audit::operations(),
+        branding::operations(),
+        config::operations(),
+        usage::operations(),
+        webhook::operations(),
+        job::operations(),
     ]
     .into_iter()
     .flatten()

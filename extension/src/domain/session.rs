@@ -2,32 +2,28 @@
 
 use crate::kernel::{
     audit,
-    context::{self, Actor, Caller},
+    context::{self, Actor},
     error::{Refusal, Result},
-    installation,
+    idempotency::{self, Replay},
+    installation, invite,
+    login_guard::Guard,
     operation::{Call, Derived, Kind, Method::Post, Operation, Reply, Scope, TenantFrom},
-    permission, rights,
+    outbox, password, permission, rights,
     spi::{self, Arg},
-    sql_caller::PLATFORM,
 };
-use hmac::{Hmac, Mac};
 use nebula_core::{
     access_token::LIFETIME_SECONDS,
     error::Code,
     hex,
     opaque_token::{Kind as TokenKind, OpaqueToken, Secret},
-    password::{Bytes, Cost, NewPassword, PasswordProof},
+    password::{NewPassword, PasswordProof},
     text::{Email, Slug},
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 use uuid::Uuid;
-
-/// How long a refresh token lives, in days (contract: 30, configurable 7 to 30).
-const REFRESH_DAYS: i32 = 30;
 
 #[must_use]
 pub fn operations() -> Vec<Operation> {
@@ -37,6 +33,7 @@ pub fn operations() -> Vec<Operation> {
             .tenant_from(TenantFrom::Login)
             .derive(&[Derived { field: "password", mode: "check" }])
             .issues_token()
+            .reveals_secret()
             .summary("Entra com e-mail e senha", "Logs in with e-mail and password"),
         public(Operation::new("auth.refresh", (Post, "/v1/auth/refresh"), Kind::Write, refresh))
             .tenant_from(TenantFrom::BodyToken("refreshToken"))
@@ -50,60 +47,12 @@ pub fn operations() -> Vec<Operation> {
             .tenant_from(TenantFrom::BodyToken("token"))
             .derive(&[Derived { field: "password", mode: "new" }])
             .success(204)
-            .summary("Define a senha com um convite", "Sets the password with an invite"),
+            .summary("Define a senha com um convite ou token de redefinição", "Sets the password with an invite or reset token"),
+        public(Operation::new("auth.password.reset", (Post, "/v1/auth/password/reset"), Kind::Write, reset_password))
+            .tenant_from(TenantFrom::Login)
+            .success(204)
+            .summary("Pede a redefinição da senha", "Asks for a password reset"),
     ]
-}
-
-/// `nebula.login_challenge`: tenant, salt and cost. Who is unknown gets made-up ones that stay the same, so that nothing tells them apart.
-#[must_use]
-pub fn challenge(slug: &str, email: &str) -> Value {
-    spi::as_role(PLATFORM, || {
-        let found = spi::first(
-            "select t.id, s.salt, s.memory_kib, s.iterations, s.parallelism from nebula.tenant t \
-             left join nebula.user u on u.tenant_id = t.id and lower(u.email) collate \"C\" = lower($2) and u.deleted_at is null \
-             left join nebula.user_secret s on s.tenant_id = t.id and s.user_id = u.id \
-             where t.slug = $1",
-            &[Arg::Text(slug), Arg::Text(email.trim())],
-            |row| (row.uuid(1), row.bytes(2), row.integer(3), row.integer(4), row.integer(5)),
-        );
-        let (tenant, salt, memory, iterations, parallelism) = found.unwrap_or_default();
-        let tenant = tenant.unwrap_or_else(|| made_up_tenant(slug));
-        let salt = salt.and_then(|salt| salt.try_into().ok()).unwrap_or_else(|| made_up(&["salt", slug, &email.trim().to_lowercase()]));
-        let or = |stored: Option<i32>, default: u32| stored.map_or(default, i32::cast_unsigned);
-        json!({
-            "tenantId": tenant,
-            "salt": Bytes::<16>(salt),
-            "memoryKib": or(memory, Cost::DEFAULT.memory_kib),
-            "iterations": or(iterations, Cost::DEFAULT.iterations),
-            "parallelism": or(parallelism, Cost::DEFAULT.parallelism),
-        })
-    })
-}
-
-/// An id that looks like a tenant's of this installation's first weeks, always the same for a slug.
-fn made_up_tenant(slug: &str) -> Uuid {
-    const SPAN_MILLISECONDS: u64 = 30 * 86_400_000;
-    let (time, random) = (made_up(&["tenant-time", slug]), made_up(&["tenant", slug]));
-    let offset = time.first_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes) % SPAN_MILLISECONDS);
-    let start = installation::current().id.get_timestamp().map_or(0, |at| at.to_unix().0.saturating_mul(1000));
-    let random = random.first_chunk::<10>().copied().unwrap_or_default();
-    uuid::Builder::from_unix_timestamp_millis(start.saturating_add(offset), &random).into_uuid()
-}
-
-/// 16 bytes that only this installation can make of these words.
-fn made_up(words: &[&str]) -> [u8; 16] {
-    let secret = &installation::current().secret;
-    let mut bytes = [0; 16];
-    if let Ok(mut mac) = <Hmac<Sha256> as Mac>::new_from_slice(secret) {
-        for word in words {
-            mac.update(word.as_bytes());
-            mac.update(&[0]);
-        }
-        if let Some(chunk) = mac.finalize().into_bytes().first_chunk::<16>() {
-            bytes = *chunk;
-        }
-    }
-    bytes
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -117,49 +66,39 @@ struct Login {
 }
 
 fn login(call: &Call, input: Login) -> Result<Reply> {
-    // Locked, so that parallel guesses are counted one by one.
-    let found = spi::first(
-        "select u.id, s.key_hash from nebula.user u join nebula.user_secret s on s.tenant_id = u.tenant_id and s.user_id = u.id \
-         where u.tenant_id = $1 and lower(u.email) collate \"C\" = lower($2) and u.deleted_at is null for update of s",
-        &[Arg::Uuid(call.tenant()), Arg::Text(input.email.as_str())],
-        |row| (row.uuid(1), row.bytes(2)),
-    );
-    let (user, stored) = found.unwrap_or_default();
-    let proof: [u8; 32] = Sha256::digest(input.password.key.0).into();
-    let is_right: bool = proof.as_slice().ct_eq(&stored.unwrap_or_else(|| vec![0; 32])).into();
+    let guard = Guard::new(call.tenant(), input.email.as_str(), call.caller.origin.ip);
+    guard.enter()?;
+    let user = password::person(call.tenant(), input.email.as_str());
+    let is_right = password::is_right(call.tenant(), user, &input.password);
     let Some(user) = user.filter(|_| is_right) else {
+        guard.failed();
         record_failure(call, user);
         return Err(Refusal::from(Code::InvalidCredentials).keeping_writes());
     };
+    guard.passed();
     let _scope = act_as(call, user, None);
     require_standing(call, user)?;
-    spi::run(
-        "update nebula.user_secret set failed_attempts = 0, last_failed_at = null where tenant_id = $1 and user_id = $2 and failed_attempts > 0",
-        &[Arg::Uuid(call.tenant()), Arg::Uuid(user)],
-    );
-    let session = Uuid::now_v7();
-    spi::run(
-        "insert into nebula.session (tenant_id, id, user_id, ip, user_agent, expires_at) values ($1, $2, $3, $4::inet, $5, now() + make_interval(days => $6))",
-        &[
-            Arg::Uuid(call.tenant()),
-            Arg::Uuid(session),
-            Arg::Uuid(user),
-            Arg::OptText(call.caller.origin.ip.map(|ip| ip.to_string()).as_deref()),
-            Arg::OptText(call.caller.origin.user_agent.as_deref()),
-            Arg::Int(REFRESH_DAYS),
-        ],
-    );
-    audit::record(call.tenant(), "session", Some(session), &json!({ "outcome": "logged_in" }));
-    let token = OpaqueToken { kind: TokenKind::Refresh, tenant: call.tenant(), id: Uuid::now_v7(), secret: Secret(spi::random()) };
-    issue(call, user, session, &token)
+    idempotency::once(call, || {
+        let session = Uuid::now_v7();
+        spi::run(
+            "insert into nebula.session (tenant_id, id, user_id, ip, user_agent, expires_at) values ($1, $2, $3, $4::inet, $5, now() + make_interval(days => $6))",
+            &[
+                Arg::Uuid(call.tenant()),
+                Arg::Uuid(session),
+                Arg::Uuid(user),
+                Arg::OptText(call.caller.origin.ip.map(|ip| ip.to_string()).as_deref()),
+                Arg::OptText(call.caller.origin.user_agent.as_deref()),
+                Arg::Int(installation::current().refresh_days),
+            ],
+        );
+        audit::record(call.tenant(), "session", Some(session), &json!({ "outcome": "logged_in" }));
+        let token = OpaqueToken { kind: TokenKind::Refresh, tenant: call.tenant(), id: Uuid::now_v7(), secret: Secret(spi::random()) };
+        issue(call, user, session, &token)
+    })
 }
 
-/// Counts a wrong password, and audits it the same way whether the person exists: neither answer nor time tells.
+/// A wrong password is audited the same way whether the person exists: neither answer nor time tells.
 fn record_failure(call: &Call, user: Option<Uuid>) {
-    spi::run(
-        "update nebula.user_secret set failed_attempts = failed_attempts + 1, last_failed_at = now() where tenant_id = $1 and user_id = $2",
-        &[Arg::Uuid(call.tenant()), Arg::OptUuid(user)],
-    );
     let is_tenant = spi::first("select true from nebula.tenant where id = $1", &[Arg::Uuid(call.tenant())], |_| ()).is_some();
     if is_tenant {
         audit::record(call.tenant(), "user", user, &json!({ "outcome": Code::InvalidCredentials.as_str() }));
@@ -168,7 +107,7 @@ fn record_failure(call: &Call, user: Option<Uuid>) {
 
 /// From here on the call is this person's: what it writes is audited as theirs.
 fn act_as(call: &Call, user: Uuid, session: Option<Uuid>) -> context::Scope {
-    context::enter(Caller { actor: Actor::User(user), session, ..(*call.caller).clone() })
+    context::enter(call.caller.with_actor(Actor::User(user), session))
 }
 
 fn require_standing(call: &Call, user: Uuid) -> Result<()> {
@@ -191,7 +130,7 @@ fn issue(call: &Call, user: Uuid, session: Uuid, token: &OpaqueToken) -> Result<
             Arg::Uuid(session),
             Arg::Bytes(&token.secret.digest()),
             Arg::Uuid(jti),
-            Arg::Int(REFRESH_DAYS),
+            Arg::Int(installation::current().refresh_days),
         ],
     );
     answer(call, user, session, token, jti)
@@ -200,20 +139,22 @@ fn issue(call: &Call, user: Uuid, session: Uuid, token: &OpaqueToken) -> Result<
 fn answer(call: &Call, user: Uuid, session: Uuid, token: &OpaqueToken, jti: Uuid) -> Result<Reply> {
     let installation = installation::current();
     let rights = rights::of(call.tenant(), Actor::User(user));
-    let issued_at = spi::now_microseconds() / 1_000_000;
+    // As of the refresh token's making, so that a retry gets the same answer.
+    let times = spi::first(
+        "select floor(extract(epoch from created_at))::integer, extract(epoch from expires_at - created_at)::integer \
+         from nebula.refresh_token where tenant_id = $1 and id = $2",
+        &[Arg::Uuid(call.tenant()), Arg::Uuid(token.id)],
+        |row| Some((row.integer(1)?, row.integer(2)?)),
+    );
+    let (issued_at, refresh_expires_in) = times.flatten().map(|(at, lives)| (i64::from(at), lives)).ok_or(Code::InternalError)?;
     let role = rights.groups.first().map_or("", String::as_str);
     let claims = json!({
         "iss": installation.issuer, "aud": installation.audience, "sub": user, "tenantId": call.tenant(), "role": role,
         "groups": groups_that_fit(&rights.groups),
         "type": "user", "iat": issued_at, "exp": issued_at + LIFETIME_SECONDS, "jti": jti, "sid": session,
     });
-    let refresh_expires_in = spi::first(
-        "select extract(epoch from expires_at - now())::integer from nebula.refresh_token where tenant_id = $1 and id = $2",
-        &[Arg::Uuid(call.tenant()), Arg::Uuid(token.id)],
-        |row| row.integer(1),
-    );
     let data = json!({
-        "tokenType": "Bearer", "expiresIn": LIFETIME_SECONDS, "refreshToken": token.reveal(), "refreshExpiresIn": refresh_expires_in.flatten(),
+        "tokenType": "Bearer", "expiresIn": LIFETIME_SECONDS, "refreshToken": token.reveal(), "refreshExpiresIn": refresh_expires_in,
     });
     Ok(Reply { claims: Some(claims), ..Reply::data(data.to_string()) })
 }
@@ -296,7 +237,7 @@ fn refresh(call: &Call, input: Refresh) -> Result<Reply> {
     );
     spi::run(
         "update nebula.session set last_used_at = now(), expires_at = now() + make_interval(days => $3) where tenant_id = $1 and id = $2",
-        &[Arg::Uuid(call.tenant()), Arg::Uuid(stored.session), Arg::Int(REFRESH_DAYS)],
+        &[Arg::Uuid(call.tenant()), Arg::Uuid(stored.session), Arg::Int(installation::current().refresh_days)],
     );
     Ok(reply)
 }
@@ -307,7 +248,7 @@ fn successor(token: &OpaqueToken, id: Uuid) -> OpaqueToken {
     let mut digest = Sha256::new();
     let seed = hex::encode(&token.secret.0);
     for half in ["left", "right"] {
-        digest.update(made_up(&["refresh", half, &seed, &id.to_string()]));
+        digest.update(installation::keyed(&["refresh", half, &seed, &id.to_string()]));
     }
     OpaqueToken { kind: TokenKind::Refresh, tenant: token.tenant, id, secret: Secret(digest.finalize().into()) }
 }
@@ -325,7 +266,12 @@ fn rotated_before(call: &Call, token: &OpaqueToken, stored: &Stored) -> Result<R
         // The successor was used already: this is a straggler, not a thief.
         let jti = jti.ok_or(Code::InvalidToken)?;
         require_standing(call, stored.user)?;
-        return answer(call, stored.user, stored.session, &successor(token, next), jti);
+        let reply = answer(call, stored.user, stored.session, &successor(token, next), jti)?;
+        if call.key.is_none() {
+            return Ok(reply);
+        }
+        let (status, body) = call.operation.envelope(&reply);
+        return Ok(Reply { replay: Some(Replay { status, body, claims: reply.claims }), ..Reply::default() });
     }
     end(call, stored, "reuse");
     audit::record(call.tenant(), "session", Some(stored.session), &json!({ "outcome": "refresh_reuse" }));
@@ -367,9 +313,7 @@ struct SetPassword {
 }
 
 fn set_password(call: &Call, input: SetPassword) -> Result<Reply> {
-    if !input.password.cost().is_acceptable() {
-        return Err(Refusal::invalid("password", "cost"));
-    }
+    password::check_cost(&input.password, "password")?;
     let token =
         OpaqueToken::parse_as(TokenKind::Invite, &input.token).filter(|token| token.tenant == call.tenant()).ok_or(Code::InvalidToken)?;
     let invite = spi::first(
@@ -383,43 +327,47 @@ fn set_password(call: &Call, input: SetPassword) -> Result<Reply> {
     );
     let (user, _, is_used, is_expired, maker) =
         invite.flatten().filter(|(_, hash, ..)| token.secret.matches(hash)).ok_or(Code::InvalidToken)?;
-    if is_used {
-        return Err(Code::InvalidToken.into());
-    }
-    if is_expired {
-        return Err(Code::TokenExpired.into());
-    }
-    if let Some(maker) = maker.filter(|maker| *maker != Actor::User(user)) {
-        // Whoever made it may know it: what the person has been given since must be theirs too, or the invite opens more than its maker holds.
-        let maker = Caller { actor: maker, ..(*call.caller).clone() };
-        permission::require_holds_all_of(&maker, user).map_err(|_| Code::InvalidToken)?;
-    }
-    let _scope = act_as(call, user, None);
-    require_standing(call, user)?;
-    let password = &input.password;
-    let number = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
-    spi::run(
-        "insert into nebula.user_secret (tenant_id, user_id, salt, memory_kib, iterations, parallelism, key_hash) values ($1, $2, $3, $4, $5, $6, $7) \
-         on conflict (tenant_id, user_id) do update set salt = excluded.salt, memory_kib = excluded.memory_kib, iterations = excluded.iterations, \
-           parallelism = excluded.parallelism, key_hash = excluded.key_hash, failed_attempts = 0, last_failed_at = null",
-        &[
-            Arg::Uuid(call.tenant()),
-            Arg::Uuid(user),
-            Arg::Bytes(&password.salt.0),
-            Arg::Int(number(password.memory_kib)),
-            Arg::Int(number(password.iterations)),
-            Arg::Int(number(password.parallelism)),
-            Arg::Bytes(&Sha256::digest(password.key.0)),
-        ],
-    );
-    // One password, one way in: other invites and every older login end with it.
-    spi::run(
-        "update nebula.invite set used_at = now() where tenant_id = $1 and user_id = $2 and used_at is null",
-        &[Arg::Uuid(call.tenant()), Arg::Uuid(user)],
-    );
-    spi::run(
-        "update nebula.session set revoked_at = now(), revoked_reason = 'password' where tenant_id = $1 and user_id = $2 and revoked_at is null",
-        &[Arg::Uuid(call.tenant()), Arg::Uuid(user)],
-    );
-    Ok(Reply::none())
+    idempotency::once(call, || {
+        if is_used {
+            return Err(Code::InvalidToken.into());
+        }
+        if is_expired {
+            return Err(Code::TokenExpired.into());
+        }
+        if let Some(maker) = maker.filter(|maker| *maker != Actor::User(user)) {
+            // Whoever made it may know it: what the person has been given since must be theirs too, or the invite opens more than its maker holds.
+            permission::require_holds_all_of(&call.caller.with_actor(maker, None), user).map_err(|_| Code::InvalidToken)?;
+        }
+        let _scope = act_as(call, user, None);
+        require_standing(call, user)?;
+        password::store(call.tenant(), user, &input.password, None);
+        Ok(Reply::none())
+    })
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Reset {
+    /// The tenant's slug.
+    #[allow(dead_code, reason = "the edge has resolved it to the tenant argument; here it is only held to its form")]
+    tenant: Slug,
+    email: Email,
+}
+
+/// Answers the same whether or not there is such a person; who there is gets a token by the event that a worker delivers.
+fn reset_password(call: &Call, input: Reset) -> Result<Reply> {
+    idempotency::once(call, || {
+        let user = spi::first(
+            "select u.id from nebula.user u join nebula.tenant t on t.id = $1 \
+             where u.tenant_id = $1 and lower(u.email) collate \"C\" = lower($2) and u.deleted_at is null and u.status = 'ativo' \
+               and u.auth_provider = 'internal' and t.status = 'ativo'",
+            &[Arg::Uuid(call.tenant()), Arg::Text(input.email.as_str())],
+            |row| row.uuid(1),
+        );
+        if let Some(user) = user.flatten() {
+            let reset = invite::make_reset(call.tenant(), user)?;
+            outbox::emit(call.tenant(), "user.password.reset", &reset)?;
+        }
+        Ok(Reply::none())
+    })
 }

@@ -1,11 +1,12 @@
 //! People of a tenant.
 
 use crate::kernel::{
+    context::Actor,
     error::{Refusal, Result},
     invite,
     operation::{
         Call, Kind,
-        Method::{Get, Patch, Post},
+        Method::{Delete, Get, Patch, Post},
         Operation, Reply,
     },
     outbox,
@@ -19,6 +20,7 @@ use nebula_core::{
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::json;
 use uuid::Uuid;
 
 #[must_use]
@@ -34,6 +36,8 @@ pub fn operations() -> Vec<Operation> {
             .success(201)
             .reveals_secret()
             .summary("Gera um convite de uso único", "Makes a one-time invite"),
+        Operation::new("users.anonymize", (Delete, "/v1/users/{id}"), Kind::Admin, anonymize)
+            .summary("Anonimiza um usuário, para sempre", "Anonymises a user, for good"),
     ]
 }
 
@@ -201,5 +205,48 @@ fn make_invite(call: &Call, input: ById) -> Result<Reply> {
     )
     .ok_or(Code::NotFound)?;
     permission::require_holds_all_of(&call.caller, input.id)?;
-    Ok(Reply::data(invite::make(call.tenant(), input.id, call.caller.actor)?))
+    // The platform's own keys are not this tenant's to refer to.
+    let maker = if call.caller.is_acting() { Actor::Nobody } else { call.caller.actor };
+    Ok(Reply::data(invite::make(call.tenant(), input.id, maker)?))
+}
+
+/// The person is gone, the id stays: history keeps its actor, and nothing leads back. What a stored answer or a waiting event tells of them goes, too.
+fn anonymize(call: &Call, input: ById) -> Result<Reply> {
+    let (tenant, user) = (Arg::Uuid(call.tenant()), Arg::Uuid(input.id));
+    permission::require_another_admin(call.tenant(), input.id)?;
+    let email = format!("{}@anonymized.invalid", input.id);
+    let person = spi::first(
+        "select email, name from nebula.user where tenant_id = $1 and id = $2 and deleted_at is null for update",
+        &[tenant, user],
+        |row| (row.text(1).unwrap_or_default(), row.text(2).unwrap_or_default()),
+    );
+    let (old_email, old_name) = person.ok_or(Code::NotFound)?;
+    spi::run(
+        "update nebula.user set email = $3, name = 'Anonimizado', auth_provider = 'internal', external_id = null, status = 'suspenso', \
+           suspended_reason = null, deleted_at = now() where tenant_id = $1 and id = $2",
+        &[tenant, user, Arg::Text(&email)],
+    );
+    for statement in [
+        "delete from nebula.user_secret where tenant_id = $1 and user_id = $2",
+        "delete from nebula.user_group where tenant_id = $1 and user_id = $2",
+        "update nebula.invite set used_at = coalesce(used_at, now()) where tenant_id = $1 and user_id = $2",
+        "update nebula.session set ip = null, user_agent = null, revoked_at = coalesce(revoked_at, now()), revoked_reason = coalesce(revoked_reason, 'admin') \
+         where tenant_id = $1 and user_id = $2",
+    ] {
+        spi::run(statement, &[tenant, user]);
+    }
+    // By what the texts say, since they are about the person in more places than one could name. (A stored answer that is sealed can't be read by anyone, and
+    // is gone within a day.)
+    spi::run(
+        "delete from nebula.idempotency_key where tenant_id = $1 \
+         and (strpos(lower(response_body), lower($2)) > 0 or strpos(response_body, $3) > 0 or strpos(response_body, $4) > 0)",
+        &[tenant, Arg::Text(&old_email), Arg::Text(&json!(old_name).to_string()), Arg::Text(&input.id.to_string())],
+    );
+    spi::run(
+        "update nebula.outbox set payload = jsonb_set(payload, '{data}', (payload -> 'data') || jsonb_build_object('email', $3, 'name', 'Anonimizado')) \
+         where tenant_id = $1 and payload -> 'data' ->> 'id' = $2",
+        &[tenant, Arg::Text(&input.id.to_string()), Arg::Text(&email)],
+    );
+    outbox::emit(call.tenant(), "user.status.changed", &json!({ "id": input.id, "status": "suspenso", "anonymized": true }).to_string())?;
+    Ok(Reply::none())
 }

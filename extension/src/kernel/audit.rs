@@ -1,8 +1,9 @@
 //! The audit log: a row per changed row, written by triggers, and a row per thing that changes none (refusals, logins).
 
 use super::{
-    context,
+    context::{self, Caller},
     spi::{self, Arg, ChangedTable},
+    sql_caller::PLATFORM,
 };
 use pgrx::{PgTrigger, PgTriggerOperation};
 use serde_json::{Value, json};
@@ -22,7 +23,8 @@ struct Author {
 }
 
 impl Author {
-    fn current() -> Self {
+    /// The author of what is written into a tenant's log; `None`: of whatever tenants a statement has changed.
+    fn current(log: Option<Uuid>) -> Self {
         let Some(caller) = context::current() else {
             // SQL without a caller: a DBA, a migration.
             return Self {
@@ -36,14 +38,20 @@ impl Author {
                 tenant: None,
             };
         };
+        // Of the platform's service account in another tenant, that tenant's log tells whose it was; where it came from stays in the platform's.
+        let is_guest = caller.is_acting() && log != Some(caller.home);
+        let mut metadata = json!({ "requestId": caller.origin.request_id });
+        if let Some(members) = metadata.as_object_mut().filter(|_| is_guest) {
+            members.insert("actorTenantId".to_owned(), json!(caller.home));
+        }
         Self {
             user: caller.actor.user(),
             api_key: caller.actor.service(),
             actor_type: caller.actor.type_name(),
             action: Some(caller.action.to_string()),
-            metadata: json!({ "requestId": caller.origin.request_id }),
-            ip: caller.origin.ip.map(|ip| ip.to_string()),
-            user_agent: caller.origin.user_agent.clone(),
+            metadata,
+            ip: caller.origin.ip.filter(|_| !is_guest).map(|ip| ip.to_string()),
+            user_agent: caller.origin.user_agent.clone().filter(|_| !is_guest),
             tenant: Some(caller.tenant),
         }
     }
@@ -51,7 +59,7 @@ impl Author {
 
 /// Records something that changed no audited row: a refusal, a login.
 pub fn record(tenant: Uuid, entity_type: &str, entity_id: Option<Uuid>, extra: &Value) {
-    let mut author = Author::current();
+    let mut author = Author::current(Some(tenant));
     if let (Some(metadata), Some(extra)) = (author.metadata.as_object_mut(), extra.as_object()) {
         metadata.extend(extra.clone());
     }
@@ -74,12 +82,20 @@ pub fn record(tenant: Uuid, entity_type: &str, entity_id: Option<Uuid>, extra: &
     );
 }
 
+/// A service account of the platform acts in another tenant: both logs tell.
+pub fn acting(caller: &Caller) {
+    record(caller.tenant, "tenant", Some(caller.tenant), &json!({ "outcome": "acted_as" }));
+    spi::as_role(PLATFORM, || {
+        record(caller.home, "tenant", Some(caller.tenant), &json!({ "outcome": "acted_as", "targetTenantId": caller.tenant }));
+    });
+}
+
 /// The body of the trigger `nebula.audit_change()`: one row per changed row, with the names of changed columns and none of their values.
 pub fn change(trigger: &PgTrigger) {
     let (Some(table), Ok(operation)) = (spi::changed_table(trigger), trigger.op()) else {
         pgrx::error!("the audit trigger does not know its table");
     };
-    let author = Author::current();
+    let author = Author::current(None);
     let verb = match operation {
         PgTriggerOperation::Insert => "insert",
         PgTriggerOperation::Update => "update",
@@ -119,13 +135,18 @@ fn statement(table: &ChangedTable, verb: &str) -> String {
     let id = if has("id") { format!("{row}.id") } else { "null::uuid".to_owned() };
     let mut changed = String::new();
     if verb == "update" {
-        for column in table.columns.iter().filter(|column| !matches!(column.as_str(), "id" | "tenant_id" | "updated_at")) {
+        for column in table.columns.iter().filter(|column| !matches!(column.as_str(), "id" | "tenant_id" | "updated_at" | "last_used_at")) {
             let quoted = spi::quote_identifier(column);
             let literal = column.replace('\'', "''");
             // Writing to a String can't fail.
             let _ = write!(changed, "case when o.{quoted} is distinct from n.{quoted} then '{literal}' end, ");
         }
     }
+    // Use that was gathered and is written in a batch is no change of the row.
+    let condition = match verb {
+        "update" if has("last_used_at") => "and o.last_used_at is not distinct from n.last_used_at",
+        _ => "",
+    };
     let source = match verb {
         "insert" => "new_rows n".to_owned(),
         "delete" => "old_rows o".to_owned(),
@@ -145,7 +166,7 @@ fn statement(table: &ChangedTable, verb: &str) -> String {
            $8, target.entity_id \
          from ( \
            select {tenant} as tenant_id, {id} as entity_id, array_remove(array[{changed}null]::text[], null) as changed \
-           from {source} \
+           from {source} where true {condition} \
          ) target \
          where target.tenant_id is not null",
         relation = table.relation,

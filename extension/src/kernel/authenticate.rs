@@ -27,7 +27,8 @@ pub struct Authenticated {
 
 /// Checks a credential for the tenant that the edge names. `Err` is for one that proves nothing.
 pub fn check(tenant: Uuid, credential: &str, action: &Rc<str>, origin: &Rc<Origin>) -> Result<Authenticated> {
-    let provisional = |actor, session| Caller { tenant, actor, action: Rc::clone(action), origin: Rc::clone(origin), session };
+    let provisional =
+        |actor, session| Caller { tenant, home: tenant, actor, action: Rc::clone(action), origin: Rc::clone(origin), session };
     if credential.starts_with(Kind::ApiKey.prefix()) {
         let key = OpaqueToken::parse_as(Kind::ApiKey, credential).filter(|key| key.tenant == tenant).ok_or(Code::InvalidToken)?;
         let caller = provisional(Actor::Service(key.id), None);

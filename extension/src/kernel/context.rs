@@ -58,13 +58,30 @@ pub struct Origin {
 /// One call's context.
 #[derive(Clone, Debug)]
 pub struct Caller {
+    /// Whose data the call is about.
     pub tenant: Uuid,
+    /// Whose credential it was: the platform's where a service account of it acts in another tenant, else the same.
+    pub home: Uuid,
     pub actor: Actor,
     /// The operation's action key.
     pub action: Rc<str>,
     pub origin: Rc<Origin>,
     /// The session of a user's token.
     pub session: Option<Uuid>,
+}
+
+impl Caller {
+    /// A service account of the platform, in another tenant.
+    #[must_use]
+    pub fn is_acting(&self) -> bool {
+        self.home != self.tenant
+    }
+
+    /// The same call, by another actor.
+    #[must_use]
+    pub fn with_actor(&self, actor: Actor, session: Option<Uuid>) -> Self {
+        Self { actor, session, ..self.clone() }
+    }
 }
 
 struct Frame {

@@ -10,6 +10,8 @@ pub struct Refusal {
     pub details: Option<Value>,
     /// The refusal follows from writes that are meant to stay (a revoked family, a counted failure).
     pub keeps_writes: bool,
+    /// When the same request may succeed: `Retry-After`.
+    pub retry_after_seconds: Option<u32>,
     /// What a person on watch should see in the edge's log: `refresh_reuse`.
     pub alert: Option<&'static str>,
 }
@@ -42,6 +44,20 @@ impl Refusal {
         Self::from(Code::DuplicateResource).with(json!({ "field": field }))
     }
 
+    /// Too many requests in a time; `policy` names the limit.
+    #[must_use]
+    pub fn rate_limited(policy: &str, retry_after_seconds: u32) -> Self {
+        let refusal = Self::from(Code::RateLimited).with(json!({ "policy": policy }));
+        Self { retry_after_seconds: Some(retry_after_seconds), ..refusal }
+    }
+
+    /// The month's calls of an action are used up.
+    #[must_use]
+    pub fn quota_exceeded(action: &str, per_month: u32, retry_after_seconds: u32) -> Self {
+        let refusal = Self::from(Code::QuotaExceeded).with(json!({ "toolAction": action, "perMonth": per_month }));
+        Self { retry_after_seconds: Some(retry_after_seconds), ..refusal }
+    }
+
     #[must_use]
     fn with(mut self, details: Value) -> Self {
         self.details = Some(details);
@@ -65,6 +81,6 @@ impl Refusal {
 
 impl From<Code> for Refusal {
     fn from(code: Code) -> Self {
-        Self { code, details: None, keeps_writes: false, alert: None }
+        Self { code, details: None, keeps_writes: false, retry_after_seconds: None, alert: None }
     }
 }

@@ -4,12 +4,15 @@ use super::{
     audit, authenticate,
     context::{self, Actor, Caller, Origin},
     error::{Refusal, Result},
-    idempotency, migrate,
-    operation::{self, Call, Operation, Reply, Scope},
+    idempotency,
+    limit::{self, Counted},
+    migrate,
+    operation::{self, Call, Method, Operation, Scope},
     permission,
-    rights::Rights,
+    rights::{self, Rights, TenantState},
     spi,
     sql_caller::{self, PLATFORM},
+    usage,
 };
 use nebula_core::{
     error::{Code, Language, envelope},
@@ -46,21 +49,30 @@ pub struct Answer {
     pub context: Value,
 }
 
-/// How a request ended, before it is put into an envelope.
+/// How a request ended well.
 #[derive(Default)]
 struct Outcome {
     status: u16,
     body: Option<String>,
     claims: Option<Value>,
     is_replayed: bool,
-    caller: Option<Caller>,
 }
+
+/// What was learnt of a request on its way, however it ended.
+#[derive(Default)]
+struct Seen {
+    caller: Option<Caller>,
+    limits: Vec<Counted>,
+}
+
+/// The action with which a service account of the platform enters another tenant.
+const ACT_AS: &str = "tenants.act_as";
 
 /// `nebula.handle`: one request, from its credential to its stored answer.
 #[must_use]
 pub fn handle(tenant: Uuid, request: &str) -> Answer {
     let Ok(request) = serde_json::from_str::<Request>(request) else {
-        return refuse(Refusal::invalid("request", "json"), Language::default(), "", None);
+        return refuse(Refusal::invalid("request", "json"), Language::default(), "", &Seen::default());
     };
     let language = if request.language.as_deref() == Some("en") { Language::English } else { Language::Portuguese };
     let request_id = request
@@ -68,10 +80,12 @@ pub fn handle(tenant: Uuid, request: &str) -> Answer {
         .as_deref()
         .and_then(|id| RequestId::parse(id).ok())
         .map_or_else(|| Uuid::now_v7().to_string(), |id| id.as_str().to_owned());
-    let mut seen = None;
-    match run(tenant, request, &request_id, &mut seen) {
+    let mut seen = Seen::default();
+    let outcome = run(tenant, request, &request_id, &mut seen);
+    usage::flush_if_due();
+    match outcome {
         Ok(outcome) => {
-            let mut context = describe(outcome.caller.as_ref());
+            let mut context = describe(&seen);
             if outcome.is_replayed {
                 context.insert("replayed".to_owned(), json!(true));
             }
@@ -80,13 +94,16 @@ pub fn handle(tenant: Uuid, request: &str) -> Answer {
             }
             Answer { status: outcome.status, body: outcome.body, context: Value::Object(context) }
         }
-        Err(refusal) => refuse(refusal, language, &request_id, seen.as_ref()),
+        Err(refusal) => refuse(refusal, language, &request_id, &seen),
     }
 }
 
-fn describe(caller: Option<&Caller>) -> Map<String, Value> {
+fn describe(seen: &Seen) -> Map<String, Value> {
     let mut context = Map::new();
-    if let Some(caller) = caller {
+    if !seen.limits.is_empty() {
+        context.insert("rateLimits".to_owned(), json!(seen.limits.iter().map(Counted::describe).collect::<Vec<_>>()));
+    }
+    if let Some(caller) = &seen.caller {
         context.insert("tenantId".to_owned(), json!(caller.tenant));
         context.insert("actorType".to_owned(), json!(caller.actor.type_name()));
         context.insert("actorId".to_owned(), json!(caller.actor.id()));
@@ -94,9 +111,12 @@ fn describe(caller: Option<&Caller>) -> Map<String, Value> {
     context
 }
 
-fn refuse(refusal: Refusal, language: Language, request_id: &str, caller: Option<&Caller>) -> Answer {
-    let mut context = describe(caller);
+fn refuse(refusal: Refusal, language: Language, request_id: &str, seen: &Seen) -> Answer {
+    let mut context = describe(seen);
     context.insert("errorCode".to_owned(), json!(refusal.code.as_str()));
+    if let Some(seconds) = refusal.retry_after_seconds {
+        context.insert("retryAfterSeconds".to_owned(), json!(seconds));
+    }
     if let Some(alert) = refusal.alert {
         context.insert("alert".to_owned(), json!(alert));
     }
@@ -107,7 +127,7 @@ fn refuse(refusal: Refusal, language: Language, request_id: &str, caller: Option
     }
 }
 
-fn run(tenant: Uuid, request: Request, request_id: &str, seen: &mut Option<Caller>) -> Result<Outcome> {
+fn run(tenant: Uuid, request: Request, request_id: &str, seen: &mut Seen) -> Result<Outcome> {
     require_read_committed()?;
     migrate::require_current()?;
     let operation = operation::find(&request.operation)?;
@@ -117,28 +137,58 @@ fn run(tenant: Uuid, request: Request, request_id: &str, seen: &mut Option<Calle
         user_agent: request.user_agent.as_deref().map(sql_caller::clip),
     });
     let action: Rc<str> = Rc::from(operation.action);
+    let key = request.idempotency_key.as_deref().map(IdempotencyKey::parse).transpose();
+    let key = || key.map_err(|rule| Refusal::invalid("Idempotency-Key", rule.0));
+    let header = request.tenant_header.as_deref();
+    let is_elsewhere = header.is_some_and(|text| text.parse::<Uuid>().ok() != Some(tenant));
+
+    if operation.scope == Scope::Public {
+        let caller = Caller { tenant, home: tenant, actor: Actor::Nobody, action, origin, session: None };
+        seen.caller = Some(caller.clone());
+        let _scope = context::enter(caller.clone());
+        if is_elsewhere {
+            return Err(Code::TenantMismatch.into());
+        }
+        let input = merge(&operation, request.params, request.query, request.body)?;
+        limit::of_public(tenant, &limit::account_of(&operation, &input), caller.origin.ip, &mut seen.limits)?;
+        return perform(&operation, caller, None, input, key()?, &mut seen.limits);
+    }
 
     // 1 who
-    let (caller, rights, standing) = if operation.scope == Scope::Public {
-        (Caller { tenant, actor: Actor::Nobody, action, origin, session: None }, None, Ok(()))
-    } else {
-        let credential = request.credential.as_deref().ok_or(Code::Unauthorized)?;
-        let authenticated = authenticate::check(tenant, credential, &action, &origin)?;
-        (authenticated.caller, Some(authenticated.rights), authenticated.standing)
-    };
-    *seen = Some(caller.clone());
+    let credential = request.credential.as_deref().ok_or(Code::Unauthorized)?;
+    let authenticated = authenticate::check(tenant, credential, &action, &origin)?;
+    let (caller, rights) = (authenticated.caller, authenticated.rights);
+    seen.caller = Some(caller.clone());
     let _scope = context::enter(caller.clone());
+    usage::key_used(&caller);
 
     // 2 tenant
-    let header = request.tenant_header.as_deref();
-    let is_other = |text: &str| text.parse::<Uuid>().ok() != Some(tenant);
-    let standing = if header.is_some_and(is_other) { Err(Code::TenantMismatch.into()) } else { standing };
-    audited(&operation, standing)?;
-
+    audited(&operation, authenticated.standing)?;
+    limit::of_tenant(&operation, &caller, &rights, &mut seen.limits)?;
+    let Some(header) = header.filter(|_| is_elsewhere) else {
+        let input = merge(&operation, request.params, request.query, request.body)?;
+        return perform(&operation, caller, Some(&rights), input, key()?, &mut seen.limits);
+    };
+    let (caller, rights) = audited(&operation, enter_other_tenant(&operation, &caller, &rights, header))?;
+    seen.caller = Some(caller.clone());
+    let _scope = context::enter(caller.clone());
+    audit::acting(&caller);
     let input = merge(&operation, request.params, request.query, request.body)?;
-    let key = request.idempotency_key.as_deref().map(IdempotencyKey::parse).transpose();
-    let key = key.map_err(|rule| Refusal::invalid("Idempotency-Key", rule.0))?;
-    perform(&operation, caller, rights.as_deref(), input, key.as_ref())
+    perform(&operation, caller, Some(&rights), input, key()?, &mut seen.limits)
+}
+
+/// The tenant in the header, for a service account of the platform that may act as others; for everyone else it must be their own.
+fn enter_other_tenant(operation: &Operation, caller: &Caller, rights: &Rights, header: &str) -> Result<(Caller, Rc<Rights>)> {
+    let is_platform = rights.tenant.as_ref().is_some_and(TenantState::is_platform);
+    let may = is_platform
+        && caller.actor.service().is_some()
+        && operation.scope == Scope::Tenant
+        && permission::is_allowed(ACT_AS, caller.actor, rights, || caller.origin.ip);
+    let tenant = header.parse::<Uuid>().ok().filter(|_| may).ok_or(Code::TenantMismatch)?;
+    let caller = Caller { tenant, ..caller.clone() };
+    let rights = rights::of_caller(&caller);
+    authenticate::check_standing(&rights)?;
+    Ok((caller, rights))
 }
 
 /// `nebula.call`: the same rules for a SQL caller.
@@ -147,17 +197,20 @@ pub fn call(action: &str, input: Map<String, Value>, key: Option<&str>) -> (u16,
         require_read_committed()?;
         migrate::require_current()?;
         let operation = operation::find(action)?;
-        if operation.scope == Scope::Public {
-            // They need what only the edge does: deriving passwords, signing tokens.
+        if operation.needs_edge() {
             return Err(Code::NotFound.into());
         }
         let caller = sql_caller::current(action).ok_or(Code::Unauthorized)?;
         let _scope = context::enter(caller.clone());
-        let rights = super::rights::of(caller.tenant, caller.actor);
+        let rights = rights::of_caller(&caller);
         authenticate::check_standing(&rights)?;
+        usage::key_used(&caller);
+        let mut counted = Vec::new();
+        limit::of_tenant(&operation, &caller, &rights, &mut counted)?;
         let key = key.map(IdempotencyKey::parse).transpose().map_err(|rule| Refusal::invalid("idempotency_key", rule.0))?;
-        perform(&operation, caller, Some(&rights), input, key.as_ref())
+        perform(&operation, caller, Some(&rights), input, key, &mut counted)
     })();
+    usage::flush_if_due();
     match outcome {
         Ok(outcome) => (outcome.status, Ok(outcome.body)),
         Err(refusal) => (refusal.code.status(), Err(refusal)),
@@ -171,65 +224,72 @@ fn require_read_committed() -> Result<()> {
 
 /// From the permission on, both doors are one.
 fn perform(
-    operation: &Operation,
+    operation: &Rc<Operation>,
     caller: Caller,
     rights: Option<&Rights>,
     input: Map<String, Value>,
-    key: Option<&IdempotencyKey>,
+    key: Option<IdempotencyKey>,
+    counted: &mut Vec<Counted>,
 ) -> Result<Outcome> {
-    // 3 may
-    let used = match rights {
-        Some(rights) => {
-            let resource_id = input.get("id").and_then(Value::as_str).and_then(|id| id.parse().ok());
-            audited(operation, permission::require(operation, &caller, rights, resource_id))?
-        }
-        None => None,
+    let call = Call { operation: Rc::clone(operation), caller: Rc::new(caller), input, key };
+    let outcome = match rights {
+        Some(rights) => perform_within(&call, rights, counted),
+        None => perform_allowed(&call),
+    }?;
+    if !outcome.is_replayed {
+        usage::count(&call.caller);
+    }
+    Ok(outcome)
+}
+
+/// 3 may: permission, then quota. What a call has used up that had no new effect is given back.
+fn perform_within(call: &Call, rights: &Rights, counted: &mut Vec<Counted>) -> Result<Outcome> {
+    let (operation, caller) = (&call.operation, &call.caller);
+    let resource_id = call.input.get("id").and_then(Value::as_str).and_then(|id| id.parse().ok());
+    let used = audited(operation, permission::require(operation, caller, rights, resource_id))?;
+    let quota = limit::of_action(caller, rights, operation.action, counted);
+    let outcome = match &quota {
+        Ok(_) => perform_allowed(call),
+        Err(refusal) => Err(refusal.clone()),
     };
-    let outcome = perform_allowed(operation, &caller, input, key);
     if !matches!(&outcome, Ok(outcome) if !outcome.is_replayed) {
-        permission::give_back(used, &caller);
+        permission::give_back(used, caller);
+        if let Ok(quota) = quota {
+            limit::give_back(quota, caller, operation.action);
+        }
     }
-    outcome.map(|outcome| Outcome { caller: Some(caller), ..outcome })
+    outcome
 }
 
-fn perform_allowed(operation: &Operation, caller: &Caller, input: Map<String, Value>, key: Option<&IdempotencyKey>) -> Result<Outcome> {
-    let handler = operation.prepare(&input)?;
-
-    // 4 replay
-    let is_keyed = operation.method != operation::Method::Get && operation.scope != Scope::Public;
-    let begun = match key.filter(|_| is_keyed) {
-        Some(key) => match idempotency::begin(key, operation, caller, &input)? {
-            Ok(begun) => Some(begun),
-            Err(replay) => return Ok(Outcome { status: replay.status, body: replay.body, is_replayed: true, ..Outcome::default() }),
-        },
-        None => None,
-    };
-
+fn perform_allowed(call: &Call) -> Result<Outcome> {
+    let operation = &call.operation;
+    let handler = operation.prepare(&call.input)?;
     // 5 do, 6 record (triggers and the handler's event)
-    let writes = spi::writes();
-    let call = Call { caller: Rc::new(caller.clone()), input };
-    let result = if operation.scope == Scope::Platform { spi::as_role(PLATFORM, || handler(&call)) } else { handler(&call) };
-    let reply = match result {
-        Ok(reply) => reply,
-        Err(refusal) if refusal.keeps_writes || spi::writes() == writes => return audited(operation, Err(refusal)),
-        // A refusal after an effect would commit half of it: everything is rolled back instead.
-        Err(refusal) => pgrx::error!("{} refused with {} after it had written", operation.action, refusal.code),
+    let effect = || {
+        let writes = spi::writes();
+        let result = if operation.scope == Scope::Platform { spi::as_role(PLATFORM, || handler(call)) } else { handler(call) };
+        match result {
+            Err(refusal) if !refusal.keeps_writes && spi::writes() != writes => {
+                // A refusal after an effect would commit half of it: everything is rolled back instead.
+                pgrx::error!("{} refused with {} after it had written", operation.action, refusal.code)
+            }
+            result => result,
+        }
     };
-
-    // 7 keep
-    let (status, body) = envelope_of(operation, &reply);
-    if let Some(begun) = begun {
-        begun.keep(operation, caller, status, body.as_deref())?;
-    }
-    Ok(Outcome { status, body, claims: reply.claims, ..Outcome::default() })
-}
-
-fn envelope_of(operation: &Operation, reply: &Reply) -> (u16, Option<String>) {
-    match (&reply.data, &reply.meta) {
-        (None, _) => (204, None),
-        (Some(data), None) => (operation.success, Some(format!("{{\"data\":{data}}}"))),
-        (Some(data), Some(meta)) => (operation.success, Some(format!("{{\"data\":{data},\"meta\":{meta}}}"))),
-    }
+    // 4 replay, 7 keep. A public operation checks its own credential first, and then does this by itself.
+    let reply = match operation.method {
+        Method::Get => effect(),
+        _ if operation.scope == Scope::Public => effect(),
+        _ => idempotency::once(call, effect),
+    };
+    let reply = audited(operation, reply)?;
+    Ok(match reply.replay {
+        Some(replay) => Outcome { status: replay.status, body: replay.body, claims: replay.claims, is_replayed: true },
+        None => {
+            let (status, body) = operation.envelope(&reply);
+            Outcome { status, body, claims: reply.claims, is_replayed: false }
+        }
+    })
 }
 
 /// Passes a result on; a refusal that somebody should see later is written down first.

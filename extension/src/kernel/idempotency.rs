@@ -1,9 +1,9 @@
 //! One effect per key: an advisory lock while a request runs, one row, written with the effect, when it has happened.
 
 use super::{
-    context::Caller,
+    context::{self, Caller},
     error::{Refusal, Result},
-    operation::Operation,
+    operation::{Call, Operation, Reply, Scope},
     spi::{self, Arg},
 };
 use aws_lc_rs::{
@@ -11,6 +11,7 @@ use aws_lc_rs::{
     hkdf::{HKDF_SHA256, Salt},
 };
 use nebula_core::{error::Code, hex, text::IdempotencyKey};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
@@ -19,7 +20,7 @@ const PATIENCE_MICROSECONDS: i64 = 5_000_000;
 const RETRY_MILLISECONDS: i64 = 10;
 
 /// A request that runs under a key.
-pub struct Begun<'a> {
+struct Begun<'a> {
     key: &'a IdempotencyKey,
     /// What stands in the table: the key, or its digest where the answer holds a secret.
     stored_key: String,
@@ -28,20 +29,44 @@ pub struct Begun<'a> {
 }
 
 /// What was answered before.
+#[derive(Debug)]
 pub struct Replay {
     pub status: u16,
     pub body: Option<String>,
+    pub claims: Option<Value>,
+}
+
+/// What is stored of an answer that an access token is signed into: the token itself never is.
+#[derive(Serialize, Deserialize)]
+struct WithClaims {
+    body: Option<String>,
+    claims: Option<Value>,
+}
+
+/// Has an effect once under the call's key, if it has one; a repeat gets the first answer.
+pub fn once(call: &Call, effect: impl FnOnce() -> Result<Reply>) -> Result<Reply> {
+    let Some(key) = &call.key else { return effect() };
+    // A public operation knows its actor only by now.
+    let caller = context::current().ok_or(Code::InternalError)?;
+    match begin(key, &call.operation, &caller, &call.input)? {
+        Err(replay) => Ok(Reply { replay: Some(replay), ..Reply::default() }),
+        Ok(begun) => {
+            let reply = effect()?;
+            begun.keep(&call.operation, &caller, &reply)?;
+            Ok(reply)
+        }
+    }
 }
 
 /// Takes the key for this transaction. `Ok(Err(replay))` when the effect has happened already.
-pub fn begin<'a>(
+fn begin<'a>(
     key: &'a IdempotencyKey,
     operation: &Operation,
     caller: &Caller,
     input: &Map<String, Value>,
 ) -> Result<std::result::Result<Begun<'a>, Replay>> {
     // The map is sorted, so that the order of members in the body makes no other request.
-    let canonical = serde_json::to_vec(&(operation.action, caller.actor.id(), input)).map_err(|_| Code::InternalError)?;
+    let canonical = serde_json::to_vec(&(operation.action, caller.actor.id(), asked(operation, input))).map_err(|_| Code::InternalError)?;
     let seals = operation.reveals_secret;
     let stored_key = if seals { format!("sha256:{}", hex::encode(&Sha256::digest(key.as_str()))) } else { key.as_str().to_owned() };
     let begun = Begun { key, stored_key, digest: Sha256::digest(canonical).into(), seals };
@@ -67,8 +92,23 @@ pub fn begin<'a>(
         Some(sealed) => Some(begun.unseal(sealed).ok_or(Code::InternalError)?),
         None => body,
     };
+    let kept = match (operation.issues_token, body) {
+        (true, Some(text)) => serde_json::from_str(&text).map_err(|_| Code::InternalError)?,
+        (_, body) => WithClaims { body, claims: None },
+    };
     let status = status.and_then(|status| u16::try_from(status).ok()).ok_or(Code::InternalError)?;
-    Ok(Err(Replay { status, body }))
+    Ok(Err(Replay { status, body: kept.body, claims: kept.claims }))
+}
+
+/// What the caller asked for: without what the edge makes anew for each request. (The proof of a password that is checked has another salt once
+/// it was changed; what is changed is part of the request.)
+fn asked(operation: &Operation, input: &Map<String, Value>) -> Map<String, Value> {
+    let mut asked = input.clone();
+    let proofs = operation.derive.iter().filter(|derived| derived.mode == "check" && operation.scope != Scope::Public);
+    for field in proofs.map(|derived| derived.field).chain(operation.seal.iter().map(|sealed| sealed.field)) {
+        asked.remove(field);
+    }
+    asked
 }
 
 fn lock(caller: &Caller, operation: &Operation, stored_key: &str) -> Result<()> {
@@ -85,7 +125,13 @@ fn lock(caller: &Caller, operation: &Operation, stored_key: &str) -> Result<()> 
 
 impl Begun<'_> {
     /// Keeps the answer, in the transaction of the effect.
-    pub fn keep(&self, operation: &Operation, caller: &Caller, status: u16, body: Option<&str>) -> Result<()> {
+    fn keep(&self, operation: &Operation, caller: &Caller, reply: &Reply) -> Result<()> {
+        let (status, body) = operation.envelope(reply);
+        let kept = match operation.issues_token {
+            true => Some(serde_json::to_string(&WithClaims { body, claims: reply.claims.clone() }).map_err(|_| Code::InternalError)?),
+            false => body,
+        };
+        let body = kept.as_deref();
         let hash = Sha256::digest(body.unwrap_or_default());
         let sealed = if self.seals { body.map(|body| self.seal(body).ok_or(Code::InternalError)).transpose()? } else { None };
         spi::run(

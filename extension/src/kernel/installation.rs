@@ -4,6 +4,8 @@ use super::{
     spi::{self, Arg},
     sql_caller::OWNER,
 };
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
 use std::{cell::RefCell, collections::HashMap, rc::Rc};
 use uuid::Uuid;
 
@@ -14,6 +16,8 @@ pub struct Installation {
     pub issuer: String,
     pub audience: String,
     pub secret: Vec<u8>,
+    /// How long a refresh token lives.
+    pub refresh_days: i32,
     /// DER SubjectPublicKeyInfo by `kid`; revoked keys are not among them.
     pub keys: HashMap<String, Vec<u8>>,
 }
@@ -38,14 +42,31 @@ pub fn current() -> Rc<Installation> {
 }
 
 fn load() -> Installation {
-    let loaded = spi::first("select issuer, audience, secret, id from nebula.installation", &[], |row| {
-        Some((row.text(1)?, row.text(2)?, row.bytes(3)?, row.uuid(4)?))
+    let loaded = spi::first("select issuer, audience, secret, id, refresh_days from nebula.installation", &[], |row| {
+        Some((row.text(1)?, row.text(2)?, row.bytes(3)?, row.uuid(4)?, row.integer(5)?))
     });
-    let Some((issuer, audience, secret, id)) = loaded.flatten() else { pgrx::error!("nebula.installation has no row") };
+    let Some((issuer, audience, secret, id, refresh_days)) = loaded.flatten() else { pgrx::error!("nebula.installation has no row") };
     let keys = spi::rows("select kid, public_key from nebula.signing_key where status <> 'revoked'", &[], |row| {
         Some((row.text(1)?, row.bytes(2)?))
     });
-    Installation { id, issuer, audience, secret, keys: keys.into_iter().flatten().collect() }
+    Installation { id, issuer, audience, secret, refresh_days, keys: keys.into_iter().flatten().collect() }
+}
+
+/// 16 bytes that only this installation can make of these words.
+#[must_use]
+pub fn keyed(words: &[&str]) -> [u8; 16] {
+    let secret = &current().secret;
+    let mut bytes = [0; 16];
+    if let Ok(mut mac) = <Hmac<Sha256> as Mac>::new_from_slice(secret) {
+        for word in words {
+            mac.update(word.as_bytes());
+            mac.update(&[0]);
+        }
+        if let Some(chunk) = mac.finalize().into_bytes().first_chunk::<16>() {
+            bytes = *chunk;
+        }
+    }
+    bytes
 }
 
 /// Registers a public key; only a DBA may. Returns false when the kid is known already.

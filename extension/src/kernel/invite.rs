@@ -3,13 +3,45 @@
 use super::{
     context::Actor,
     error::Result,
+    installation,
     spi::{self, Arg},
 };
 use nebula_core::{
     error::Code,
     opaque_token::{Kind, OpaqueToken, Secret},
 };
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
+
+/// A token with which a person who forgot the password sets another, within an hour. Its secret stands nowhere: it is made of the installation's own and
+/// the token's id, again when a worker delivers it. The result is what the event tells: `{"userId", "inviteId", "expiresAt"}`.
+pub fn make_reset(tenant: Uuid, user: Uuid) -> Result<String> {
+    let token = reset_token(tenant, Uuid::now_v7());
+    spi::text(
+        "insert into nebula.invite (tenant_id, id, user_id, purpose, hash, expires_at) values ($1, $2, $3, 'reset', $4, now() + interval '1 hour') \
+         returning json_build_object('userId', user_id, 'inviteId', id, 'expiresAt', expires_at)::text",
+        &[Arg::Uuid(tenant), Arg::Uuid(token.id), Arg::Uuid(user), Arg::Bytes(&token.secret.digest())],
+    )
+    .ok_or_else(|| Code::InternalError.into())
+}
+
+/// The text of a reset token that can still be used.
+#[must_use]
+pub fn reveal_reset(tenant: Uuid, id: Uuid) -> Option<String> {
+    spi::first(
+        "select from nebula.invite where tenant_id = $1 and id = $2 and purpose = 'reset' and used_at is null and expires_at > now()",
+        &[Arg::Uuid(tenant), Arg::Uuid(id)],
+        |_| reset_token(tenant, id).reveal(),
+    )
+}
+
+fn reset_token(tenant: Uuid, id: Uuid) -> OpaqueToken {
+    let mut digest = Sha256::new();
+    for half in ["left", "right"] {
+        digest.update(installation::keyed(&["reset", half, &tenant.to_string(), &id.to_string()]));
+    }
+    OpaqueToken { kind: Kind::Invite, tenant, id, secret: Secret(digest.finalize().into()) }
+}
 
 /// Makes a one-time invite of three days; its JSON `{"token", "expiresAt"}` is the only place where the token stands.
 pub fn make(tenant: Uuid, user: Uuid, maker: Actor) -> Result<String> {

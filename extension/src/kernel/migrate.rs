@@ -38,10 +38,14 @@ const MIGRATIONS: &[Migration] = migrations! {
     9 "0009_idempotency_key",
     10 "0010_outbox",
     11 "0011_operation",
+    13 "0013_tenant_config",
+    14 "0014_limit",
+    15 "0015_usage",
+    16 "0016_webhook",
 };
 
 /// The oldest schema that this library works with.
-pub const REQUIRED_VERSION: i32 = 11;
+pub const REQUIRED_VERSION: i32 = 16;
 
 /// One migration runs at a time; the number is arbitrary and the same in every version.
 const LOCK: i64 = 0x6e65_6275_6c61_0001;

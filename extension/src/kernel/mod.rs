@@ -1,5 +1,6 @@
 //! What every request passes, in the order in which it passes it.
 
+pub mod shared_memory;
 pub mod spi;
 
 pub mod context;
@@ -9,6 +10,8 @@ pub mod operation;
 pub mod authenticate;
 pub mod handle;
 pub mod idempotency;
+pub mod limit;
+pub mod login_guard;
 pub mod permission;
 pub mod rights;
 
@@ -16,6 +19,8 @@ pub mod audit;
 pub mod invite;
 pub mod outbox;
 pub mod page;
+pub mod password;
+pub mod usage;
 
 pub mod installation;
 pub mod migrate;

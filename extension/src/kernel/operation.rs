@@ -3,8 +3,9 @@
 use super::{
     context::Caller,
     error::{Refusal, Result},
+    idempotency::Replay,
 };
-use nebula_core::error::Code;
+use nebula_core::{error::Code, text::IdempotencyKey};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -82,6 +83,53 @@ pub struct Derived {
     pub mode: &'static str,
 }
 
+/// A member of the body that only the edge can read (docs/edge-protocol.md, Sealing).
+#[derive(Clone, Copy, Debug)]
+pub struct Sealed {
+    pub field: &'static str,
+    pub mode: Seal,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seal {
+    /// The edge makes the secret up; the answer shows it once.
+    Generate { prefix: &'static str },
+}
+
+/// From when an operation should no longer be used, and from when it may be gone: seconds since the epoch.
+#[derive(Clone, Copy, Debug)]
+pub struct Deprecation {
+    pub at: i64,
+    pub sunset: i64,
+}
+
+/// Declares what an operation answers: the JSON itself is made by SQL, and a test holds it against this.
+macro_rules! shape {
+    ($(#[$doc:meta])* $name:ident { $($(#[$member_doc:meta])* $member:ident: $type:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(schemars::JsonSchema)]
+        #[schemars(rename_all = "camelCase")]
+        #[allow(dead_code, reason = "describes what SQL makes")]
+        struct $name { $($(#[$member_doc])* $member: $type,)* }
+    };
+}
+pub(crate) use shape;
+
+/// What success answers, for the documentation.
+#[derive(Clone, Copy)]
+pub enum Shape {
+    Nothing,
+    One(MakeSchema),
+    /// A page: `data` is a list of these, and `meta` tells of the next.
+    Page(MakeSchema),
+}
+
+/// Columns that a list may be sorted by, the default first, each with the SQL type its position is read back as.
+pub type Sorts = &'static [(&'static str, &'static str)];
+
+/// Adds a type's schema to a generator's definitions.
+pub type MakeSchema = fn(&mut schemars::SchemaGenerator) -> schemars::Schema;
+
 /// What a handler answers: JSON text that Postgres made passes through unparsed.
 #[derive(Debug, Default)]
 pub struct Reply {
@@ -91,6 +139,8 @@ pub struct Reply {
     pub meta: Option<String>,
     /// Claims that the edge signs into `data.accessToken`.
     pub claims: Option<Value>,
+    /// An earlier answer under the same key, instead of all that.
+    pub replay: Option<Replay>,
 }
 
 impl Reply {
@@ -108,8 +158,11 @@ impl Reply {
 
 /// One call of an operation: who, and with what input (path, query and body merged).
 pub struct Call {
+    pub operation: Rc<Operation>,
     pub caller: Rc<Caller>,
     pub input: Map<String, Value>,
+    /// The caller's `Idempotency-Key`.
+    pub key: Option<IdempotencyKey>,
 }
 
 impl Call {
@@ -136,10 +189,15 @@ pub struct Operation {
     pub summary_en: &'static str,
     pub tenant_from: TenantFrom,
     pub derive: &'static [Derived],
+    pub seal: &'static [Sealed],
+    pub deprecation: Option<Deprecation>,
     pub issues_token: bool,
     /// The answer holds a secret that is shown once: it is never stored in the clear.
     pub reveals_secret: bool,
-    pub input_schema: fn() -> schemars::Schema,
+    pub input: MakeSchema,
+    pub answer: Shape,
+    /// The columns that a list may be sorted by.
+    pub sorts: Sorts,
     prepare: Box<Prepare>,
 }
 
@@ -162,9 +220,13 @@ impl Operation {
             summary_en: "",
             tenant_from: TenantFrom::Credential,
             derive: &[],
+            seal: &[],
+            deprecation: None,
             issues_token: false,
             reveals_secret: false,
-            input_schema: || schemars::schema_for!(I),
+            input: |generator| generator.root_schema_for::<I>(),
+            answer: Shape::Nothing,
+            sorts: &[],
             prepare: Box::new(move |input| {
                 let input = parse::<I>(input)?;
                 Ok(Box::new(move |call| handler(call, input)))
@@ -207,6 +269,50 @@ impl Operation {
     pub fn reveals_secret(mut self) -> Self {
         self.reveals_secret = true;
         self
+    }
+
+    /// The type of `data`.
+    #[must_use]
+    pub fn answers<T: JsonSchema>(mut self) -> Self {
+        self.answer = Shape::One(|generator| generator.subschema_for::<T>());
+        self
+    }
+    /// The type of each of a page's rows.
+    #[must_use]
+    pub fn lists<T: JsonSchema>(mut self) -> Self {
+        self.answer = Shape::Page(|generator| generator.subschema_for::<T>());
+        self
+    }
+    #[must_use]
+    pub fn sorts(mut self, sorts: Sorts) -> Self {
+        self.sorts = sorts;
+        self
+    }
+    #[must_use]
+    pub fn seal(mut self, fields: &'static [Sealed]) -> Self {
+        self.seal = fields;
+        self
+    }
+    #[must_use]
+    pub fn deprecated(mut self, deprecation: Deprecation) -> Self {
+        self.deprecation = Some(deprecation);
+        self
+    }
+
+    /// Whether it takes what only the edge makes: derived passwords, sealed secrets, signed tokens.
+    #[must_use]
+    pub fn needs_edge(&self) -> bool {
+        self.scope == Scope::Public || !self.derive.is_empty() || !self.seal.is_empty()
+    }
+
+    /// HTTP status and body of a reply.
+    #[must_use]
+    pub fn envelope(&self, reply: &Reply) -> (u16, Option<String>) {
+        match (&reply.data, &reply.meta) {
+            (None, _) => (self.success, None),
+            (Some(data), None) => (self.success, Some(format!("{{\"data\":{data}}}"))),
+            (Some(data), Some(meta)) => (self.success, Some(format!("{{\"data\":{data},\"meta\":{meta}}}"))),
+        }
     }
 
     /// Types the input; the result runs the handler.
@@ -254,6 +360,13 @@ impl Operation {
             members.insert("takesBody".to_owned(), json!(self.takes_body()));
             members.insert("tenantFrom".to_owned(), tenant_from);
             members.insert("derive".to_owned(), json!(derive));
+            let seal = self.seal.iter().map(|sealed| match sealed.mode {
+                Seal::Generate { prefix } => json!({ "field": sealed.field, "mode": "generate", "prefix": prefix }),
+            });
+            members.insert("seal".to_owned(), json!(seal.collect::<Vec<_>>()));
+            if let Some(deprecation) = self.deprecation {
+                members.insert("deprecation".to_owned(), json!({ "at": deprecation.at, "sunset": deprecation.sunset }));
+            }
             members.insert("issuesToken".to_owned(), json!(self.issues_token));
         }
         route
@@ -314,6 +427,10 @@ const RULES: &[&str] = &[
     "range",
     "sort",
     "nothing_to_change",
+    "url",
+    "public_address",
+    "color",
+    "domain",
 ];
 
 thread_local! {

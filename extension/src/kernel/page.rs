@@ -6,7 +6,7 @@ use super::{
     context::Caller,
     error::{Refusal, Result},
     installation,
-    operation::Reply,
+    operation::{Reply, Sorts},
     spi::{self, Arg},
 };
 use nebula_core::{
@@ -45,6 +45,13 @@ impl Status {
 /// How many rows a page has: 1 to 200. In a query it arrives as text.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Limit(i64);
+
+impl Limit {
+    #[must_use]
+    pub fn rows(self) -> i64 {
+        self.0
+    }
+}
 
 impl Default for Limit {
     fn default() -> Self {
@@ -103,8 +110,7 @@ pub struct List<'a> {
     pub alias: &'static str,
     /// The JSON of one row.
     pub json: &'static str,
-    /// The columns that may be sorted by, each with the SQL type its position is read back as.
-    pub sorts: &'a [(&'static str, &'static str)],
+    pub sorts: Sorts,
     /// The expression that `q` searches, with `%q` for the parameter; `None` where the list has no `q`.
     pub search: Option<&'static str>,
     pub has_status: bool,
@@ -151,8 +157,8 @@ impl List<'_> {
             sql.push_str(&condition);
         };
         if let Some(status) = status {
-            args.push(Arg::Text(status));
-            push(format!("{alias}.status = ${}::nebula.status", args.len()));
+            // As a literal, one of two: the plan may use an index of the few that are suspended.
+            push(format!("{alias}.status = '{status}'"));
         }
         if let (Some(q), Some(search)) = (q, self.search) {
             args.push(Arg::Text(q));
@@ -193,7 +199,7 @@ impl List<'_> {
         Ok(Reply {
             data: Some(format!("[{data}]")),
             meta: Some(json!({ "nextCursor": next, "hasMore": has_more }).to_string()),
-            claims: None,
+            ..Reply::default()
         })
     }
 

@@ -83,7 +83,7 @@ pub fn first_unknown(actions: &[String]) -> Option<usize> {
 /// Only grants are compared. Packages and overrides bind whoever receives the grant just as much: asking for them here would leave a tenant whose
 /// package has ended unable to make an administrator.
 pub fn require_holds_all<'a>(actions: impl IntoIterator<Item = &'a str>, caller: &Caller) -> Result<()> {
-    let rights = rights::of(caller.tenant, caller.actor);
+    let rights = rights::of_caller(caller);
     for action in actions {
         if !rights.of(action).is_some_and(|right| right.grants.iter().any(|grant| grant.constraints.is_empty())) {
             return Err(Refusal::forbidden(action, "not_held_by_grantor"));
@@ -139,7 +139,7 @@ pub fn effective_actions<'a>(caller: &Caller, rights: &'a Rights) -> Vec<&'a str
 /// The decision, condition by condition, in the order of the contract.
 #[must_use]
 pub fn why(action: &str, caller: &Caller) -> Value {
-    let rights = rights::of(caller.tenant, caller.actor);
+    let rights = rights::of_caller(caller);
     let mut conditions = Vec::new();
     let mut push = |name: &str, holds: bool, because: Option<&str>| {
         let mut condition = json!({ "condition": name, "holds": holds });

@@ -1,4 +1,4 @@
--- Everything that decides what a principal may do, as one JSON value. $1 tenant; $2 user or null; $3 API key or null.
+-- Everything that decides what a principal may do, as one JSON value. $1 tenant; $2 user or null; $3 API key or null; $4 the key's own tenant.
 select json_build_object(
   'tenant', (
     select json_build_object('status', t.status, 'kind', t.kind, 'slug', t.slug, 'name', t.name)
@@ -20,7 +20,7 @@ select json_build_object(
         'expiresAt', (extract(epoch from k.expires_at) * 1000000)::bigint
       )
       from nebula.api_key k
-      where k.tenant_id = $1 and k.id = $3
+      where k.tenant_id = $4 and k.id = $3
     )
   ),
   'groups', (
@@ -37,6 +37,11 @@ select json_build_object(
       and tp.status = 'ativo'
       and p.status = 'ativo'
       and (tp.expires_at is null or tp.expires_at > now())
+  ),
+  'limits', (
+    select c.limits
+    from nebula.tenant_config c
+    where c.tenant_id = $1
   ),
   'rights', (
     select json_agg(json_build_object(
@@ -56,6 +61,16 @@ select json_build_object(
         from nebula.tenant_tool_override o
         where o.tenant_id = $1 and (o.tool_action_id = a.id or o.tool_id = a.tool_id) and o.flags ? 'enabled'
       ),
+      'perMinute', (
+        select (o.limits ->> 'perMinute')::bigint
+        from nebula.tenant_tool_override o
+        where o.tenant_id = $1 and o.tool_action_id = a.id
+      ),
+      'perMonth', (
+        select (o.limits ->> 'perMonth')::bigint
+        from nebula.tenant_tool_override o
+        where o.tenant_id = $1 and o.tool_action_id = a.id
+      ),
       'grants', (
         select coalesce(json_agg(json_build_object('id', granted.id, 'constraints', granted.constraints)), '[]')
         from (
@@ -68,7 +83,7 @@ select json_build_object(
           -- A key's profile or explicit scope: one grant without constraints.
           select null, '{}'::jsonb
           from nebula.api_key k
-          where k.tenant_id = $1
+          where k.tenant_id = $4
             and k.id = $3
             and case k.role
               when 'read-only' then a.kind = 'read'
@@ -77,7 +92,7 @@ select json_build_object(
               else exists (
                 select
                 from nebula.api_key_action ka
-                where ka.tenant_id = $1 and ka.api_key_id = k.id and ka.tool_action_id = a.id
+                where ka.tenant_id = $4 and ka.api_key_id = k.id and ka.tool_action_id = a.id
               )
             end
         ) granted

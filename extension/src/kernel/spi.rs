@@ -437,9 +437,12 @@ unsafe extern "C-unwind" fn on_relcache_invalidation(_argument: pg_sys::Datum, r
 #[pgrx::pg_guard]
 unsafe extern "C-unwind" fn on_transaction(event: pg_sys::XactEvent::Type, _argument: *mut core::ffi::c_void) {
     use pg_sys::XactEvent::{XACT_EVENT_ABORT, XACT_EVENT_COMMIT, XACT_EVENT_PREPARE};
-    if matches!(event, XACT_EVENT_ABORT | XACT_EVENT_COMMIT | XACT_EVENT_PREPARE) {
-        super::context::forget_all();
+    match event {
+        XACT_EVENT_COMMIT | XACT_EVENT_PREPARE => super::usage::committed(),
+        XACT_EVENT_ABORT => super::usage::rolled_back(1),
+        _ => return,
     }
+    super::context::forget_all();
 }
 
 #[pgrx::pg_guard]
@@ -449,8 +452,13 @@ unsafe extern "C-unwind" fn on_subtransaction(
     _parent: pg_sys::SubTransactionId,
     _argument: *mut core::ffi::c_void,
 ) {
-    if event == pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB {
-        super::context::forget_from(transaction_nesting());
+    match event {
+        pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB => {
+            super::context::forget_from(transaction_nesting());
+            super::usage::rolled_back(transaction_nesting());
+        }
+        pg_sys::SubXactEvent::SUBXACT_EVENT_COMMIT_SUB => super::usage::released(transaction_nesting()),
+        _ => {}
     }
 }
 
@@ -471,6 +479,49 @@ pub fn register_callbacks() {
         pg_sys::RegisterXactCallback(Some(on_transaction), std::ptr::null_mut());
         pg_sys::RegisterSubXactCallback(Some(on_subtransaction), std::ptr::null_mut());
         pg_sys::CacheRegisterRelcacheCallback(Some(on_relcache_invalidation), pg_sys::Datum::null());
+    }
+}
+
+/// Whether the server is starting and loads its preloaded libraries.
+#[must_use]
+pub fn is_preloading() -> bool {
+    // SAFETY: reads a variable of the postmaster.
+    unsafe { pg_sys::process_shared_preload_libraries_in_progress }
+}
+
+/// The database's oid: what tells databases of one cluster apart in shared memory.
+#[must_use]
+pub fn database_id() -> u32 {
+    // SAFETY: reads a variable of the backend.
+    unsafe { pg_sys::MyDatabaseId }.to_u32()
+}
+
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn on_exit(_code: core::ffi::c_int, _argument: pg_sys::Datum) {
+    super::usage::flush_at_exit();
+}
+
+/// Has what was gathered flushed when the backend ends in peace. (A crash runs no callbacks.)
+pub fn flush_usage_at_exit() {
+    // SAFETY: the callback lives as long as the library, which Postgres never unloads.
+    unsafe { pg_sys::before_shmem_exit(Some(on_exit), pg_sys::Datum::null()) };
+}
+
+/// Runs `work` in a transaction of its own while the backend ends, as Postgres does to drop temporary tables. Not where nothing can be written.
+pub fn in_last_transaction(work: impl FnOnce()) {
+    // SAFETY: the sequence of `RemoveTempRelationsCallback`: whatever was open is aborted first. An error in between ends the process, which is ending anyway.
+    unsafe {
+        if pg_sys::RecoveryInProgress() {
+            return;
+        }
+        pg_sys::AbortOutOfAnyTransaction();
+        pg_sys::StartTransactionCommand();
+        if !pg_sys::XactReadOnly {
+            pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
+            work();
+            pg_sys::PopActiveSnapshot();
+        }
+        pg_sys::CommitTransactionCommand();
     }
 }
 

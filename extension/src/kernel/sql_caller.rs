@@ -47,7 +47,7 @@ pub fn current(action: &str) -> Option<Caller> {
     let request_id =
         header("x-request-id").filter(|id| nebula_core::text::RequestId::parse(id).is_ok()).unwrap_or_else(|| Uuid::now_v7().to_string());
     let origin = Origin { request_id, ip, user_agent: user_agent.map(|agent| clip(&agent)) };
-    Some(Caller { tenant, actor, action: Rc::from(action), origin: Rc::new(origin), session })
+    Some(Caller { tenant, home: tenant, actor, action: Rc::from(action), origin: Rc::new(origin), session })
 }
 
 /// The caller's address by the last hop's word: PostgREST stands behind a proxy that sets it.
