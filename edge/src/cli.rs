@@ -30,7 +30,7 @@ enum Command {
     Migrate,
     /// Upserts the global catalog, or what one tenant starts with.
     Seed(command::seed::Arguments),
-    /// The keys that access tokens are signed with.
+    /// The keys that access tokens are signed with, and those that seal.
     Keys(command::keys::Arguments),
     /// Starts a private Postgres and the edge for development, ready to be called.
     Up(command::up::Arguments),

@@ -17,6 +17,8 @@ pub enum Error {
     Database(String),
     #[error("signing key: {0}")]
     Key(String),
+    #[error("sealing key: {0}")]
+    SealingKey(String),
     #[error("{path}: {source}", path = .path.display())]
     File { path: PathBuf, source: std::io::Error },
     #[error("{0}")]

@@ -1,6 +1,6 @@
 //! Private signing keys on disk: `<kid>.pem`, PKCS#8, mode 600 in a folder of mode 700. They never enter the database.
 
-use super::jwks;
+use super::{jwks, key_folder};
 use crate::error::Error;
 use aws_lc_rs::{
     encoding::{AsDer, PublicKeyX509Der},
@@ -8,14 +8,7 @@ use aws_lc_rs::{
     signature::KeyPair as _,
 };
 use pkcs8::{LineEnding, SecretDocument};
-use std::{
-    fs::{self, DirBuilder, OpenOptions},
-    io::{ErrorKind, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
-    path::Path,
-    sync::Arc,
-    time::SystemTime,
-};
+use std::{fs, path::Path, sync::Arc, time::SystemTime};
 
 const LABEL: &str = "PRIVATE KEY";
 
@@ -43,28 +36,14 @@ pub fn generate(folder: &Path) -> Result<PrivateKey, Error> {
     let pem = SecretDocument::try_from(der.as_ref())
         .and_then(|document| document.to_pem(LABEL, LineEnding::LF))
         .map_err(|error| Error::Key(error.to_string()))?;
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(Error::file(folder))?;
-    let path = folder.join(format!("{kid}.pem"));
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&path)
-        .and_then(|mut file| file.write_all(pem.as_bytes()).and_then(|()| file.sync_all()))
-        .map_err(Error::file(path))?;
+    key_folder::write(folder, &format!("{kid}.pem"), pem.as_bytes())?;
     Ok(PrivateKey { kid, created_at: SystemTime::now(), pair: Arc::new(pair) })
 }
 
 /// Reads every `*.pem` of the folder, newest first; a folder that is missing holds no keys.
 pub fn load_all(folder: &Path) -> Result<Vec<PrivateKey>, Error> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(Error::file(folder)(error)),
-    };
     let mut keys = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(Error::file(folder))?.path();
+    for path in key_folder::list(folder)? {
         if path.extension().is_some_and(|extension| extension == "pem") {
             keys.push(load(&path)?);
         }

@@ -1,10 +1,12 @@
-//! Who is asking, as far as the edge can tell without the database; and what the edge signs and derives.
+//! Who is asking, as far as the edge can tell without the database; and what the edge signs, derives and seals.
 
 mod credential;
 mod jwks;
 mod key_files;
+mod key_folder;
 mod key_ring;
 mod password;
+pub mod sealing;
 mod signer;
 
 pub use credential::{Presented, present, well_formed};

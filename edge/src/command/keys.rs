@@ -1,8 +1,9 @@
-//! `nebula keys`: the keys that access tokens are signed with. Private halves are files here, public halves rows in the database.
+//! `nebula keys`: the keys that access tokens are signed with, private halves as files here, public halves as rows in the database; and
+//! the keys that seal, which are files alone.
 
-use super::output::say;
+use super::output::{note, say};
 use crate::{
-    auth::{self, PrivateKey},
+    auth::{self, PrivateKey, sealing},
     config::Config,
     db::{self, KeyStatus, admin_state},
     error::Error,
@@ -18,9 +19,10 @@ pub struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Makes a key, writes its private half to the keys folder and registers its public half.
+    /// Makes a signing key, writes its private half to the keys folder and registers its public half; makes the first sealing key where
+    /// the folder has none.
     Generate,
-    /// Lists the registered keys, and whether their private half is here.
+    /// Lists the registered keys, and whether their private half is here; then the sealing keys of the folder.
     List,
     /// Signs no more with a key; tokens that it signed stay valid until they expire.
     Retire { kid: String },
@@ -31,7 +33,11 @@ enum Action {
 pub async fn run(arguments: &Arguments, config: &Config) -> Result<(), Error> {
     let client = db::connect_admin(config.require_admin_database_url()?).await?;
     match &arguments.action {
-        Action::Generate => say(&generate(&client, &config.keys_dir).await?.kid),
+        Action::Generate => {
+            let key = generate(&client, &config.keys_dir).await?;
+            ensure_sealing_key(&config.keys_dir)?;
+            say(&key.kid)
+        }
         Action::List => list(&client, &config.keys_dir).await,
         Action::Retire { kid } => change(&client, "select nebula.retire_signing_key($1)", kid).await,
         Action::Revoke { kid } => change(&client, "select nebula.revoke_signing_key($1)", kid).await,
@@ -45,6 +51,14 @@ pub async fn generate(client: &Client, folder: &Path) -> Result<PrivateKey, Erro
     let statement = "select nebula.register_signing_key($1, $2)";
     client.query_typed(statement, &[(&key.kid, Type::TEXT), (&public_key, Type::BYTEA)]).await?;
     Ok(key)
+}
+
+/// Makes the first sealing key where the folder has none, and says so beside the result.
+pub fn ensure_sealing_key(folder: &Path) -> Result<(), Error> {
+    if sealing::generate_first(folder)? {
+        note("made sealing-1.key: keep a copy, and give it to every other edge; what it sealed can't be read without it");
+    }
+    Ok(())
 }
 
 /// Whether this machine holds the private half of a key that may sign.
@@ -63,6 +77,9 @@ async fn list(client: &Client, folder: &Path) -> Result<(), Error> {
         };
         let place = if local.iter().any(|own| own.kid == key.kid) { "private half here" } else { "public half only" };
         say(&format!("{}  {}  {status}  {place}", key.kid, key.alg))?;
+    }
+    for (place, version) in sealing::versions(folder)?.into_iter().enumerate() {
+        say(&format!("sealing-{version}  AES-256-GCM  {}", if place == 0 { "seals" } else { "opens only" }))?;
     }
     Ok(())
 }

@@ -52,7 +52,7 @@ settings! {
     admin_database_url: DatabaseUrl, "NEBULA_ADMIN_DATABASE_URL", (none), [value_name = "URL"];
     /// The address and port that `serve` listens on [default: 127.0.0.1:8080].
     listen: SocketAddr, "NEBULA_LISTEN", (SocketAddr::from(([127, 0, 0, 1], 8080))), [value_name = "ADDRESS"];
-    /// The folder of private signing keys, mode 700 [default: .nebula/keys].
+    /// The folder of private signing keys and sealing keys, mode 700 [default: .nebula/keys].
     keys_dir: PathBuf, "NEBULA_KEYS_DIR", (PathBuf::from(".nebula/keys")), [value_name = "DIR"];
     /// Database connections kept by this process; one more listens for changes [default: 16].
     pool_size: usize, "NEBULA_POOL_SIZE", (16), [value_name = "N"];

@@ -1,4 +1,4 @@
-//! The database as the edge sees it: five functions and a notification (docs/edge-protocol.md).
+//! The database as the edge sees it: the functions of docs/edge-protocol.md and a notification.
 
 mod admin;
 mod failure;
@@ -11,4 +11,4 @@ pub use admin::{admin_state, connect as connect_admin, scalar_text};
 pub use failure::Failure;
 pub use listener::listen;
 pub use pool::{Database, Reply};
-pub use state::{BodyToken, Challenge, DeriveMode, EdgeState, KeyStatus, Route, Scope, TenantFrom, TenantSource};
+pub use state::{BodyToken, Challenge, DeriveMode, EdgeState, KeyStatus, Route, Scope, SealMode, TenantFrom, TenantSource};

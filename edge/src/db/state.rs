@@ -45,6 +45,8 @@ pub struct Route {
     pub takes_body: bool,
     pub tenant_from: TenantFrom,
     pub derive: Vec<Derive>,
+    #[serde(default)]
+    pub seal: Vec<Seal>,
     pub issues_token: bool,
 }
 
@@ -94,6 +96,23 @@ pub enum DeriveMode {
     Check,
 }
 
+/// A member of the body that only the edge can read.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Seal {
+    pub field: String,
+    #[serde(flatten)]
+    pub mode: SealMode,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(tag = "mode", rename_all = "lowercase")]
+pub enum SealMode {
+    /// A secret that the edge makes: what it begins with.
+    Generate { prefix: String },
+    /// The client's member, any JSON value.
+    Given,
+}
+
 /// `nebula.login_challenge()`: how a password is to be derived, for whom; made up where there is nobody.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -141,12 +160,15 @@ mod tests {
             r#"{"schemaVersion":1,"issuer":"nebula","audience":"nebula",
                 "keys":[{"kid":"k","alg":"RS256","publicKey":"AA==","status":"retiring"}],
                 "routes":[{"operation":"users.create","method":"POST","path":"/v1/users","scope":"tenant","kind":"write","success":201,
-                           "takesBody":true,"tenantFrom":"credential","derive":[],"issuesToken":false},
+                           "takesBody":true,"tenantFrom":"credential","derive":[],
+                           "seal":[{"field":"secret","mode":"generate","prefix":"whsec_"},{"field":"data","mode":"given"}],"issuesToken":false},
                           {"operation":"auth.refresh","method":"POST","path":"/v1/auth/refresh","scope":"public","kind":"write","success":200,
                            "takesBody":true,"tenantFrom":{"bodyToken":"refreshToken"},"derive":[{"field":"password","mode":"new"}],"issuesToken":true}]}"#,
         )
         .unwrap();
         let sources: Vec<_> = state.routes.iter().map(|route| route.tenant_from.clone()).collect();
+        let seals: Vec<_> = state.routes.iter().flat_map(|route| route.seal.iter().map(|seal| seal.mode.clone())).collect();
+        assert_eq!(seals, [SealMode::Generate { prefix: "whsec_".to_owned() }, SealMode::Given]);
         assert_eq!(
             sources,
             [TenantFrom::Named(TenantSource::Credential), TenantFrom::Body(BodyToken { body_token: "refreshToken".to_owned() }),]

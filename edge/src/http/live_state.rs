@@ -2,8 +2,12 @@
 
 use super::route_table::RouteTable;
 use crate::{
-    auth::{self, KeyRing, Signer},
+    auth::{
+        self, KeyRing, PrivateKey, Signer,
+        sealing::{self, SealingKey},
+    },
     db::{Database, EdgeState},
+    error::Error,
 };
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
@@ -30,6 +34,8 @@ pub struct Snapshot {
     pub routes: RouteTable,
     /// The key that signs; `None` where this machine has no private half of an active key.
     pub signer: Option<Signer>,
+    /// The key that seals; `None` where this machine has none.
+    pub sealing: Option<SealingKey>,
     pub jwks: Bytes,
 }
 
@@ -116,22 +122,26 @@ impl LiveState {
 /// Makes a snapshot, and says what an operator should mend.
 async fn build(state: EdgeState, keys_dir: &Path) -> (Snapshot, Vec<String>) {
     let ring = KeyRing::new(&state);
+    let seals = state.routes.iter().any(|route| !route.seal.is_empty());
     let (routes, left_out) = RouteTable::new(state.routes);
     let mut complaints: Vec<String> = left_out.into_iter().map(|route| format!("route not served: {route}")).collect();
-    let folder = keys_dir.to_owned();
-    // Files are read off the runtime's threads.
-    let local = match tokio::task::spawn_blocking(move || auth::load_all(&folder)).await {
-        Ok(Ok(keys)) => keys,
-        Ok(Err(error)) => {
-            complaints.push(error.to_string());
-            Vec::new()
-        }
-        Err(_) => Vec::new(),
-    };
-    let signer = Signer::choose(&local, &ring);
+    let (signing, sealing) = read_keys(keys_dir.to_owned(), &mut complaints).await;
+    let signer = Signer::choose(&signing, &ring);
     if signer.is_none() {
         complaints.push("no private key of an active signing key here: logins are refused until `nebula keys generate` has run".to_owned());
     }
+    if seals && sealing.is_none() {
+        complaints.push("no sealing key here: what seals is refused until `nebula keys generate` has run".to_owned());
+    }
     let jwks = Bytes::from(auth::jwks_document(ring.public_keys()).to_string());
-    (Snapshot { ring, routes, signer, jwks }, complaints)
+    (Snapshot { ring, routes, signer, sealing, jwks }, complaints)
+}
+
+/// The keys of this machine, without those that can't be read.
+async fn read_keys(folder: PathBuf, complaints: &mut Vec<String>) -> (Vec<PrivateKey>, Option<SealingKey>) {
+    // Files are read off the runtime's threads.
+    let read = tokio::task::spawn_blocking(move || (auth::load_all(&folder), sealing::newest(&folder)));
+    let Ok((signing, sealing)) = read.await else { return (Vec::new(), None) };
+    let mut complain = |error: Error| complaints.push(error.to_string());
+    (signing.map_err(&mut complain).unwrap_or_default(), sealing.map_err(&mut complain).unwrap_or_default())
 }

@@ -5,15 +5,18 @@ mod app;
 mod body;
 mod client_address;
 mod frame;
+mod handle_request;
 mod headers;
 mod health;
 mod live_state;
 mod passwords;
+mod payload;
 mod pipeline;
 mod query;
 mod refusal;
 mod request_log;
 mod route_table;
+mod seals;
 mod server;
 mod strict_json;
 #[cfg(test)]

@@ -6,9 +6,10 @@ use super::{
     body::{self, RequestBody},
     client_address,
     frame::Frame,
+    handle_request::HandleRequest,
     headers,
     live_state::Snapshot,
-    passwords, query,
+    payload, query,
     refusal::Refusal,
     request_log::Facts,
     route_table::{self, Found, RawParameters},
@@ -31,39 +32,13 @@ use nebula_core::{
     error::Code,
     opaque_token::{Kind, OpaqueToken},
 };
-use serde::Serialize;
-use serde_json::{Value, value::RawValue};
+use serde_json::Value;
 use std::{
-    collections::BTreeMap,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use tokio::time::Instant;
 use uuid::Uuid;
-
-/// The second argument of `nebula.handle`. It holds a credential, so it has no `Debug`.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct HandleRequest<'a> {
-    operation: &'a str,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    params: BTreeMap<String, String>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    query: BTreeMap<String, String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    body: Option<Box<RawValue>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    credential: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tenant_header: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    idempotency_key: Option<&'a str>,
-    request_id: &'a str,
-    language: &'static str,
-    ip: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user_agent: Option<String>,
-}
 
 /// Answers everything that the database has a route for, and refuses the rest.
 pub async fn run(State(app): State<App>, Extension(frame): Extension<Arc<Frame>>, request: Request) -> Response {
@@ -109,16 +84,11 @@ async fn serve(app: &App, frame: &Frame, parts: &Parts, body: &mut RequestBody) 
     if route.issues_token && state.signer.is_none() {
         return Err(Refusal::unavailable("no key to sign with"));
     }
-    let payload = passwords::prepare(app, route, tenant, body, frame.deadline).await?;
-    if Instant::now() >= frame.deadline {
-        return Err(Refusal::unavailable("the request took too long"));
-    }
-
-    let request = HandleRequest {
+    let mut request = HandleRequest {
         operation: &route.operation,
         params,
         query,
-        body: payload.body,
+        body,
         credential,
         tenant_header,
         idempotency_key,
@@ -127,8 +97,12 @@ async fn serve(app: &App, frame: &Frame, parts: &Parts, body: &mut RequestBody) 
         ip: client_address::of(frame.peer, &parts.headers, &app.config.trusted_proxies).to_string(),
         user_agent: headers::user_agent(&parts.headers),
     };
+    let tenant = payload::prepare(app, &state, route, tenant, &mut request, frame.deadline).await?;
+    if Instant::now() >= frame.deadline {
+        return Err(Refusal::unavailable("the request took too long"));
+    }
     let request = serde_json::to_string(&request).map_err(|_| Refusal::internal("cannot print JSON"))?;
-    let reply = app.database.handle(payload.tenant, request).await?;
+    let reply = app.database.handle(tenant, request).await?;
     answer_with(&state, reply)
 }
 

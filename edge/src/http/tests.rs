@@ -3,7 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use super::App;
-use crate::config::{Config, Settings};
+use crate::{
+    auth::sealing,
+    config::{Config, Settings},
+};
 use axum::body::Body;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
@@ -24,12 +27,18 @@ fn edge_without_state() -> App {
 }
 
 async fn edge() -> App {
+    edge_with(Path::new("/nonexistent")).await
+}
+
+async fn edge_with(keys_dir: &Path) -> App {
     let route = |operation: &str, method: &str, path: &str, scope: &str, takes_body: bool| {
         json!({
             "operation": operation, "method": method, "path": path, "scope": scope, "kind": "read", "success": 200,
             "takesBody": takes_body, "tenantFrom": "credential", "derive": [], "issuesToken": operation == "auth.login",
         })
     };
+    let mut sealing = route("webhooks.create", "POST", "/v1/webhooks", "tenant", true);
+    sealing["seal"] = json!([{ "field": "secret", "mode": "generate", "prefix": "whsec_" }]);
     let state = json!({
         "schemaVersion": 1, "issuer": "nebula", "audience": "nebula", "keys": [],
         "routes": [
@@ -37,10 +46,11 @@ async fn edge() -> App {
             route("users.create", "POST", "/v1/users", "tenant", true),
             route("users.read", "GET", "/v1/users/{id}", "tenant", false),
             route("auth.login", "POST", "/v1/auth/login", "public", true),
+            sealing,
         ],
     });
     let app = edge_without_state();
-    app.live.replace(serde_json::from_value(state).unwrap(), Path::new("/nonexistent")).await;
+    app.live.replace(serde_json::from_value(state).unwrap(), keys_dir).await;
     app
 }
 
@@ -170,6 +180,20 @@ async fn without_a_key_to_sign_with_nothing_is_used_up() {
     let app = edge().await;
     let (status, headers, _) = call(&app, "POST", "/v1/auth/login", &[("content-type", "application/json")], "{}").await;
     assert_eq!((status, headers["retry-after"].to_str().unwrap()), (StatusCode::SERVICE_UNAVAILABLE, "1"));
+}
+
+#[tokio::test]
+async fn a_secret_is_made_with_a_sealing_key_and_never_taken_from_the_client() {
+    let folder = std::env::temp_dir().join(format!("nebula-edge-{}", Uuid::now_v7()));
+    let key = key();
+    let headers = [("x-api-key", key.as_str()), ("content-type", "application/json")];
+    let (status, _, answer) = call(&edge_with(&folder).await, "POST", "/v1/webhooks", &headers, "{}").await;
+    assert_eq!((status, &answer["error"]["code"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("SERVICE_UNAVAILABLE")));
+    sealing::generate_first(&folder).unwrap();
+    let app = edge_with(&folder).await;
+    let (_, _, answer) = call(&app, "POST", "/v1/webhooks", &headers, r#"{"secret":"mine"}"#).await;
+    assert_eq!(answer["error"]["details"], json!([{ "field": "secret", "rule": "unknown" }]));
+    std::fs::remove_dir_all(folder).unwrap();
 }
 
 #[tokio::test]

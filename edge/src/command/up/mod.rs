@@ -62,6 +62,7 @@ pub async fn run(arguments: &Arguments) -> Result<(), Error> {
     if !keys::can_sign(&client, &keys_dir).await? {
         keys::generate(&client, &keys_dir).await?;
     }
+    keys::ensure_sealing_key(&keys_dir)?;
     env.set("NEBULA_KEYS_DIR", &keys_dir.to_string_lossy());
     if env.get("NEBULA_OPERATOR_KEY").is_none() {
         env.set("NEBULA_OPERATOR_KEY", &seed::issue_operator_key(&client, None).await?);
