@@ -13,5 +13,5 @@ pub use credential::{Presented, present, well_formed};
 pub use jwks::document as jwks_document;
 pub use key_files::{PrivateKey, generate, load_all};
 pub use key_ring::{KeyRing, Refused};
-pub use password::{Deriver, Prepared, Rule as PasswordRule, prepare};
+pub use password::{Deriver, Prepared, Rule as PasswordRule, prepare, salt};
 pub use signer::Signer;

@@ -5,6 +5,7 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use aws_lc_rs::rand;
 use nebula_core::password::{Bytes, Cost, MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARACTERS, NewPassword, PasswordProof};
 use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use tokio::{
     sync::Semaphore,
@@ -34,6 +35,21 @@ pub fn prepare(member: &RawValue, is_new: bool) -> Result<Prepared, Rule> {
     }
 }
 
+/// The salt of a new password: random, or, where a request that may be repeated brings both, made of a secret seed and its `Idempotency-Key`, so
+/// that an equal request stays an equal request (docs/edge-protocol.md, "Passwords"). `None` without randomness.
+#[must_use]
+pub fn salt(seed: Option<&[u8]>, idempotency_key: Option<&str>) -> Option<[u8; 16]> {
+    let mut salt = [0; 16];
+    match (seed, idempotency_key) {
+        (Some(seed), Some(key)) => {
+            let digest = Sha256::new().chain_update("nebula.salt\0").chain_update(seed).chain_update("\0").chain_update(key).finalize();
+            salt = *digest.first_chunk()?;
+        }
+        _ => rand::fill(&mut salt).ok()?,
+    }
+    Some(salt)
+}
+
 /// Derives keys, a bounded number at once: each takes 19 MiB and a core for some 20 ms.
 #[derive(Clone)]
 pub struct Deriver(Arc<Semaphore>);
@@ -44,10 +60,8 @@ impl Deriver {
         Self(Arc::new(Semaphore::new(concurrency.max(1))))
     }
 
-    /// What is stored of a new password: fresh salt, today's cost. `None`: not before `deadline`.
-    pub async fn new_password(&self, password: Prepared, deadline: Instant) -> Option<NewPassword> {
-        let mut salt = [0; 16];
-        rand::fill(&mut salt).ok()?;
+    /// What is stored of a new password, at today's cost. `None`: not before `deadline`.
+    pub async fn new_password(&self, password: Prepared, salt: [u8; 16], deadline: Instant) -> Option<NewPassword> {
         let Cost { memory_kib, iterations, parallelism } = Cost::DEFAULT;
         let key = self.derive(password, salt, Cost::DEFAULT, deadline).await?;
         Some(NewPassword { salt: Bytes(salt), memory_kib, iterations, parallelism, key: Bytes(key) })
@@ -95,6 +109,22 @@ mod tests {
         prepare(&member(json), is_new).err().map(|rule| rule.0)
     }
 
+    fn challenge(memory_kib: u32) -> Challenge {
+        Challenge { tenant_id: Uuid::nil(), salt: Bytes([0; 16]), memory_kib, iterations: 2, parallelism: 1, salt_seed: None }
+    }
+
+    /// The vector: `printf 'nebula.salt\0seed\0key' | sha256sum`.
+    #[test]
+    fn an_equal_request_has_an_equal_salt_and_every_other_a_random_one() {
+        assert_eq!(
+            salt(Some(b"seed"), Some("key")).unwrap(),
+            [0x89, 0xbb, 0x66, 0x3b, 0x9f, 0x9c, 0x55, 0x20, 0x2f, 0x1e, 0x13, 0xd6, 0x73, 0xb2, 0x17, 0x3b]
+        );
+        for (seed, key) in [(None, None), (Some(b"seed".as_slice()), None), (None, Some("key"))] {
+            assert_ne!(salt(seed, key), salt(seed, key));
+        }
+    }
+
     #[test]
     fn a_password_is_a_string_of_bounded_length() {
         assert_eq!(rule("1", true), Some("type"));
@@ -112,15 +142,14 @@ mod tests {
         let deriver = Deriver::new(1);
         let deadline = Instant::now() + Duration::from_secs(30);
         let password = prepare(&member("\"correct horse\""), true).unwrap();
-        let stored = deriver.new_password(password.clone(), deadline).await.unwrap();
-        let challenge = Challenge { tenant_id: Uuid::nil(), salt: stored.salt.clone(), memory_kib: 19_456, iterations: 2, parallelism: 1 };
+        let stored = deriver.new_password(password.clone(), salt(None, None).unwrap(), deadline).await.unwrap();
+        let challenge = Challenge { salt: stored.salt.clone(), ..challenge(19_456) };
         assert_eq!(deriver.proof(password, &challenge, deadline).await.unwrap().key, stored.key);
     }
 
     #[tokio::test]
     async fn an_absurd_cost_is_not_paid() {
-        let challenge = Challenge { tenant_id: Uuid::nil(), salt: Bytes([0; 16]), memory_kib: u32::MAX, iterations: 2, parallelism: 1 };
         let password = prepare(&member("\"x\""), false).unwrap();
-        assert!(Deriver::new(1).proof(password, &challenge, Instant::now() + Duration::from_secs(1)).await.is_none());
+        assert!(Deriver::new(1).proof(password, &challenge(u32::MAX), Instant::now() + Duration::from_secs(1)).await.is_none());
     }
 }

@@ -11,4 +11,6 @@ pub use admin::{admin_state, connect as connect_admin, scalar_text};
 pub use failure::Failure;
 pub use listener::listen;
 pub use pool::{Database, Reply};
-pub use state::{BodyToken, Challenge, DeriveMode, EdgeState, KeyStatus, Route, Scope, SealMode, TenantFrom, TenantSource};
+pub use state::{
+    BodyToken, Challenge, DeriveMode, EdgeState, KeyStatus, LoginChallenge, RefusedLogin, Route, Scope, SealMode, TenantFrom, TenantSource,
+};

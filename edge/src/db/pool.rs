@@ -1,9 +1,9 @@
-//! The pool, and the four functions that requests call through it.
+//! The pool, and the functions that requests call through it.
 
 use super::{
     failure::Failure,
     json_text::JsonText,
-    state::{Challenge, Context, EdgeState, Readiness},
+    state::{Challenge, Context, EdgeState, LoginChallenge, Readiness},
 };
 use crate::{config::Config, error::Error};
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
@@ -84,8 +84,14 @@ impl Database {
     }
 
     /// `nebula.login_challenge`: stable made-up values where there is no such tenant or user.
-    pub async fn login_challenge(&self, tenant_slug: &str, email: &str) -> Result<Challenge, Failure> {
-        self.json("select nebula.login_challenge($1, $2)", &[(&tenant_slug, Type::TEXT), (&email, Type::TEXT)]).await
+    pub async fn login_challenge(&self, tenant_slug: &str, email: &str, ip: &str) -> Result<LoginChallenge, Failure> {
+        let parameters: [(&(dyn ToSql + Sync), Type); 3] = [(&tenant_slug, Type::TEXT), (&email, Type::TEXT), (&ip, Type::TEXT)];
+        self.json("select nebula.login_challenge($1, $2, $3)", &parameters).await
+    }
+
+    /// `nebula.password_challenge`: for the credential's own person, made-up values for everything else. Its tenant means nothing.
+    pub async fn password_challenge(&self, tenant: Uuid, credential: &str) -> Result<Challenge, Failure> {
+        self.json("select nebula.password_challenge($1, $2)", &[(&tenant, Type::UUID), (&credential, Type::TEXT)]).await
     }
 
     /// `nebula.edge_state`.

@@ -90,7 +90,7 @@ pub struct Derive {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DeriveMode {
-    /// A password to be stored: fresh salt, today's cost.
+    /// A password to be stored: a salt of its own, today's cost.
     New,
     /// A password to be compared: the salt and cost of the challenge.
     Check,
@@ -113,8 +113,8 @@ pub enum SealMode {
     Given,
 }
 
-/// `nebula.login_challenge()`: how a password is to be derived, for whom; made up where there is nobody.
-#[derive(Debug, Deserialize)]
+/// How a password is to be derived, for whom; made up where there is nobody.
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Challenge {
     pub tenant_id: uuid::Uuid,
@@ -122,6 +122,26 @@ pub struct Challenge {
     pub memory_kib: u32,
     pub iterations: u32,
     pub parallelism: u32,
+    /// What a new password's salt is made of, so that an equal request stays an equal request.
+    #[serde(default)]
+    pub salt_seed: Option<Bytes<32>>,
+}
+
+/// The answer of `nebula.login_challenge()`.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub enum LoginChallenge {
+    Refused { refused: RefusedLogin },
+    Challenge(Challenge),
+}
+
+/// The attempts of an account or an address are used up.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RefusedLogin {
+    /// Of the one error table.
+    pub code: String,
+    pub retry_after_seconds: u64,
 }
 
 /// `nebula.readiness()`.
@@ -150,7 +170,7 @@ pub struct Context {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
 
@@ -173,5 +193,16 @@ mod tests {
             sources,
             [TenantFrom::Named(TenantSource::Credential), TenantFrom::Body(BodyToken { body_token: "refreshToken".to_owned() }),]
         );
+    }
+
+    #[test]
+    fn a_login_is_challenged_or_refused() {
+        let challenge = r#"{"tenantId":"0199c2a7-0000-7000-8000-000000000000","salt":"AAAAAAAAAAAAAAAAAAAAAA==","memoryKib":19456,
+                            "iterations":2,"parallelism":1}"#;
+        let LoginChallenge::Challenge(challenge) = serde_json::from_str(challenge).unwrap() else { panic!("refused") };
+        assert!(challenge.salt_seed.is_none());
+        let refused = r#"{"refused":{"code":"RATE_LIMITED","retryAfterSeconds":7,"rateLimits":[]}}"#;
+        let LoginChallenge::Refused { refused } = serde_json::from_str(refused).unwrap() else { panic!("challenged") };
+        assert_eq!((refused.code.as_str(), refused.retry_after_seconds), ("RATE_LIMITED", 7));
     }
 }

@@ -2,12 +2,12 @@
 
 use super::{
     app::App,
-    payload::{Members, raw},
+    payload::{Known, Members, raw},
     refusal::Refusal,
 };
 use crate::{
     auth::{self, PasswordRule, Prepared},
-    db::{Challenge, DeriveMode, Route, TenantFrom, TenantSource},
+    db::{DeriveMode, Route, TenantFrom, TenantSource},
 };
 use nebula_core::password::{Bytes, PasswordProof};
 use tokio::time::Instant;
@@ -31,24 +31,34 @@ pub fn take<'a>(route: &'a Route, members: &Members) -> Result<Vec<Password<'a>>
     Ok(passwords)
 }
 
+/// Whether one of them is to be compared with a stored one.
+#[must_use]
+pub fn asks_to_check(passwords: &[Password<'_>]) -> bool {
+    passwords.iter().any(|password| password.mode == DeriveMode::Check)
+}
+
 /// Puts what was derived in the passwords' place.
 pub async fn replace(
     app: &App,
     route: &Route,
     passwords: Vec<Password<'_>>,
-    challenge: Option<&Challenge>,
+    known: &Known,
+    idempotency_key: Option<&str>,
     members: &mut Members,
     deadline: Instant,
 ) -> Result<(), Refusal> {
     let is_login = route.tenant_from == TenantFrom::Named(TenantSource::Login);
     for Password { field, mode, password } in passwords {
-        let replacement = match (mode, challenge) {
-            (DeriveMode::New, _) => raw(&app.deriver.new_password(password, deadline).await.ok_or_else(busy)?),
+        let replacement = match (mode, &known.challenge) {
+            (DeriveMode::New, _) => {
+                let salt = auth::salt(known.seed.as_deref(), idempotency_key).ok_or_else(|| Refusal::internal("no randomness"))?;
+                raw(&app.deriver.new_password(password, salt, deadline).await.ok_or_else(busy)?)
+            }
             (DeriveMode::Check, Some(challenge)) => raw(&app.deriver.proof(password, challenge, deadline).await.ok_or_else(busy)?),
             // No tenant or e-mail to ask a challenge for: the database refuses the body before it looks at this key.
             (DeriveMode::Check, None) if is_login => raw(&PasswordProof { key: Bytes([0; 32]) }),
-            // The protocol has a challenge for logins alone; a made-up key would read as a wrong password.
-            (DeriveMode::Check, None) => Err(Refusal::internal("an operation other than login asks to check a password")),
+            // The protocol has a challenge for logins and credentials alone; a made-up key would read as a wrong password.
+            (DeriveMode::Check, None) => Err(Refusal::internal("an operation without login or credential asks to check a password")),
         }?;
         members.insert(field.to_owned(), replacement);
     }

@@ -1,7 +1,7 @@
 //! The members of a body that the edge must understand: what names the tenant, passwords, and what only the edge can read.
 
 use super::{app::App, handle_request::HandleRequest, live_state::Snapshot, passwords, refusal::Refusal, seals};
-use crate::db::{BodyToken, Challenge, Route, TenantFrom, TenantSource};
+use crate::db::{BodyToken, Challenge, LoginChallenge, Route, TenantFrom, TenantSource};
 use nebula_core::{error::Code, opaque_token::OpaqueToken};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -33,33 +33,70 @@ pub async fn prepare(
         None => Members::new(),
     };
     let passwords = passwords::take(route, &members)?;
-    let (tenant, challenge) = match &route.tenant_from {
-        TenantFrom::Named(TenantSource::Credential) => (tenant, None),
-        TenantFrom::Body(BodyToken { body_token }) => (tenant_of_token(&members, body_token)?, None),
-        TenantFrom::Named(TenantSource::Login) if passwords.is_empty() => (Uuid::nil(), None),
-        TenantFrom::Named(TenantSource::Login) => challenge(app, &members).await?,
-    };
-    passwords::replace(app, route, passwords, challenge.as_ref(), &mut members, deadline).await?;
-    seals::replace(state.sealing.as_ref(), route, tenant, request, &mut members)?;
+    let known = ask(app, route, tenant, &members, request, passwords::asks_to_check(&passwords)).await?;
+    passwords::replace(app, route, passwords, &known, request.idempotency_key, &mut members, deadline).await?;
+    seals::replace(state.sealing.as_ref(), route, known.tenant, request, &mut members)?;
     if request.body.is_some() || !members.is_empty() {
         request.body = Some(raw(&members)?);
     }
-    Ok(tenant)
+    Ok(known.tenant)
 }
 
-/// The first statement of a login. An unknown tenant or user gets a made-up challenge, so that everything after costs the same.
-async fn challenge(app: &App, members: &Members) -> Result<(Uuid, Option<Challenge>), Refusal> {
+/// What the database, or a token, says before anything is derived.
+pub struct Known {
+    tenant: Uuid,
+    pub challenge: Option<Challenge>,
+    /// What the salt of a new password is made of, where the request may be repeated.
+    pub seed: Option<Vec<u8>>,
+}
+
+async fn ask(
+    app: &App,
+    route: &Route,
+    tenant: Uuid,
+    members: &Members,
+    request: &HandleRequest<'_>,
+    asks_to_check: bool,
+) -> Result<Known, Refusal> {
+    match (&route.tenant_from, request.credential) {
+        (TenantFrom::Body(BodyToken { body_token }), _) => {
+            let token = text(members, body_token);
+            Ok(Known { tenant: tenant_of_token(token.as_deref())?, challenge: None, seed: token.map(String::into_bytes) })
+        }
+        (TenantFrom::Named(TenantSource::Login), _) => match login_challenge(app, members, &request.ip).await? {
+            Some(challenge) => Ok(Known::challenged(challenge.tenant_id, challenge)),
+            None => Ok(Known { tenant: Uuid::nil(), challenge: None, seed: None }),
+        },
+        (TenantFrom::Named(TenantSource::Credential), Some(credential)) if asks_to_check => {
+            Ok(Known::challenged(tenant, app.database.password_challenge(tenant, credential).await?))
+        }
+        (TenantFrom::Named(TenantSource::Credential), _) => Ok(Known { tenant, challenge: None, seed: None }),
+    }
+}
+
+impl Known {
+    fn challenged(tenant: Uuid, challenge: Challenge) -> Self {
+        let seed = challenge.salt_seed.as_ref().map(|seed| seed.0.to_vec());
+        Self { tenant, challenge: Some(challenge), seed }
+    }
+}
+
+/// The first statement of a login. An unknown tenant or user gets a made-up challenge, so that everything after costs the same; who has used
+/// up the attempts is refused before anything is derived. `None` where the body doesn't say who.
+async fn login_challenge(app: &App, members: &Members, ip: &str) -> Result<Option<Challenge>, Refusal> {
     let text = |name: &str| text(members, name).filter(|text| text.chars().count() <= MAX_LOGIN_CHARACTERS);
-    let (Some(slug), Some(email)) = (text("tenant"), text("email")) else { return Ok((Uuid::nil(), None)) };
-    let challenge = app.database.login_challenge(&slug, &email).await?;
-    Ok((challenge.tenant_id, Some(challenge)))
+    let (Some(slug), Some(email)) = (text("tenant"), text("email")) else { return Ok(None) };
+    match app.database.login_challenge(&slug, &email, ip).await? {
+        LoginChallenge::Challenge(challenge) => Ok(Some(challenge)),
+        LoginChallenge::Refused { refused } => Err(refused.into()),
+    }
 }
 
 /// The tenant that an opaque token in the body names.
-fn tenant_of_token(members: &Members, field: &str) -> Result<Uuid, Refusal> {
-    match text(members, field) {
+fn tenant_of_token(token: Option<&str>) -> Result<Uuid, Refusal> {
+    match token {
         None => Ok(Uuid::nil()),
-        Some(token) => OpaqueToken::parse(&token).map(|token| token.tenant).ok_or_else(|| Refusal::new(Code::InvalidToken)),
+        Some(token) => OpaqueToken::parse(token).map(|token| token.tenant).ok_or_else(|| Refusal::new(Code::InvalidToken)),
     }
 }
 
@@ -86,9 +123,10 @@ mod tests {
     fn a_token_in_the_body_names_its_tenant() {
         let tenant = Uuid::now_v7();
         let token = OpaqueToken { kind: Kind::Refresh, tenant, id: Uuid::now_v7(), secret: Secret([7; 32]) }.reveal();
-        assert_eq!(tenant_of_token(&members(&format!(r#"{{"t":"{token}"}}"#)), "t").unwrap(), tenant);
-        assert_eq!(tenant_of_token(&members("{}"), "t").unwrap(), Uuid::nil());
-        assert_eq!(tenant_of_token(&members(r#"{"t":1}"#), "t").unwrap(), Uuid::nil());
-        assert_eq!(tenant_of_token(&members(r#"{"t":"nbr_junk"}"#), "t").unwrap_err().code, Code::InvalidToken);
+        let named = |body: &str| tenant_of_token(text(&members(body), "t").as_deref());
+        assert_eq!(named(&format!(r#"{{"t":"{token}"}}"#)).unwrap(), tenant);
+        assert_eq!(named("{}").unwrap(), Uuid::nil());
+        assert_eq!(named(r#"{"t":1}"#).unwrap(), Uuid::nil());
+        assert_eq!(named(r#"{"t":"nbr_junk"}"#).unwrap_err().code, Code::InvalidToken);
     }
 }

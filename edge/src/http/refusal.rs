@@ -1,6 +1,6 @@
 //! Why the edge refuses a request: a code of the one error table, and what goes with it.
 
-use crate::db::Failure;
+use crate::db::{Failure, RefusedLogin};
 use nebula_core::error::Code;
 use serde_json::{Value, json};
 
@@ -49,5 +49,26 @@ impl From<Failure> for Refusal {
             Failure::Unavailable(_) => Self::unavailable(reason),
             Failure::Statement(_) => Self { reason: Some(reason), ..Self::new(Code::DatabaseError) },
         }
+    }
+}
+
+impl From<RefusedLogin> for Refusal {
+    fn from(refused: RefusedLogin) -> Self {
+        match Code::ALL.iter().find(|code| code.as_str() == refused.code) {
+            Some(code) => Self { retry_after_seconds: Some(refused.retry_after_seconds), ..Self::new(*code) },
+            None => Self::internal("the database refused a login with a code that the error table lacks"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_login_is_the_refusal_that_the_database_named() {
+        let refused = |code: &str| Refusal::from(RefusedLogin { code: code.to_owned(), retry_after_seconds: 7 });
+        assert_eq!((refused("RATE_LIMITED").code, refused("RATE_LIMITED").retry_after_seconds), (Code::RateLimited, Some(7)));
+        assert_eq!(refused("NO_SUCH_CODE").code, Code::InternalError);
     }
 }

@@ -37,6 +37,8 @@ async fn edge_with(keys_dir: &Path) -> App {
             "takesBody": takes_body, "tenantFrom": "credential", "derive": [], "issuesToken": operation == "auth.login",
         })
     };
+    let mut password = route("me.password", "PUT", "/v1/me/password", "tenant", true);
+    password["derive"] = json!([{ "field": "currentPassword", "mode": "check" }, { "field": "newPassword", "mode": "new" }]);
     let mut sealing = route("webhooks.create", "POST", "/v1/webhooks", "tenant", true);
     sealing["seal"] = json!([{ "field": "secret", "mode": "generate", "prefix": "whsec_" }]);
     let state = json!({
@@ -46,6 +48,7 @@ async fn edge_with(keys_dir: &Path) -> App {
             route("users.create", "POST", "/v1/users", "tenant", true),
             route("users.read", "GET", "/v1/users/{id}", "tenant", false),
             route("auth.login", "POST", "/v1/auth/login", "public", true),
+            password,
             sealing,
         ],
     });
@@ -180,6 +183,23 @@ async fn without_a_key_to_sign_with_nothing_is_used_up() {
     let app = edge().await;
     let (status, headers, _) = call(&app, "POST", "/v1/auth/login", &[("content-type", "application/json")], "{}").await;
     assert_eq!((status, headers["retry-after"].to_str().unwrap()), (StatusCode::SERVICE_UNAVAILABLE, "1"));
+}
+
+#[tokio::test]
+async fn passwords_are_checked_for_length_before_the_database_is_asked_for_a_challenge() {
+    let app = edge().await;
+    let key = key();
+    let headers = [("x-api-key", key.as_str()), ("content-type", "application/json")];
+    for (body, field, rule) in [
+        (r#"{"currentPassword":"","newPassword":"12345678"}"#, "currentPassword", "too_short"),
+        (r#"{"currentPassword":"a","newPassword":"1234567"}"#, "newPassword", "too_short"),
+        (r#"{"currentPassword":"a","newPassword":12345678}"#, "newPassword", "type"),
+    ] {
+        let (_, _, answer) = call(&app, "PUT", "/v1/me/password", &headers, body).await;
+        assert_eq!(answer["error"]["details"], json!([{ "field": field, "rule": rule }]));
+    }
+    let body = r#"{"currentPassword":"a","newPassword":"12345678"}"#;
+    assert_eq!(code(&app, "PUT", "/v1/me/password", &headers, body).await, "SERVICE_UNAVAILABLE");
 }
 
 #[tokio::test]
