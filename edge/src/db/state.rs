@@ -11,6 +11,21 @@ pub struct EdgeState {
     pub audience: String,
     pub keys: Vec<SigningKey>,
     pub routes: Vec<Route>,
+    /// The installation's defaults; an older database has none.
+    #[serde(default)]
+    pub rate_limits: RateLimits,
+    #[serde(default)]
+    pub rate_limit_window_seconds: Option<u64>,
+}
+
+/// Requests in a window, by category.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct RateLimits {
+    pub auth: Option<u64>,
+    pub read: Option<u64>,
+    pub write: Option<u64>,
+    pub admin: Option<u64>,
 }
 
 /// The public half of a signing key.
@@ -42,6 +57,7 @@ pub struct Route {
     /// `{name}` stands for a path parameter.
     pub path: String,
     pub scope: Scope,
+    pub kind: Kind,
     pub takes_body: bool,
     pub tenant_from: TenantFrom,
     pub derive: Vec<Derive>,
@@ -56,6 +72,14 @@ pub enum Scope {
     Public,
     Tenant,
     Platform,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    Read,
+    Write,
+    Admin,
 }
 
 /// Where the first argument of `handle` comes from.
@@ -142,6 +166,23 @@ pub struct RefusedLogin {
     /// Of the one error table.
     pub code: String,
     pub retry_after_seconds: u64,
+    #[serde(default)]
+    pub rate_limits: Box<[RateLimit]>,
+}
+
+/// A limit that counted a request.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct RateLimit {
+    /// Its name.
+    pub policy: String,
+    /// Requests in a window.
+    pub limit: u64,
+    /// In seconds.
+    pub window: u64,
+    /// Requests that are left.
+    pub remaining: u64,
+    /// Seconds until the window begins anew.
+    pub reset: u64,
 }
 
 /// `nebula.readiness()`.
@@ -167,6 +208,7 @@ pub struct Context {
     /// The complete claim set of an access token, to be signed as it is.
     pub claims: Option<serde_json::Value>,
     pub retry_after_seconds: Option<u64>,
+    pub rate_limits: Vec<RateLimit>,
 }
 
 #[cfg(test)]

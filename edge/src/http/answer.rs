@@ -1,6 +1,6 @@
 //! Answers: the database's, passed on as it wrote them, and the edge's own refusals.
 
-use super::{frame::Frame, headers, refusal::Refusal, request_log::Facts};
+use super::{frame::Frame, headers, rate_limit, refusal::Refusal, request_log::Facts};
 use axum::{body::Body, response::Response};
 use http::{
     HeaderValue, StatusCode,
@@ -33,6 +33,12 @@ pub fn refusal(frame: &Frame, refusal: Refusal) -> Response {
     let mut response = json(status, body.to_string());
     if let Some(seconds) = refusal.retry_after_seconds {
         response.headers_mut().insert(RETRY_AFTER, seconds.into());
+    }
+    if refusal.rate_limits.is_empty() {
+        let default = frame.route.get().and_then(|served| served.default_policy.as_ref());
+        rate_limit::write_default(response.headers_mut(), default);
+    } else {
+        rate_limit::write(response.headers_mut(), &refusal.rate_limits);
     }
     if let Some(allow) = refusal.allow.and_then(|allow| HeaderValue::try_from(allow).ok()) {
         response.headers_mut().insert(ALLOW, allow);

@@ -1,7 +1,6 @@
 //! What surrounds every request, whoever answers it: id, language, time limit, panics, common headers, one log line.
 
-use super::{answer, app::App, headers, health, refusal::Refusal, request_log};
-use crate::db::Route;
+use super::{answer, app::App, headers, health, refusal::Refusal, request_log, served_route::ServedRoute};
 use axum::{
     extract::{Request, State},
     middleware::Next,
@@ -28,8 +27,8 @@ pub struct Frame {
     pub deadline: Instant,
     /// One of the edge's own paths.
     pub own_path: Option<&'static str>,
-    /// The route, once found; it outlives a handler that times out or panics, for the log.
-    pub route: OnceLock<Arc<Route>>,
+    /// The route, once found; it outlives a handler that times out or panics, for the answer's headers and the log.
+    pub route: OnceLock<Arc<ServedRoute>>,
 }
 
 /// The outermost middleware.

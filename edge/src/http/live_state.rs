@@ -1,6 +1,6 @@
 //! What the edge knows of the database, replaced as a whole when it changes; a request reads it without a lock.
 
-use super::route_table::RouteTable;
+use super::{route_table::RouteTable, served_route::ServedRoute};
 use crate::{
     auth::{
         self, KeyRing, PrivateKey, Signer,
@@ -123,7 +123,9 @@ impl LiveState {
 async fn build(state: EdgeState, keys_dir: &Path) -> (Snapshot, Vec<String>) {
     let ring = KeyRing::new(&state);
     let seals = state.routes.iter().any(|route| !route.seal.is_empty());
-    let (routes, left_out) = RouteTable::new(state.routes);
+    let (limits, window_seconds) = (state.rate_limits, state.rate_limit_window_seconds);
+    let routes = state.routes.into_iter().map(|route| ServedRoute::new(route, limits, window_seconds));
+    let (routes, left_out) = RouteTable::new(routes);
     let mut complaints: Vec<String> = left_out.into_iter().map(|route| format!("route not served: {route}")).collect();
     let (signing, sealing) = read_keys(keys_dir.to_owned(), &mut complaints).await;
     let signer = Signer::choose(&signing, &ring);

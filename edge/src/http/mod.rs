@@ -13,10 +13,12 @@ mod passwords;
 mod payload;
 mod pipeline;
 mod query;
+mod rate_limit;
 mod refusal;
 mod request_log;
 mod route_table;
 mod seals;
+mod served_route;
 mod server;
 mod strict_json;
 #[cfg(test)]

@@ -9,10 +9,11 @@ use super::{
     handle_request::HandleRequest,
     headers,
     live_state::Snapshot,
-    payload, query,
+    payload, query, rate_limit,
     refusal::Refusal,
     request_log::Facts,
     route_table::{self, Found, RawParameters},
+    served_route::ServedRoute,
 };
 use crate::{
     auth::{self, Presented, Refused},
@@ -44,11 +45,7 @@ use uuid::Uuid;
 pub async fn run(State(app): State<App>, Extension(frame): Extension<Arc<Frame>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let mut body = RequestBody::new(body, &parts.headers);
-    let result = match app.in_flight.try_acquire() {
-        Ok(_permit) => serve(&app, &frame, &parts, &mut body).await,
-        Err(_) => Err(Refusal::unavailable("too many requests under way")),
-    };
-    match result {
+    match serve(&app, &frame, &parts, &mut body).await {
         Ok(response) => response,
         Err(refusal) => {
             let ended = body.discard().await;
@@ -68,8 +65,10 @@ pub async fn method_not_allowed(Extension(frame): Extension<Arc<Frame>>) -> Resp
 
 async fn serve(app: &App, frame: &Frame, parts: &Parts, body: &mut RequestBody) -> Result<Response, Refusal> {
     let state = app.live.current().ok_or_else(|| Refusal::unavailable("the database was not reached yet"))?;
-    let (route, parameters) = find(&state, parts)?;
-    let route = frame.route.get_or_init(|| route);
+    let (served, parameters) = find(&state, parts)?;
+    let route = &frame.route.get_or_init(|| served).route;
+    // After the route: what is shed carries the route's headers, too.
+    let _permit = app.in_flight.try_acquire().map_err(|_| Refusal::unavailable("too many requests under way"))?;
 
     let (tenant, credential) = authenticate(app, &state, route, &parts.headers).await?;
 
@@ -106,9 +105,9 @@ async fn serve(app: &App, frame: &Frame, parts: &Parts, body: &mut RequestBody) 
     answer_with(&state, reply)
 }
 
-fn find(state: &Snapshot, parts: &Parts) -> Result<(Arc<Route>, RawParameters), Refusal> {
+fn find(state: &Snapshot, parts: &Parts) -> Result<(Arc<ServedRoute>, RawParameters), Refusal> {
     match state.routes.find(&parts.method, parts.uri.path()) {
-        Found::Route(route, parameters) => Ok((route, parameters)),
+        Found::Route(served, parameters) => Ok((served, parameters)),
         Found::OtherMethods(allow) => Err(Refusal { allow: Some(allow), ..Refusal::new(Code::MethodNotAllowed) }),
         Found::Nothing => Err(Refusal::new(Code::NotFound)),
     }
@@ -163,6 +162,7 @@ fn answer_with(state: &Snapshot, reply: Reply) -> Result<Response, Refusal> {
     if let Some(seconds) = context.retry_after_seconds {
         response.headers_mut().insert(RETRY_AFTER, seconds.into());
     }
+    rate_limit::write(response.headers_mut(), &context.rate_limits);
     response.extensions_mut().insert(Facts {
         tenant_id: context.tenant_id,
         actor_type: context.actor_type,

@@ -1,6 +1,6 @@
 //! Why the edge refuses a request: a code of the one error table, and what goes with it.
 
-use crate::db::{Failure, RefusedLogin};
+use crate::db::{Failure, RateLimit, RefusedLogin};
 use nebula_core::error::Code;
 use serde_json::{Value, json};
 
@@ -10,6 +10,8 @@ pub struct Refusal {
     pub code: Code,
     pub details: Option<Value>,
     pub retry_after_seconds: Option<u64>,
+    /// The limits that counted the request; none where the edge refuses by itself.
+    pub rate_limits: Box<[RateLimit]>,
     /// The methods that the path has, for 405.
     pub allow: Option<String>,
     /// For the log only, at `error`: what an operator must know. Holds nothing that a client sent.
@@ -20,7 +22,7 @@ impl Refusal {
     /// A refusal without more to say.
     #[must_use]
     pub fn new(code: Code) -> Self {
-        Self { code, details: None, retry_after_seconds: None, allow: None, reason: None }
+        Self { code, details: None, retry_after_seconds: None, rate_limits: Box::default(), allow: None, reason: None }
     }
 
     /// A `VALIDATION_ERROR` over one field.
@@ -55,7 +57,9 @@ impl From<Failure> for Refusal {
 impl From<RefusedLogin> for Refusal {
     fn from(refused: RefusedLogin) -> Self {
         match Code::ALL.iter().find(|code| code.as_str() == refused.code) {
-            Some(code) => Self { retry_after_seconds: Some(refused.retry_after_seconds), ..Self::new(*code) },
+            Some(code) => {
+                Self { retry_after_seconds: Some(refused.retry_after_seconds), rate_limits: refused.rate_limits, ..Self::new(*code) }
+            }
             None => Self::internal("the database refused a login with a code that the error table lacks"),
         }
     }
@@ -67,7 +71,8 @@ mod tests {
 
     #[test]
     fn a_refused_login_is_the_refusal_that_the_database_named() {
-        let refused = |code: &str| Refusal::from(RefusedLogin { code: code.to_owned(), retry_after_seconds: 7 });
+        let refused =
+            |code: &str| Refusal::from(RefusedLogin { code: code.to_owned(), retry_after_seconds: 7, rate_limits: Box::default() });
         assert_eq!((refused("RATE_LIMITED").code, refused("RATE_LIMITED").retry_after_seconds), (Code::RateLimited, Some(7)));
         assert_eq!(refused("NO_SUCH_CODE").code, Code::InternalError);
     }

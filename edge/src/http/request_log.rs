@@ -42,7 +42,7 @@ pub fn write(frame: &Frame, method: &Method, response: &Response, latency: Durat
     let facts = response.extensions().get::<Facts>().unwrap_or(&nothing);
     let status = response.status().as_u16();
     // The template, never the path: a path holds ids. A method that HTTP doesn't know is the client's own word.
-    let route = frame.route.get().map(|route| route.path.as_str()).or(frame.own_path);
+    let route = frame.route.get().map(|served| served.route.path.as_str()).or(frame.own_path);
     let method = if is_standard(method) { method.as_str() } else { "other" };
     let latency_ms = (latency.as_secs_f64() * 1e5).round() / 100.0;
     let message = facts.reason.as_deref().or(facts.alert.as_deref()).unwrap_or("request");

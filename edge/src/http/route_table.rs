@@ -1,7 +1,6 @@
 //! The database's routes, indexed by path and method.
 
-use super::query;
-use crate::db::Route;
+use super::{query, served_route::ServedRoute};
 use http::Method;
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -11,7 +10,7 @@ pub type RawParameters = Vec<(String, String)>;
 /// What a path and method lead to.
 #[derive(Debug)]
 pub enum Found {
-    Route(Arc<Route>, RawParameters),
+    Route(Arc<ServedRoute>, RawParameters),
     /// The path has other methods: their names, for `Allow`.
     OtherMethods(String),
     Nothing,
@@ -20,19 +19,19 @@ pub enum Found {
 /// All routes of one state of the database.
 #[derive(Default)]
 pub struct RouteTable {
-    paths: matchit::Router<Vec<(Method, Arc<Route>)>>,
+    paths: matchit::Router<Vec<(Method, Arc<ServedRoute>)>>,
 }
 
 impl RouteTable {
     /// Builds the table, and says which routes could not be served, with the reason.
     #[must_use]
-    pub fn new(routes: Vec<Route>) -> (Self, Vec<String>) {
-        let mut by_path: BTreeMap<String, Vec<(Method, Arc<Route>)>> = BTreeMap::new();
+    pub fn new(routes: impl IntoIterator<Item = ServedRoute>) -> (Self, Vec<String>) {
+        let mut by_path: BTreeMap<String, Vec<(Method, Arc<ServedRoute>)>> = BTreeMap::new();
         let mut left_out = Vec::new();
-        for route in routes {
-            match Method::from_bytes(route.method.as_bytes()) {
-                Ok(method) => by_path.entry(route.path.clone()).or_default().push((method, Arc::new(route))),
-                Err(_) => left_out.push(format!("{}: not a method", route.operation)),
+        for served in routes {
+            match Method::from_bytes(served.route.method.as_bytes()) {
+                Ok(method) => by_path.entry(served.route.path.clone()).or_default().push((method, Arc::new(served))),
+                Err(_) => left_out.push(format!("{}: not a method", served.route.operation)),
             }
         }
         let mut table = Self::default();
@@ -50,9 +49,9 @@ impl RouteTable {
     pub fn find(&self, method: &Method, path: &str) -> Found {
         let Ok(matched) = self.paths.at(path) else { return Found::Nothing };
         match matched.value.iter().find(|(candidate, _)| candidate == method) {
-            Some((_, route)) => {
+            Some((_, served)) => {
                 let parameters = matched.params.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
-                Found::Route(Arc::clone(route), parameters.collect())
+                Found::Route(Arc::clone(served), parameters.collect())
             }
             None => {
                 let mut names: Vec<&str> = matched.value.iter().map(|(method, _)| method.as_str()).collect();
@@ -79,13 +78,14 @@ pub fn decode_parameters(parameters: RawParameters) -> Result<BTreeMap<String, S
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
+    use crate::db::RateLimits;
 
-    fn route(operation: &str, method: &str, path: &str) -> Route {
-        serde_json::from_value(serde_json::json!({
+    fn route(operation: &str, method: &str, path: &str) -> ServedRoute {
+        let route = serde_json::from_value(serde_json::json!({
             "operation": operation, "method": method, "path": path, "scope": "tenant", "kind": "read", "success": 200,
             "takesBody": false, "tenantFrom": "credential", "derive": [], "issuesToken": false,
-        }))
-        .unwrap()
+        }));
+        ServedRoute::new(route.unwrap(), RateLimits::default(), None)
     }
 
     fn table() -> RouteTable {
@@ -104,7 +104,7 @@ mod tests {
 
     fn operation(method: Method, path: &str) -> String {
         match table().find(&method, path) {
-            Found::Route(route, parameters) => format!("{} {parameters:?}", route.operation),
+            Found::Route(served, parameters) => format!("{} {parameters:?}", served.route.operation),
             Found::OtherMethods(allow) => allow,
             Found::Nothing => "nothing".to_owned(),
         }

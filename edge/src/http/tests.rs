@@ -43,6 +43,7 @@ async fn edge_with(keys_dir: &Path) -> App {
     sealing["seal"] = json!([{ "field": "secret", "mode": "generate", "prefix": "whsec_" }]);
     let state = json!({
         "schemaVersion": 1, "issuer": "nebula", "audience": "nebula", "keys": [],
+        "rateLimits": { "auth": 60, "read": 3000, "write": 1200, "admin": 600 }, "rateLimitWindowSeconds": 60,
         "routes": [
             route("users.list", "GET", "/v1/users", "tenant", false),
             route("users.create", "POST", "/v1/users", "tenant", true),
@@ -200,6 +201,24 @@ async fn passwords_are_checked_for_length_before_the_database_is_asked_for_a_cha
     }
     let body = r#"{"currentPassword":"a","newPassword":"12345678"}"#;
     assert_eq!(code(&app, "PUT", "/v1/me/password", &headers, body).await, "SERVICE_UNAVAILABLE");
+}
+
+#[tokio::test]
+async fn what_the_edge_refuses_on_a_known_route_says_the_default_policy_alone() {
+    let app = edge().await;
+    let policy = |headers: &HeaderMap| headers.get("ratelimit-policy").map(|value| value.to_str().unwrap().to_owned());
+    let (_, headers, _) = call(&app, "GET", "/v1/users", &[], "").await;
+    assert_eq!(policy(&headers).as_deref(), Some(r#""read";q=3000;w=60"#));
+    assert!(!headers.contains_key("ratelimit"));
+    let (_, headers, _) = call(&app, "POST", "/v1/auth/login", &[("content-type", "application/json")], "{}").await;
+    assert_eq!(policy(&headers).as_deref(), Some(r#""auth";q=60;w=60"#));
+    let _all = app.in_flight.acquire_many(u32::try_from(app.config.max_in_flight).unwrap()).await.unwrap();
+    let (status, headers, _) = call(&app, "GET", "/v1/users", &[], "").await;
+    assert_eq!((status, policy(&headers).is_some()), (StatusCode::SERVICE_UNAVAILABLE, true));
+    for (method, path) in [("GET", "/nowhere"), ("DELETE", "/v1/users"), ("GET", "/health")] {
+        let (_, headers, _) = call(&app, method, path, &[], "").await;
+        assert_eq!(policy(&headers), None, "{path}");
+    }
 }
 
 #[tokio::test]
