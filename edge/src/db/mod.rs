@@ -12,6 +12,6 @@ pub use failure::Failure;
 pub use listener::listen;
 pub use pool::{Database, Reply};
 pub use state::{
-    BodyToken, Challenge, DeriveMode, EdgeState, KeyStatus, Kind, LoginChallenge, RateLimit, RateLimits, RefusedLogin, Route, Scope,
-    SealMode, TenantFrom, TenantSource,
+    BodyToken, Challenge, Deprecation, DeriveMode, EdgeState, KeyStatus, Kind, LoginChallenge, RateLimit, RateLimits, RefusedLogin, Route,
+    Scope, SealMode, TenantFrom, TenantSource,
 };

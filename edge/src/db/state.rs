@@ -64,6 +64,19 @@ pub struct Route {
     #[serde(default)]
     pub seal: Vec<Seal>,
     pub issues_token: bool,
+    #[serde(default)]
+    pub deprecation: Option<Deprecation>,
+}
+
+/// Since when an operation is deprecated, and what comes of it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Deprecation {
+    /// Unix seconds.
+    pub at: i64,
+    /// When it stops answering, in Unix seconds.
+    pub sunset: Option<i64>,
+    /// The URI of a page about it.
+    pub link: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]

@@ -52,7 +52,10 @@ pub async fn around(State(app): State<App>, mut request: Request, next: Next) ->
         Ok(Err(_)) => answer::refusal(&frame, Refusal::internal("a handler panicked")),
         Err(_) => answer::refusal(&frame, Refusal::unavailable("the request took too long")),
     };
-    let response = answer::with_common_headers(response, &frame);
+    let mut response = answer::with_common_headers(response, &frame);
+    if let Some(served) = frame.route.get() {
+        served.mark(response.headers_mut());
+    }
     request_log::write(&frame, &method, &response, started.elapsed());
     response
 }

@@ -4,6 +4,7 @@ mod answer;
 mod app;
 mod body;
 mod client_address;
+mod deprecation;
 mod frame;
 mod handle_request;
 mod headers;

@@ -1,8 +1,8 @@
 //! A route, with the headers that depend on nothing but the route.
 
-use super::rate_limit;
+use super::{deprecation, rate_limit};
 use crate::db::{RateLimits, Route};
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 
 /// One operation as it is served.
 #[derive(Debug)]
@@ -10,11 +10,22 @@ pub struct ServedRoute {
     pub route: Route,
     /// `RateLimit-Policy` of what the edge refuses by itself.
     pub default_policy: Option<HeaderValue>,
+    /// What every answer says where the operation is deprecated.
+    deprecation: HeaderMap,
 }
 
 impl ServedRoute {
     #[must_use]
     pub fn new(route: Route, limits: RateLimits, window_seconds: Option<u64>) -> Self {
-        Self { default_policy: rate_limit::default_policy(&route, limits, window_seconds), route }
+        Self {
+            default_policy: rate_limit::default_policy(&route, limits, window_seconds),
+            deprecation: route.deprecation.as_ref().map(deprecation::headers).unwrap_or_default(),
+            route,
+        }
+    }
+
+    /// Adds what every answer of the route says, whoever gives it.
+    pub fn mark(&self, headers: &mut HeaderMap) {
+        headers.extend(self.deprecation.clone());
     }
 }

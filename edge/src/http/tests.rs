@@ -17,26 +17,28 @@ use tower::ServiceExt;
 use uuid::Uuid;
 
 /// An edge whose database refuses connections at once.
-fn edge_without_state() -> App {
+fn edge_without_state(settings: Settings) -> App {
     let settings = Settings {
         database_url: Some("postgresql://nebula_edge:x@127.0.0.1:1/nebula".parse().unwrap()),
         max_body_bytes: Some(64),
-        ..Settings::default()
+        ..settings
     };
     App::new(Config::load(None, settings).unwrap()).unwrap()
 }
 
 async fn edge() -> App {
-    edge_with(Path::new("/nonexistent")).await
+    edge_of(Settings::default(), Path::new("/nonexistent")).await
 }
 
-async fn edge_with(keys_dir: &Path) -> App {
+async fn edge_of(settings: Settings, keys_dir: &Path) -> App {
     let route = |operation: &str, method: &str, path: &str, scope: &str, takes_body: bool| {
         json!({
             "operation": operation, "method": method, "path": path, "scope": scope, "kind": "read", "success": 200,
             "takesBody": takes_body, "tenantFrom": "credential", "derive": [], "issuesToken": operation == "auth.login",
         })
     };
+    let mut deprecated = route("users.read", "GET", "/v1/users/{id}", "tenant", false);
+    deprecated["deprecation"] = json!({ "at": 1_688_169_599, "sunset": 1_719_792_000 });
     let mut password = route("me.password", "PUT", "/v1/me/password", "tenant", true);
     password["derive"] = json!([{ "field": "currentPassword", "mode": "check" }, { "field": "newPassword", "mode": "new" }]);
     let mut sealing = route("webhooks.create", "POST", "/v1/webhooks", "tenant", true);
@@ -47,13 +49,13 @@ async fn edge_with(keys_dir: &Path) -> App {
         "routes": [
             route("users.list", "GET", "/v1/users", "tenant", false),
             route("users.create", "POST", "/v1/users", "tenant", true),
-            route("users.read", "GET", "/v1/users/{id}", "tenant", false),
+            deprecated,
             route("auth.login", "POST", "/v1/auth/login", "public", true),
             password,
             sealing,
         ],
     });
-    let app = edge_without_state();
+    let app = edge_without_state(settings);
     app.live.replace(serde_json::from_value(state).unwrap(), keys_dir).await;
     app
 }
@@ -80,7 +82,7 @@ async fn code(app: &App, method: &str, path: &str, headers: &[(&str, &str)], bod
 
 #[tokio::test]
 async fn while_the_database_is_away_the_edge_is_alive_but_not_ready() {
-    let app = edge_without_state();
+    let app = edge_without_state(Settings::default());
     let (status, _, body) = call(&app, "GET", "/health", &[], "").await;
     assert_eq!((status, &body["status"]), (StatusCode::OK, &json!("ok")));
     for path in ["/health/ready", "/.well-known/jwks.json", "/v1/users"] {
@@ -222,14 +224,38 @@ async fn what_the_edge_refuses_on_a_known_route_says_the_default_policy_alone() 
 }
 
 #[tokio::test]
+async fn every_answer_of_a_deprecated_route_says_so() {
+    let app = edge().await;
+    let key = key();
+    for (path, headers) in
+        [("/v1/users/1", &[][..]), ("/v1/users/%00", &[("x-api-key", key.as_str())]), ("/v1/users/2", &[("x-api-key", &key)])]
+    {
+        let (_, headers, _) = call(&app, "GET", path, headers, "").await;
+        assert_eq!(headers["deprecation"], "@1688169599", "{path}");
+        assert_eq!(headers["sunset"], "Mon, 01 Jul 2024 00:00:00 GMT", "{path}");
+    }
+    let (_, headers, _) = call(&app, "GET", "/v1/users", &[], "").await;
+    assert!(!headers.contains_key("deprecation"));
+}
+
+#[tokio::test]
+async fn a_request_that_takes_too_long_still_carries_its_routes_headers() {
+    let app = edge_of(Settings { request_timeout_ms: Some(100), ..Settings::default() }, Path::new("/nonexistent")).await;
+    let key = key();
+    let endless = Body::from_stream(futures_util::stream::pending::<Result<bytes::Bytes, std::convert::Infallible>>());
+    let (status, headers, _) = call(&app, "GET", "/v1/users/1", &[("x-api-key", &key)], endless).await;
+    assert_eq!((status, headers.contains_key("deprecation")), (StatusCode::SERVICE_UNAVAILABLE, true));
+}
+
+#[tokio::test]
 async fn a_secret_is_made_with_a_sealing_key_and_never_taken_from_the_client() {
     let folder = std::env::temp_dir().join(format!("nebula-edge-{}", Uuid::now_v7()));
     let key = key();
     let headers = [("x-api-key", key.as_str()), ("content-type", "application/json")];
-    let (status, _, answer) = call(&edge_with(&folder).await, "POST", "/v1/webhooks", &headers, "{}").await;
+    let (status, _, answer) = call(&edge_of(Settings::default(), &folder).await, "POST", "/v1/webhooks", &headers, "{}").await;
     assert_eq!((status, &answer["error"]["code"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("SERVICE_UNAVAILABLE")));
     sealing::generate_first(&folder).unwrap();
-    let app = edge_with(&folder).await;
+    let app = edge_of(Settings::default(), &folder).await;
     let (_, _, answer) = call(&app, "POST", "/v1/webhooks", &headers, r#"{"secret":"mine"}"#).await;
     assert_eq!(answer["error"]["details"], json!([{ "field": "secret", "rule": "unknown" }]));
     std::fs::remove_dir_all(folder).unwrap();
