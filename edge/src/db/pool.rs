@@ -99,6 +99,12 @@ impl Database {
         self.json("select nebula.edge_state()", &[]).await
     }
 
+    /// `nebula.openapi`: the document's JSON text.
+    pub async fn openapi(&self) -> Result<String, Failure> {
+        let row = self.one_row("select nebula.openapi()", &[]).await?;
+        Ok(column::<JsonText>(&row, 0)?.0)
+    }
+
     /// `nebula.readiness`.
     pub async fn readiness(&self) -> Result<Readiness, Failure> {
         self.json("select nebula.readiness()", &[]).await

@@ -1,6 +1,6 @@
 //! What every request shares, and the router.
 
-use super::{frame, health, live_state::LiveState, pipeline};
+use super::{docs, frame, health, live_state::LiveState, pipeline};
 use crate::{
     auth::Deriver,
     config::Config,
@@ -55,10 +55,13 @@ impl App {
 
     /// The router: what the edge answers itself, and everything else by the database's routes.
     pub fn router(&self) -> Router {
-        Router::new()
+        let own = Router::new()
             .route(health::LIVE, get(health::live))
             .route(health::READY, get(health::ready))
             .route(health::JWKS, get(health::jwks))
+            .route(docs::OPENAPI, get(docs::openapi));
+        docs::paths()
+            .fold(own, |router, path| router.route(path, get(docs::page)))
             .method_not_allowed_fallback(pipeline::method_not_allowed)
             .fallback(pipeline::run)
             .layer(middleware::from_fn_with_state(self.clone(), frame::around))

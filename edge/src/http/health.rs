@@ -1,6 +1,6 @@
 //! What the edge answers without the database's routes.
 
-use super::{answer, app::App, frame::Frame, refusal::Refusal};
+use super::{answer, app::App, docs, frame::Frame, refusal::Refusal};
 use axum::{Extension, extract::State, response::Response};
 use http::{HeaderValue, StatusCode, header::CACHE_CONTROL};
 use nebula_core::error::Code;
@@ -14,7 +14,7 @@ pub const JWKS: &str = "/.well-known/jwks.json";
 /// The template of one of the edge's own paths.
 #[must_use]
 pub fn own_path(path: &str) -> Option<&'static str> {
-    [LIVE, READY, JWKS].into_iter().find(|own| *own == path)
+    [LIVE, READY, JWKS, docs::OPENAPI].into_iter().chain(docs::paths()).find(|own| *own == path)
 }
 
 /// `GET /health`: this process answers.

@@ -1,12 +1,12 @@
 //! What the edge knows of the database, replaced as a whole when it changes; a request reads it without a lock.
 
-use super::{route_table::RouteTable, served_route::ServedRoute};
+use super::{docs, document::Document, route_table::RouteTable, served_route::ServedRoute};
 use crate::{
     auth::{
         self, KeyRing, PrivateKey, Signer,
         sealing::{self, SealingKey},
     },
-    db::{Database, EdgeState},
+    db::{Database, EdgeState, Failure},
     error::Error,
 };
 use arc_swap::ArcSwapOption;
@@ -42,6 +42,8 @@ pub struct Snapshot {
 /// The current snapshot, and the means to have it replaced.
 pub struct LiveState {
     current: ArcSwapOption<Snapshot>,
+    /// The OpenAPI document. Beside the snapshot, since a slow one must not hold up a revoked key, nor a broken one anything.
+    openapi: ArcSwapOption<Document>,
     wanted: Notify,
     /// Counts loads, failed ones included.
     loads: watch::Sender<u64>,
@@ -51,13 +53,25 @@ pub struct LiveState {
 impl LiveState {
     #[must_use]
     pub fn new() -> Self {
-        Self { current: ArcSwapOption::empty(), wanted: Notify::new(), loads: watch::Sender::new(0), last_unknown_key: Mutex::default() }
+        Self {
+            current: ArcSwapOption::empty(),
+            openapi: ArcSwapOption::empty(),
+            wanted: Notify::new(),
+            loads: watch::Sender::new(0),
+            last_unknown_key: Mutex::default(),
+        }
     }
 
     /// The newest snapshot; `None` until the database was reached once.
     #[must_use]
     pub fn current(&self) -> Option<Arc<Snapshot>> {
         self.current.load_full()
+    }
+
+    /// The OpenAPI document; `None` where the database has none to give.
+    #[must_use]
+    pub fn openapi(&self) -> Option<Arc<Document>> {
+        self.openapi.load_full()
     }
 
     /// Has the state read again at once.
@@ -86,10 +100,21 @@ impl LiveState {
         complaints
     }
 
+    /// Puts the OpenAPI document in place, or nothing where it can't be read; what an operator should mend.
+    pub fn replace_openapi(&self, read: Result<String, Failure>) -> Option<String> {
+        let (document, complaint) = match read {
+            Ok(text) => (Some(Arc::new(docs::openapi_document(text))), None),
+            Err(failure) => (None, Some(format!("{} is not served: {}", docs::OPENAPI, failure.reason()))),
+        };
+        self.openapi.store(document);
+        complaint
+    }
+
     /// Keeps the snapshot current. Never returns; while the database is away the last snapshot stays.
     pub async fn keep_current(&self, database: Database, keys_dir: PathBuf) {
         let mut backoff = Duration::ZERO;
         let mut complaints = Vec::new();
+        let mut openapi_complaint = None;
         loop {
             let loaded = database.edge_state().await;
             match loaded {
@@ -104,6 +129,11 @@ impl LiveState {
                         complaints = found;
                     }
                     self.loads.send_modify(|count| *count += 1);
+                    let found = self.replace_openapi(database.openapi().await);
+                    if openapi_complaint != found {
+                        found.iter().for_each(|complaint| tracing::error!("{complaint}"));
+                        openapi_complaint = found;
+                    }
                     let _ = timeout(POLL, self.wanted.notified()).await;
                 }
                 Err(failure) => {

@@ -5,6 +5,8 @@ mod app;
 mod body;
 mod client_address;
 mod deprecation;
+mod docs;
+mod document;
 mod frame;
 mod handle_request;
 mod headers;

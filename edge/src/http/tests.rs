@@ -6,6 +6,7 @@ use super::App;
 use crate::{
     auth::sealing,
     config::{Config, Settings},
+    db::Failure,
 };
 use axum::body::Body;
 use http::{HeaderMap, Request, StatusCode};
@@ -245,6 +246,48 @@ async fn a_request_that_takes_too_long_still_carries_its_routes_headers() {
     let endless = Body::from_stream(futures_util::stream::pending::<Result<bytes::Bytes, std::convert::Infallible>>());
     let (status, headers, _) = call(&app, "GET", "/v1/users/1", &[("x-api-key", &key)], endless).await;
     assert_eq!((status, headers.contains_key("deprecation")), (StatusCode::SERVICE_UNAVAILABLE, true));
+}
+
+#[tokio::test]
+async fn the_openapi_document_is_served_with_an_entity_tag_or_not_at_all() {
+    let app = edge().await;
+    assert_eq!(call(&app, "GET", "/v1/openapi.json", &[], "").await.0, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(app.live.replace_openapi(Ok(r#"{"openapi":"3.1.0"}"#.to_owned())), None);
+    let (status, headers, body) = call(&app, "GET", "/v1/openapi.json", &[], "").await;
+    assert_eq!((status, body), (StatusCode::OK, json!({ "openapi": "3.1.0" })));
+    assert_eq!(
+        (&headers["content-type"], &headers["cache-control"]),
+        (&"application/json".parse().unwrap(), &"public, max-age=60".parse().unwrap())
+    );
+    let tag = headers["etag"].to_str().unwrap();
+    let (status, headers, body) = call(&app, "GET", "/v1/openapi.json", &[("if-none-match", tag)], "").await;
+    assert_eq!((status, headers["etag"].to_str().unwrap(), body), (StatusCode::NOT_MODIFIED, tag, Value::Null));
+    let failure = Failure::Statement("SQLSTATE 42883".to_owned());
+    assert_eq!(app.live.replace_openapi(Err(failure)).as_deref(), Some("/v1/openapi.json is not served: SQLSTATE 42883"));
+    assert_eq!(code(&app, "GET", "/v1/openapi.json", &[], "").await, "SERVICE_UNAVAILABLE");
+    assert_eq!(code(&app, "GET", "/v1/users", &[], "").await, "UNAUTHORIZED");
+}
+
+#[tokio::test]
+async fn the_page_and_what_it_loads_are_served_without_the_database() {
+    let app = edge_without_state(Settings::default());
+    for path in super::docs::paths() {
+        let (status, headers, _) = call(&app, "GET", path, &[], "").await;
+        assert_eq!(status, StatusCode::OK, "{path}");
+        assert!(headers["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'; script-src 'self'; "));
+        let (status, same, _) = call(&app, "HEAD", path, &[], "").await;
+        assert_eq!((status, &same["etag"], &same["content-type"]), (StatusCode::OK, &headers["etag"], &headers["content-type"]), "{path}");
+        let (status, _, _) = call(&app, "GET", path, &[("if-none-match", headers["etag"].to_str().unwrap())], "").await;
+        assert_eq!(status, StatusCode::NOT_MODIFIED, "{path}");
+    }
+    for path in ["/docs", "/docs/swagger-ui.css", "/v1/openapi.json"] {
+        let (status, headers, _) = call(&app, "POST", path, &[], "").await;
+        assert_eq!((status, headers["allow"].to_str().unwrap()), (StatusCode::METHOD_NOT_ALLOWED, "GET,HEAD"), "{path}");
+    }
+    let app = edge().await;
+    for path in ["/docs/", "/docs/swagger-ui.css.map", "/docs/index.html", "/docs/../docs"] {
+        assert_eq!(code(&app, "GET", path, &[], "").await, "NOT_FOUND", "{path}");
+    }
 }
 
 #[tokio::test]
