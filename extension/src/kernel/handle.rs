@@ -150,8 +150,12 @@ fn run(tenant: Uuid, request: Request, request_id: &str, seen: &mut Seen) -> Res
             return Err(Code::TenantMismatch.into());
         }
         let input = merge(&operation, request.params, request.query, request.body)?;
-        limit::of_public(tenant, &limit::account_of(&operation, &input), caller.origin.ip, &mut seen.limits)?;
-        return perform(&operation, caller, None, input, key()?, &mut seen.limits);
+        limit::of_public(&operation, &caller, &input, &mut seen.limits)?;
+        let outcome = perform(&operation, caller.clone(), None, input, key()?, &mut seen.limits);
+        if matches!(&outcome, Err(refusal) if refusal.code.status() == 401) {
+            limit::of_refused_token(&operation, &caller, &mut seen.limits);
+        }
+        return outcome;
     }
 
     // 1 who

@@ -4,13 +4,14 @@ use super::{
     context::Caller,
     error::{Refusal, Result},
     installation,
-    operation::{Kind, Operation},
+    operation::{Kind, Operation, TenantFrom},
     rights::Rights,
     shared_memory,
     spi::{self, Arg},
 };
 use nebula_core::{
     decision::Right,
+    opaque_token::OpaqueToken,
     rate::{Verdict, WINDOW_SECONDS, Window},
 };
 use serde_json::{Map, Value, json};
@@ -64,6 +65,9 @@ impl From<Kind> for Category {
 
 /// Requests a minute of one address to operations without a credential, of all tenants together: an office behind one address has many accounts.
 const AUTH_PER_ADDRESS: u32 = 300;
+/// The same of one refresh token or invite, which nobody guesses: retries of a client with many threads are no attack.
+const AUTH_PER_TOKEN: u32 = 300;
+const BY_ADDRESS: &str = "auth-address";
 
 /// One limit that counted a request, as the edge's headers show it.
 pub struct Counted {
@@ -99,19 +103,42 @@ pub fn of_action(caller: &Caller, rights: &Rights, action: &str, counted: &mut V
     of_month(caller, right)
 }
 
-/// Counts a request without a credential, by its address and by the account that it names.
-pub fn of_public(tenant: Uuid, account: &str, ip: Option<IpAddr>, counted: &mut Vec<Counted>) -> Result<()> {
-    count("auth-address", address_key(ip), AUTH_PER_ADDRESS, counted)?;
-    count("auth", account_key(tenant, account), auth_limit(tenant), counted)
+/// Counts a request without a credential: one that tries a password by its address and the account that it names, one with a token of its own by that token,
+/// and by its address only when the token was refused ([`of_refused_token`]).
+pub fn of_public(operation: &Operation, caller: &Caller, input: &Map<String, Value>, counted: &mut Vec<Counted>) -> Result<()> {
+    let address = address_key(caller.origin.ip);
+    let text = |name: &str| input.get(name).and_then(Value::as_str).unwrap_or_default();
+    match operation.tenant_from {
+        TenantFrom::BodyToken(field) => {
+            let verdict = peek(address, AUTH_PER_ADDRESS);
+            if !verdict.is_admitted {
+                counted.push(Counted { policy: BY_ADDRESS.to_owned(), limit: AUTH_PER_ADDRESS, verdict });
+                return Err(Refusal::rate_limited(BY_ADDRESS, verdict.reset_seconds));
+            }
+            let token = OpaqueToken::parse(text(field)).map(|token| token.id).unwrap_or_default();
+            count("auth-token", digest(&[b"token", caller.tenant.as_bytes(), token.as_bytes()]), AUTH_PER_TOKEN, counted)
+        }
+        TenantFrom::Login | TenantFrom::Credential => {
+            count(BY_ADDRESS, address, AUTH_PER_ADDRESS, counted)?;
+            count(Category::Auth.as_str(), account_key(caller.tenant, text("email")), auth_limit(caller.tenant), counted)
+        }
+    }
+}
+
+/// Counts a refused token against its address.
+pub fn of_refused_token(operation: &Operation, caller: &Caller, counted: &mut Vec<Counted>) {
+    if matches!(operation.tenant_from, TenantFrom::BodyToken(_)) {
+        // It is refused already.
+        let _ = count(BY_ADDRESS, address_key(caller.origin.ip), AUTH_PER_ADDRESS, counted);
+    }
 }
 
 /// The refusal that the same request would meet now, without counting it. Must run where `tenant_config` can be read.
 pub fn peek_public(tenant: Uuid, account: &str, ip: Option<IpAddr>) -> Option<(Refusal, Counted)> {
     let limits =
-        [("auth-address", address_key(ip), AUTH_PER_ADDRESS), (Category::Auth.as_str(), account_key(tenant, account), auth_limit(tenant))];
+        [(BY_ADDRESS, address_key(ip), AUTH_PER_ADDRESS), (Category::Auth.as_str(), account_key(tenant, account), auth_limit(tenant))];
     limits.into_iter().find_map(|(policy, key, limit)| {
-        let now = now_seconds();
-        let verdict = shared_memory::peek(key, now, limit).unwrap_or_else(|| stored(key).peek(now, limit));
+        let verdict = peek(key, limit);
         let counted = Counted { policy: policy.to_owned(), limit, verdict };
         (!verdict.is_admitted).then(|| (Refusal::rate_limited(policy, verdict.reset_seconds), counted))
     })
@@ -156,6 +183,11 @@ fn digest(parts: &[&[u8]]) -> [u8; 16] {
 
 fn now_seconds() -> i64 {
     spi::now_microseconds() / 1_000_000
+}
+
+fn peek(key: [u8; 16], limit: u32) -> Verdict {
+    let now = now_seconds();
+    shared_memory::peek(key, now, limit).unwrap_or_else(|| stored(key).peek(now, limit))
 }
 
 fn count(policy: &str, key: [u8; 16], limit: u32, counted: &mut Vec<Counted>) -> Result<()> {
@@ -245,17 +277,5 @@ pub fn give_back(used: QuotaUsed, caller: &Caller, action: &str) {
              where u.tenant_id = $1 and a.key = $2 and u.tool_action_id = a.id and u.month = date_trunc('month', now() at time zone 'utc')::date",
             &[Arg::Uuid(caller.tenant), Arg::Text(action)],
         );
-    }
-}
-
-/// The account that the input of a public operation names, as it was sent: a person's address, or the token in the body.
-#[must_use]
-pub fn account_of(operation: &Operation, input: &Map<String, Value>) -> String {
-    use super::operation::TenantFrom;
-    use nebula_core::opaque_token::OpaqueToken;
-    let text = |name: &str| input.get(name).and_then(Value::as_str).unwrap_or_default();
-    match operation.tenant_from {
-        TenantFrom::BodyToken(field) => OpaqueToken::parse(text(field)).map(|token| token.id.to_string()).unwrap_or_default(),
-        TenantFrom::Login | TenantFrom::Credential => text("email").to_owned(),
     }
 }

@@ -188,7 +188,8 @@ fn nothing_is_granted_to_public_or_beyond_the_list() {
         "select p.oid::regprocedure || ' by ' || coalesce(nullif(acl.grantee, 0)::regrole::text, 'PUBLIC') \
          from pg_proc p cross join lateral aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) acl \
          where p.pronamespace = 'nebula'::regnamespace and (acl.grantee = 0 or acl.is_grantable and acl.grantee <> p.proowner \
-           or acl.grantee <> p.proowner and acl.grantee::regrole::text not in ('nebula_owner', 'nebula_platform', 'nebula_edge', 'nebula_app', 'authenticated'))",
+           or acl.grantee <> p.proowner and acl.grantee::regrole::text not in ('nebula_owner', 'nebula_platform', 'nebula_edge', 'nebula_app', 'authenticated') \
+           and not (acl.grantee = 'nebula_worker'::regrole and p.proname = 'reset_token'))",
     );
     holds(
         "tables are their owner's and the platform's",
@@ -215,7 +216,7 @@ fn nothing_is_granted_to_public_or_beyond_the_list() {
         "SQL callers have no function of the edge, the DBA or the migrations",
         "select oid::regprocedure::text from pg_proc where pronamespace = 'nebula'::regnamespace \
          and (has_function_privilege('nebula_app', oid, 'execute') or has_function_privilege('authenticated', oid, 'execute')) \
-         and proname in ('handle', 'login_challenge', 'edge_state', 'migrate', 'seed', 'seed_tenant', 'issue_operator_key', 'register_signing_key', \
+         and proname in ('handle', 'login_challenge', 'password_challenge', 'flush', 'reset_token', 'edge_state', 'migrate', 'seed', 'seed_tenant', 'issue_operator_key', 'register_signing_key', \
            'retire_signing_key', 'revoke_signing_key', 'bind_role', 'ensure_partitions', 'govern_table', 'govern_tenant_table', 'govern_partition', 'random_bytes')",
     );
 }
@@ -245,9 +246,10 @@ fn every_table_is_audited_or_named_here_with_a_reason() {
                and t.relname not in ( \
                  'schema_migration', 'installation', 'seed_history', 'rights_sentinel', /* of the installation; seeds keep their own history */ \
                  'permission_usage', 'revoked_token', 'session', 'refresh_token', /* told by login, logout and reuse */ \
-                 'audit_log', 'idempotency_key', 'outbox' /* the record itself */ \
+                 'rate_limit', 'login_failure', 'quota_usage', 'usage_metrics', /* counters */ \
+                 'audit_log', 'idempotency_key', 'outbox', 'webhook_delivery' /* the record itself */ \
                ) \
-               and not (t.relname = 'user_secret' and verb.name <> 'insert') /* counts failures at each attempt */ \
+               and not (t.relname = 'user_secret' and verb.name <> 'insert') /* changes are told by their operation */ \
                and not exists (select from pg_trigger g where g.tgrelid = t.oid and g.tgfoid = 'nebula.audit_change'::regproc and g.tgtype & verb.bit > 0)",
         ),
     );

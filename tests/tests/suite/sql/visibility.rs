@@ -305,7 +305,7 @@ fn what_was_read_beside_an_old_snapshot_is_not_kept_against_a_revoked_signing_ke
         let kid = &scene.database.installation.signer.kid;
         scene.database.superuser().query_one("select nebula.revoke_signing_key($1)", &[kid]).unwrap();
         // Each reads the installation with its keys.
-        handle.client.batch_execute("select nebula.edge_state(), nebula.login_challenge('nowhere', 'x@y.example')").unwrap();
+        handle.client.batch_execute("select nebula.edge_state(), nebula.login_challenge('nowhere', 'x@y.example', '')").unwrap();
         handle.call(scene.tenant.id, &scene.token, "groups.list", &json!({})).refused(400, "VALIDATION_ERROR");
         handle.client.batch_execute("commit").unwrap();
         handle.call(scene.tenant.id, &scene.token, "groups.list", &json!({})).refused(401, "INVALID_TOKEN");
