@@ -61,6 +61,8 @@ settings! {
     /// Keep the request's statement prepared in each connection: a tenth to a third more throughput. Not behind a pooler in transaction
     /// mode, where a client gets another server connection for each transaction [default: false].
     prepared_statements: bool, "NEBULA_PREPARED_STATEMENTS", (false), [value_name = "BOOL"];
+    /// How often the database's backends write the usage that they gathered, in milliseconds; 0 is only before stopping [default: 5000].
+    flush_interval_ms: u64, "NEBULA_FLUSH_INTERVAL_MS", (5_000), [value_name = "MS"];
     /// Client connections open at once; more wait in the listen queue [default: 4096].
     max_connections: usize, "NEBULA_MAX_CONNECTIONS", (4_096), [value_name = "N"];
     /// Requests under way at once; more are shed with 503 [default: 512].

@@ -2,6 +2,7 @@
 
 mod admin;
 mod failure;
+mod flush;
 mod json_text;
 mod listener;
 mod pool;

@@ -31,7 +31,7 @@ const CANCEL_GRACE: Duration = Duration::from_secs(2);
 /// A pool of connections to the database. Cheap to clone.
 #[derive(Clone)]
 pub struct Database {
-    pool: Pool,
+    pub(super) pool: Pool,
     /// After this a statement is cancelled.
     statement_timeout: Duration,
     keeps_prepared: bool,
@@ -115,10 +115,14 @@ impl Database {
         decode(&column::<JsonText>(&row, 0)?.0)
     }
 
-    /// One unnamed, typed statement: one round trip, and nothing stays in the session, so a pooler may stand between. Where none does, a setting
-    /// keeps the statement prepared, which saves Postgres parsing and planning it each time.
     async fn one_row(&self, statement: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<Row, Failure> {
         let client = self.pool.get().await?;
+        self.run(client, statement, parameters).await
+    }
+
+    /// One unnamed, typed statement: one round trip, and nothing stays in the session, so a pooler may stand between. Where none does, a setting
+    /// keeps the statement prepared, which saves Postgres parsing and planning it each time.
+    pub(super) async fn run(&self, client: Object, statement: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<Row, Failure> {
         let cancel = client.cancel_token();
         let outcome = {
             let query = async {

@@ -8,7 +8,7 @@ use crate::{
     error::Error,
 };
 use axum::{Router, middleware, routing::get};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
 /// The shared state; cheap to clone.
@@ -43,13 +43,17 @@ impl App {
         })))
     }
 
-    /// Starts what runs beside the requests: the keeper of the state, and the listener that wakes it.
+    /// Starts what runs beside the requests: the keeper of the state, the listener that wakes it, and the flushing of usage.
     pub fn start_background(&self) -> Result<(), Error> {
         let url = self.config.require_database_url()?.clone();
         let app = self.clone();
         tokio::spawn(async move { app.live.keep_current(app.database.clone(), app.config.keys_dir.clone()).await });
         let app = self.clone();
         tokio::spawn(async move { db::listen(url, || app.live.want()).await });
+        if self.config.flush_interval_ms > 0 {
+            let app = self.clone();
+            tokio::spawn(async move { app.database.keep_flushing(Duration::from_millis(app.config.flush_interval_ms)).await });
+        }
         Ok(())
     }
 

@@ -20,6 +20,8 @@ use tower::ServiceExt;
 /// The largest request head, in bytes; more answers 431.
 const MAX_HEAD_BYTES: usize = 64 << 10;
 const MAX_HEADERS: usize = 100;
+/// What the last writing of gathered usage may take, after the drain.
+const LAST_FLUSH: Duration = Duration::from_secs(3);
 
 /// Serves until `stop` resolves, then lets requests under way finish, for as long as the settings say.
 pub async fn serve(app: App, listener: TcpListener, stop: impl Future<Output = ()>) -> Result<(), Error> {
@@ -50,6 +52,9 @@ pub async fn serve(app: App, listener: TcpListener, stop: impl Future<Output = (
     };
     if timeout(Duration::from_secs(app.config.drain_seconds), drained).await.is_err() {
         tracing::warn!("stopped before every request had finished");
+    }
+    if timeout(LAST_FLUSH, app.database.flush_all()).await.is_err() {
+        tracing::warn!("stopped before all gathered usage was written");
     }
     Ok(())
 }

@@ -1,0 +1,83 @@
+//! Backends gather usage in their memory; `nebula.flush()` has each write its own (docs/edge-protocol.md).
+
+use super::{failure::Failure, pool::Database};
+use deadpool_postgres::{Object, Timeouts};
+use std::time::Duration;
+use tokio::{task::JoinSet, time::sleep};
+
+const FLUSH: &str = "select nebula.flush()";
+
+impl Database {
+    /// Flushes what is idle, every `interval`. Never returns; what fails is logged once, and tried on.
+    pub async fn keep_flushing(&self, interval: Duration) {
+        let mut complaint = None;
+        loop {
+            sleep(interval).await;
+            let found = self.flush_idle().await.err();
+            if complaint != found {
+                log(found.as_ref());
+                complaint = found;
+            }
+        }
+    }
+
+    /// Flushes every connection that is idle, before the process ends.
+    pub async fn flush_all(&self) {
+        // All are taken before the first is flushed: one that came back would be taken again.
+        let mut idle = Vec::new();
+        while let Some(client) = self.idle().await {
+            idle.push(client);
+        }
+        let mut flushes = JoinSet::new();
+        for client in idle {
+            let database = self.clone();
+            flushes.spawn(async move { database.run(client, FLUSH, &[]).await.err() });
+        }
+        if let Some(failure) = flushes.join_all().await.into_iter().flatten().next() {
+            log(Some(&failure));
+        }
+    }
+
+    /// One connection at a time, so that requests miss one, and for a statement only. The pool is a queue: each is met once, unless requests
+    /// turn it meanwhile, and what is missed now is met in the next round.
+    async fn flush_idle(&self) -> Result<(), Failure> {
+        for _ in 0..self.pool.status().available {
+            let Some(client) = self.idle().await else { break };
+            self.run(client, FLUSH, &[]).await?;
+        }
+        Ok(())
+    }
+
+    /// An idle connection: nothing is waited for, and none is made.
+    async fn idle(&self) -> Option<Object> {
+        if self.pool.status().available == 0 {
+            return None;
+        }
+        let at_once = Timeouts { wait: Some(Duration::ZERO), create: Some(Duration::ZERO), ..self.pool.timeouts() };
+        self.pool.timeout_get(&at_once).await.ok()
+    }
+}
+
+fn log(failure: Option<&Failure>) {
+    match failure {
+        Some(failure) => tracing::warn!("gathered usage is not written: {}", failure.reason()),
+        None => tracing::info!("gathered usage is written again"),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Settings};
+
+    #[tokio::test]
+    async fn where_nothing_is_idle_nothing_is_connected() {
+        let settings =
+            Settings { database_url: Some("postgresql://nebula_edge:x@127.0.0.1:1/nebula".parse().unwrap()), ..Settings::default() };
+        let database = Database::new(&Config::load(None, settings).unwrap()).unwrap();
+        assert_eq!(database.flush_idle().await, Ok(()));
+        database.flush_all().await;
+        assert_eq!(database.pool.status().size, 0);
+    }
+}
