@@ -14,12 +14,10 @@ use zeroize::Zeroizing;
 
 const KEY_BYTES: usize = 32;
 const TAG_BYTES: usize = 16;
-/// The database keeps the version as `integer`.
-const MAX_VERSION: u32 = i32::MAX.cast_unsigned();
 
 /// A sealing key of this machine. The library wipes it when it is dropped.
 pub struct SealingKey {
-    pub version: u32,
+    pub version: u16,
     key: RandomizedNonceKey,
 }
 
@@ -74,20 +72,21 @@ pub fn newest(folder: &Path) -> Result<Option<SealingKey>, Error> {
 }
 
 /// The versions of the folder, newest first.
-pub fn versions(folder: &Path) -> Result<Vec<u32>, Error> {
+pub fn versions(folder: &Path) -> Result<Vec<u16>, Error> {
     let mut versions = Vec::new();
     for path in key_folder::list(folder)? {
         let file = path.file_name().unwrap_or_default().to_string_lossy();
         let Some(digits) = file.strip_prefix("sealing-").and_then(|rest| rest.strip_suffix(".key")) else { continue };
         // One spelling a version: of `sealing-1.key` and `sealing-01.key` nobody could tell which one counts.
-        let version = digits.parse().ok().filter(|version| (1..=MAX_VERSION).contains(version) && name(*version) == file);
-        versions.push(version.ok_or_else(|| Error::SealingKey(format!("{}: the version is not a number from 1", path.display())))?);
+        let version = digits.parse().ok().filter(|version| *version > 0 && name(*version) == file);
+        versions
+            .push(version.ok_or_else(|| Error::SealingKey(format!("{}: the version is not a number from 1 to 65535", path.display())))?);
     }
     versions.sort_unstable_by_key(|version| std::cmp::Reverse(*version));
     Ok(versions)
 }
 
-fn load(folder: &Path, version: u32) -> Result<SealingKey, Error> {
+fn load(folder: &Path, version: u16) -> Result<SealingKey, Error> {
     let path = folder.join(name(version));
     let unreadable = || Error::SealingKey(format!("{}: not 32 bytes as standard base64", path.display()));
     let text = Zeroizing::new(fs::read_to_string(&path).map_err(Error::file(&path))?);
@@ -103,7 +102,7 @@ fn random() -> Option<Zeroizing<[u8; KEY_BYTES]>> {
     Some(bytes)
 }
 
-fn name(version: u32) -> String {
+fn name(version: u16) -> String {
     format!("sealing-{version}.key")
 }
 
@@ -146,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_file_that_holds_no_key_or_names_no_version_is_said_to() {
-        for (name, content) in [("sealing-1.key", "AAAA\n"), ("sealing-1.key", "?"), ("sealing-01.key", ""), ("sealing-.key", "")] {
+        for (name, content) in [("sealing-1.key", "AAAA\n"), ("sealing-1.key", "?"), ("sealing-01.key", ""), ("sealing-65536.key", "")] {
             let folder = folder();
             key_folder::write(&folder, name, content.as_bytes()).unwrap();
             let complaint = newest(&folder).err().unwrap().to_string();

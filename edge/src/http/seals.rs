@@ -20,7 +20,7 @@ struct Sealed<'a> {
     row: Uuid,
     /// Standard base64 of nonce, ciphertext and tag.
     sealed: String,
-    key_version: u32,
+    key_version: u16,
     /// A made secret, which the client sees once.
     #[serde(skip_serializing_if = "Option::is_none")]
     plain: Option<&'a str>,
