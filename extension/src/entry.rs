@@ -9,7 +9,7 @@ use crate::kernel::{
     error::Refusal,
     handle, installation, invite,
     limit::Category,
-    migrate as migration, operation, password, permission, rights, seed as seeds, shared_memory,
+    migrate as migration, operation, password, permission, rights, seed as seeds,
     spi::{self, Arg},
     sql_caller, usage,
 };
@@ -30,7 +30,6 @@ fn uuid(id: pgrx::Uuid) -> Uuid {
 #[pg_guard]
 pub extern "C-unwind" fn _PG_init() {
     spi::register_callbacks();
-    shared_memory::request_at_start();
 }
 
 #[pg_extern(sql = false)]

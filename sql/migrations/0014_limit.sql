@@ -1,7 +1,6 @@
 -- How much somebody may do in a time.
 
--- Unlogged: a crash empties it, and a minute later nobody would know the difference. Used where the library is not preloaded, and for what does not fit into
--- shared memory.
+-- Unlogged: a crash empties it, and a minute later nobody would know the difference. Used for what does not fit into shared memory.
 create unlogged table nebula.rate_limit (
   key bytea not null,
   newest bigint not null,
@@ -10,7 +9,7 @@ create unlogged table nebula.rate_limit (
   constraint ck_rate_limit_key check (octet_length(key) = 16),
   constraint ck_rate_limit_counts check (octet_length(counts) = 52)
 );
-comment on table nebula.rate_limit is 'Requests of the last minute, by what is limited.';
+comment on table nebula.rate_limit is 'Requests of the last minute, by what is limited, where the shared memory is full.';
 comment on column nebula.rate_limit.key is 'A digest of the tenant and category, of the tenant''s action, or of an account or address that logs in.';
 comment on column nebula.rate_limit.newest is 'The newest slot of five seconds that was counted in, since the epoch.';
 comment on column nebula.rate_limit.counts is 'Requests by slot modulo 13, four bytes each.';

@@ -29,6 +29,7 @@ comment on column nebula.webhook_subscription.events is 'Event types; * for all.
 comment on column nebula.webhook_subscription.secret_sealed is 'Sealed by the edge, bound to tenant and row; the database has no key to it.';
 comment on column nebula.webhook_subscription.secret_key_version is 'Which of the edge''s keys sealed it.';
 comment on column nebula.webhook_subscription.previous_secret_sealed is 'The secret before the last rotation: both sign until previous_secret_expires_at.';
+comment on column nebula.webhook_subscription.previous_secret_key_version is 'Which of the edge''s keys sealed that.';
 comment on column nebula.webhook_subscription.status is 'suspenso: by a person, or after days of failure; nothing is sent.';
 create index idx_webhook_subscription_created_at on nebula.webhook_subscription (tenant_id, created_at, id);
 select nebula.govern_tenant_table('nebula.webhook_subscription');
@@ -50,6 +51,9 @@ create table nebula.webhook_delivery (
   constraint ck_webhook_delivery_latency_ms check (latency_ms >= 0)
 ) partition by range (created_at);
 comment on table nebula.webhook_delivery is 'One row per attempt to tell an address of an event. No foreign keys: it outlives the subscription.';
+comment on column nebula.webhook_delivery.webhook_subscription_id is 'The subscription, which may be gone.';
+comment on column nebula.webhook_delivery.event_type is 'The event''s name, such as user.created.';
+comment on column nebula.webhook_delivery.latency_ms is 'From the attempt to the answer, milliseconds.';
 comment on column nebula.webhook_delivery.event_id is 'The event''s id in the outbox, the same at every attempt: what consumers deduplicate by.';
 comment on column nebula.webhook_delivery.attempt is 'From 1.';
 comment on column nebula.webhook_delivery.status_code is 'What the receiver answered; null where it did not.';

@@ -12,6 +12,7 @@ const SLOTS: usize = 13;
 
 /// What was admitted lately under one key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
 pub struct Window {
     /// The newest slot that was counted in, as seconds since the epoch divided by a slot's.
     newest: u32,

@@ -197,7 +197,7 @@ fn count(policy: &str, key: [u8; 16], limit: u32, counted: &mut Vec<Counted>) ->
     if verdict.is_admitted { Ok(()) } else { Err(Refusal::rate_limited(policy, verdict.reset_seconds)) }
 }
 
-// ---- Where there is no shared memory --------------------------------------------------------------------------------------------
+// ---- Where the shared memory is full --------------------------------------------------------------------------------------------
 
 fn read(row: &spi::Row) -> Window {
     let newest = row.text(1).and_then(|text| text.parse().ok()).unwrap_or(0);

@@ -1,83 +1,52 @@
-//! Counters that every backend sees at once. They exist where the library is in `shared_preload_libraries`; elsewhere, and for what doesn't fit, the
-//! table `nebula.rate_limit` does the same.
+//! Counters that every backend sees at once, whether or not the library is preloaded (docs/decisions/0014-counters.md).
 //!
-//! pgrx's declaration of shared memory is `unsafe` glue that asks for features by versions of Postgres, hence the exceptions.
-#![allow(unsafe_code, unexpected_cfgs)]
+//! A dynamic segment that stays until the server stops. A few bytes of the main shared memory, for which Postgres always has room, say which segment it is;
+//! whoever comes first makes it. What doesn't fit is counted in the table `nebula.rate_limit`.
+//!
+//! Raw memory and locks of Postgres, hence the exception.
+#![allow(unsafe_code)]
 
 use super::spi;
 use nebula_core::rate::{Verdict, Window};
-use pgrx::{PGRXSharedMemory, PgLwLock, pg_guard, pg_shmem_init, pg_sys};
-use std::sync::atomic::{AtomicBool, Ordering};
+use pgrx::pg_sys;
+use std::cell::Cell;
 
-/// Counters of one part, of which there are eight: 32,768 in all, 2.6 MB.
-const CAPACITY: usize = 4096;
+/// Parts, each under a lock of its own.
+const PARTS: usize = 16;
+/// Counters of one part: 32,768 in all, 2.6 MB.
+const CAPACITY: usize = 2048;
 /// How many places a key may stand at.
 const PROBES: usize = 16;
+/// Which of Postgres' own locks guards the making of shared structures; the number is the same in all versions from 13 to 18.
+const ADDIN_SHMEM_INIT_LOCK: usize = 21;
+const NAME: &core::ffi::CStr = c"nebula_counters";
 
-#[derive(Clone, Copy, Default)]
+#[repr(C)]
+struct Directory {
+    segment: pg_sys::dsm_handle,
+    tranche: i32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
 struct Counter {
     key: [u8; 16],
-    /// Databases of one cluster share the memory and nothing else.
+    /// Databases of one cluster share the memory and nothing else. 0: the place is free, as all are in new memory.
     database: u32,
-    is_used: bool,
     window: Window,
 }
 
-#[derive(Clone, Copy)]
+#[repr(C)]
 struct Part {
+    lock: pg_sys::LWLock,
     counters: [Counter; CAPACITY],
 }
 
-impl Default for Part {
-    fn default() -> Self {
-        Self { counters: [Counter { key: [0; 16], database: 0, is_used: false, window: Window::EMPTY }; CAPACITY] }
-    }
+thread_local! {
+    static PARTS_OF_SEGMENT: Cell<*mut Part> = const { Cell::new(std::ptr::null_mut()) };
 }
 
-// SAFETY: plain data without pointers.
-unsafe impl PGRXSharedMemory for Part {}
-
-macro_rules! parts {
-    ($($part:ident $name:literal,)*) => {
-        // SAFETY: the names are ours alone.
-        $(static $part: PgLwLock<Part> = unsafe { PgLwLock::new($name) };)*
-
-        static PARTS: &[&PgLwLock<Part>] = &[$(&$part),*];
-
-        fn request() {
-            $(pg_shmem_init!($part);)*
-        }
-    };
-}
-
-parts! {
-    PART_0 c"nebula_counters_0",
-    PART_1 c"nebula_counters_1",
-    PART_2 c"nebula_counters_2",
-    PART_3 c"nebula_counters_3",
-    PART_4 c"nebula_counters_4",
-    PART_5 c"nebula_counters_5",
-    PART_6 c"nebula_counters_6",
-    PART_7 c"nebula_counters_7",
-}
-
-static IS_PRELOADED: AtomicBool = AtomicBool::new(false);
-
-/// Asks for the memory where the server is just starting and the library is preloaded.
-pub fn request_at_start() {
-    if spi::is_preloading() {
-        request();
-        IS_PRELOADED.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Whether the counters exist.
-#[must_use]
-pub fn is_available() -> bool {
-    IS_PRELOADED.load(Ordering::Relaxed)
-}
-
-/// Counts a request under a key; `None` where there is no shared memory, or no room in it.
+/// Counts a request under a key; `None` where there is no room for it.
 #[must_use]
 pub fn hit(key: [u8; 16], now_seconds: i64, limit: u32) -> Option<Verdict> {
     with_counter(key, now_seconds, |window| window.hit(now_seconds, limit))
@@ -90,24 +59,84 @@ pub fn peek(key: [u8; 16], now_seconds: i64, limit: u32) -> Option<Verdict> {
 }
 
 fn with_counter<T>(key: [u8; 16], now_seconds: i64, work: impl FnOnce(&mut Window) -> T) -> Option<T> {
-    if !is_available() {
-        return None;
-    }
     let database = spi::database_id();
     let [part, high, low, ..] = key;
     let start = usize::from(u16::from_be_bytes([high, low]));
-    let mut part = PARTS.get(usize::from(part) % PARTS.len())?.exclusive();
-    let places = || (0..PROBES).map(|probe| (start + probe) % CAPACITY);
-    let is_this = |counter: &Counter| counter.is_used && counter.database == database && counter.key == key;
-    // All places are looked at before a free one is taken: the key may stand behind one that has become free.
-    let known = places().find(|place| part.counters.get(*place).is_some_and(is_this));
-    let place = known.or_else(|| {
-        let is_free = |counter: &Counter| !counter.is_used || counter.window.is_over(now_seconds);
-        places().find(|place| part.counters.get(*place).is_some_and(is_free))
-    })?;
-    let counter = part.counters.get_mut(place)?;
-    if known.is_none() {
-        *counter = Counter { key, database, is_used: true, window: Window::default() };
+    with_part(usize::from(part) % PARTS, |counters| {
+        let places = || (0..PROBES).map(|probe| (start + probe) % CAPACITY);
+        let at = |place: usize, is: &dyn Fn(&Counter) -> bool| counters.get(place).is_some_and(is);
+        // All places are looked at before a free one is taken: the key may stand behind one that has become free.
+        let known = places().find(|place| at(*place, &|counter| counter.database == database && counter.key == key));
+        let is_free = |counter: &Counter| counter.database == 0 || counter.window.is_over(now_seconds);
+        let place = known.or_else(|| places().find(|place| at(*place, &is_free)))?;
+        let counter = counters.get_mut(place)?;
+        if known.is_none() {
+            *counter = Counter { key, database, window: Window::EMPTY };
+        }
+        Some(work(&mut counter.window))
+    })
+}
+
+/// Runs `work`, which neither fails nor calls Postgres, on one part's counters under its lock.
+fn with_part<T>(index: usize, work: impl FnOnce(&mut [Counter; CAPACITY]) -> T) -> T {
+    let parts = segment();
+    // SAFETY: the segment has `PARTS` parts, `index` is below that, and the lock makes the reference the only one.
+    unsafe {
+        let part = parts.add(index);
+        pg_sys::LWLockAcquire(&raw mut (*part).lock, pg_sys::LWLockMode::LW_EXCLUSIVE);
+        let result = work(&mut (*part).counters);
+        pg_sys::LWLockRelease(&raw mut (*part).lock);
+        result
     }
-    Some(work(&mut counter.window))
+}
+
+/// The segment, attached for the rest of the backend's life.
+fn segment() -> *mut Part {
+    let known = PARTS_OF_SEGMENT.get();
+    if !known.is_null() {
+        return known;
+    }
+    // SAFETY: as `GetNamedDSMSegment` of Postgres 17 does, which 15 and 16 lack: one process at a time makes or attaches; an error in between releases the
+    // lock and changes nothing that another would find half done.
+    let parts = unsafe {
+        let guard = &raw mut (*pg_sys::MainLWLockArray.add(ADDIN_SHMEM_INIT_LOCK)).lock;
+        pg_sys::LWLockAcquire(guard, pg_sys::LWLockMode::LW_EXCLUSIVE);
+        let mut is_found = false;
+        let directory = pg_sys::ShmemInitStruct(NAME.as_ptr(), size_of::<Directory>(), &raw mut is_found).cast::<Directory>();
+        if !is_found {
+            directory.write(Directory { segment: 0, tranche: 0 });
+        }
+        let segment = if (*directory).segment == 0 { make(directory) } else { pg_sys::dsm_attach((*directory).segment) };
+        if segment.is_null() {
+            pg_sys::LWLockRelease(guard);
+            pgrx::error!("the shared counters could not be attached");
+        }
+        pg_sys::dsm_pin_mapping(segment);
+        pg_sys::LWLockRegisterTranche((*directory).tranche, NAME.as_ptr());
+        pg_sys::LWLockRelease(guard);
+        pg_sys::dsm_segment_address(segment).cast::<Part>()
+    };
+    PARTS_OF_SEGMENT.set(parts);
+    parts
+}
+
+/// Makes the segment: zeros, which are free places, and initialised locks.
+///
+/// # Safety
+/// The caller holds the lock on shared structures, and `directory` is the shared one.
+unsafe fn make(directory: *mut Directory) -> *mut pg_sys::dsm_segment {
+    // SAFETY: as the caller promises; nobody else knows the segment before its number stands in the directory.
+    unsafe {
+        let size = PARTS * size_of::<Part>();
+        let segment = pg_sys::dsm_create(size, 0);
+        let parts = pg_sys::dsm_segment_address(segment).cast::<Part>();
+        parts.cast::<u8>().write_bytes(0, size);
+        let tranche = pg_sys::LWLockNewTrancheId();
+        for index in 0..PARTS {
+            pg_sys::LWLockInitialize(&raw mut (*parts.add(index)).lock, tranche);
+        }
+        pg_sys::dsm_pin_segment(segment);
+        directory.write(Directory { segment: pg_sys::dsm_segment_handle(segment), tranche });
+        segment
+    }
 }

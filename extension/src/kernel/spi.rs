@@ -482,13 +482,6 @@ pub fn register_callbacks() {
     }
 }
 
-/// Whether the server is starting and loads its preloaded libraries.
-#[must_use]
-pub fn is_preloading() -> bool {
-    // SAFETY: reads a variable of the postmaster.
-    unsafe { pg_sys::process_shared_preload_libraries_in_progress }
-}
-
 /// The database's oid: what tells databases of one cluster apart in shared memory.
 #[must_use]
 pub fn database_id() -> u32 {
