@@ -43,7 +43,7 @@ alter function nebula.bind_role(text, uuid, text) owner to nebula_platform;
 
 -- The edge: these and nothing else.
 grant execute on function nebula.handle(uuid, json), nebula.login_challenge(text, text, text), nebula.password_challenge(uuid, text), nebula.flush(),
-  nebula.edge_state(), nebula.readiness() to nebula_edge;
+  nebula.edge_state(), nebula.openapi(), nebula.readiness() to nebula_edge;
 
 -- The worker delivers what was asked for.
 grant execute on function nebula.reset_token(uuid, uuid) to nebula_worker;
@@ -58,7 +58,7 @@ begin
     continue when not exists (select from pg_catalog.pg_roles where rolname = grantee);
     execute pg_catalog.format('grant usage on schema nebula to %I', grantee);
     execute pg_catalog.format(
-      'grant execute on function nebula.version(), nebula.current_tenant(), nebula.current_actor(), nebula.can(text), nebula.why(text), nebula.routes(), '
+      'grant execute on function nebula.version(), nebula.current_tenant(), nebula.current_actor(), nebula.can(text), nebula.why(text), nebula.routes(), nebula.openapi(), '
       'nebula.dispatch(text, json, text) to %I', grantee);
     for routine in
       select p.oid::regprocedure as signature
@@ -76,7 +76,7 @@ begin
     execute pg_catalog.format(
       'grant execute on function nebula.migrate(), nebula.seed(), nebula.seed_tenant(uuid), nebula.issue_operator_key(text), '
       'nebula.register_signing_key(text, bytea), nebula.retire_signing_key(text), nebula.revoke_signing_key(text), '
-      'nebula.bind_role(text, uuid, text), nebula.ensure_partitions(integer), nebula.version(), nebula.routes(), nebula.readiness(), '
+      'nebula.bind_role(text, uuid, text), nebula.ensure_partitions(integer), nebula.version(), nebula.routes(), nebula.openapi(), nebula.readiness(), '
       'nebula.edge_state() to %I', session_user);
   end if;
 end

@@ -9,7 +9,7 @@ use crate::kernel::{
     error::Refusal,
     handle, installation, invite,
     limit::Category,
-    migrate as migration, operation, password, permission, rights, seed as seeds,
+    migrate as migration, openapi, operation, password, permission, rights, seed as seeds,
     spi::{self, Arg},
     sql_caller, usage,
 };
@@ -140,6 +140,11 @@ fn readiness() -> String {
     let version = migration::installed_version();
     json!({ "ready": version >= migration::REQUIRED_VERSION, "schemaVersion": version, "requiredVersion": migration::REQUIRED_VERSION })
         .to_string()
+}
+
+#[pg_extern(sql = false)]
+fn openapi() -> String {
+    openapi::document().to_string()
 }
 
 #[pg_extern(sql = false)]

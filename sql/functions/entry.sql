@@ -61,6 +61,10 @@ create function nebula.readiness() returns json
 language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp set row_security = on as 'MODULE_PATHNAME', 'readiness_wrapper';
 comment on function nebula.readiness() is 'Whether the tables are as new as the library needs: {"ready", "schemaVersion", "requiredVersion"}.';
 
+create function nebula.openapi() returns json
+language c stable strict parallel safe as 'MODULE_PATHNAME', 'openapi_wrapper';
+comment on function nebula.openapi() is 'The OpenAPI 3.1 document of all operations.';
+
 create function nebula.routes() returns json
 language c stable strict parallel safe as 'MODULE_PATHNAME', 'routes_wrapper';
 comment on function nebula.routes() is 'Every operation: action key, method, path, scope, kind, success status, summary.';

@@ -3,7 +3,7 @@
 use crate::db::Challenge;
 use argon2::{Algorithm, Argon2, Params, Version};
 use aws_lc_rs::rand;
-use nebula_core::password::{Bytes, Cost, MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARACTERS, NewPassword, PasswordProof};
+use nebula_core::password::{Bytes, Cost, MAX_PASSWORD_CHARACTERS, MIN_PASSWORD_CHARACTERS, NewPassword, PasswordProof};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -22,13 +22,13 @@ pub struct Rule(pub &'static str);
 #[derive(Clone)]
 pub struct Prepared(Zeroizing<String>);
 
-/// Takes a password out of a member of the body. `shortest` is in characters, the longest in bytes, as the cost is.
+/// Takes a password out of a member of the body. Lengths are in characters.
 pub fn prepare(member: &RawValue, is_new: bool) -> Result<Prepared, Rule> {
     let password: Zeroizing<String> = Zeroizing::new(serde_json::from_str(member.get()).map_err(|_| Rule("type"))?);
     let shortest = if is_new { MIN_PASSWORD_CHARACTERS } else { 1 };
     if password.chars().count() < shortest {
         Err(Rule("too_short"))
-    } else if password.len() > MAX_PASSWORD_BYTES {
+    } else if password.chars().count() > MAX_PASSWORD_CHARACTERS {
         Err(Rule("too_long"))
     } else {
         Ok(Prepared(password))

@@ -93,8 +93,8 @@ pub struct PasswordProof {
 
 /// The shortest password that the edge accepts, in characters (NIST SP 800-63B).
 pub const MIN_PASSWORD_CHARACTERS: usize = 8;
-/// The longest, in bytes, so that a derivation's cost is bounded.
-pub const MAX_PASSWORD_BYTES: usize = 256;
+/// The longest, in characters.
+pub const MAX_PASSWORD_CHARACTERS: usize = 256;
 
 #[cfg(test)]
 mod tests {

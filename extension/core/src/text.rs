@@ -30,7 +30,7 @@ fn length(value: &str, min: usize, max: usize) -> Result<(), Rule> {
 
 /// Makes a text type: its JSON Schema keywords, and how it is parsed and normalised.
 macro_rules! text_type {
-    ($(#[$doc:meta])* $name:ident, { $($keyword:literal: $value:tt),* }, $parse:expr) => {
+    ($(#[$doc:meta])* $name:ident, { $($keyword:literal: $value:tt),* $(,)? }, $parse:expr) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
         #[serde(transparent)]
@@ -71,7 +71,7 @@ text_type! {
     /// An e-mail address, trimmed; the domain is lower case, the local part is kept as written (uniqueness ignores case in the database).
     ///
     /// The subset of RFC 5321 that mail systems deliver: no quoted local part, no comments, a dotted domain, 254 bytes.
-    Email, { "minLength": 3, "maxLength": 254, "format": "email" },
+    Email, { "minLength": 3, "maxLength": 254, "format": "email", "examples": ["ana@acme.example"] },
     |value| {
         let value = value.trim();
         length(value, 1, 254)?;
@@ -96,7 +96,7 @@ text_type! {
 
 text_type! {
     /// What a tenant is called in URLs and at login: `^[a-z0-9](-?[a-z0-9]+)*$`, 2 to 63 characters, as a DNS label.
-    Slug, { "minLength": 2, "maxLength": 63, "pattern": "^[a-z0-9]+(-[a-z0-9]+)*$" },
+    Slug, { "minLength": 2, "maxLength": 63, "pattern": "^[a-z0-9]+(-[a-z0-9]+)*$", "examples": ["acme"] },
     |value| {
         length(value, 2, 63)?;
         let is_part = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
@@ -106,7 +106,7 @@ text_type! {
 
 text_type! {
     /// A key of the catalog: `users.create`, `base`, `api_keys`: lower-case words of letters, digits, `_` and `-`, joined by dots, up to 100 bytes.
-    Key, { "minLength": 2, "maxLength": 100, "pattern": "^[a-z][a-z0-9_-]*(\\.[a-z][a-z0-9_-]*)*$" },
+    Key, { "minLength": 2, "maxLength": 100, "pattern": "^[a-z][a-z0-9_-]*(\\.[a-z][a-z0-9_-]*)*$", "examples": ["users.create"] },
     |value| {
         length(value, 2, 100)?;
         let is_word = |word: &str| {
@@ -119,13 +119,13 @@ text_type! {
 
 text_type! {
     /// What a webhook is told of: an event's type, or `*` for all.
-    EventFilter, { "minLength": 1, "maxLength": 100, "pattern": "^(\\*|[a-z][a-z0-9_-]*(\\.[a-z][a-z0-9_-]*)*)$" },
+    EventFilter, { "minLength": 1, "maxLength": 100, "pattern": "^(\\*|[a-z][a-z0-9_-]*(\\.[a-z][a-z0-9_-]*)*)$", "examples": ["user.created"] },
     |value| if value == "*" { Ok(value.to_owned()) } else { Key::parse(value).map(|key| key.as_str().to_owned()) }
 }
 
 text_type! {
     /// The name of a person, tenant, group or key: 1 to 200 visible characters after trimming.
-    Name, { "minLength": 1, "maxLength": 200 },
+    Name, { "minLength": 1, "maxLength": 200, "examples": ["Ana Souza"] },
     |value| {
         printable(value)?;
         let value = value.trim();
@@ -136,7 +136,7 @@ text_type! {
 
 text_type! {
     /// A sentence or two: up to 2,000 characters; line breaks are allowed, other control characters are not. May be empty.
-    Description, { "minLength": 0, "maxLength": 2000 },
+    Description, { "minLength": 0, "maxLength": 2000, "examples": ["Who answers customers"] },
     |value| {
         length(value, 0, 2000)?;
         printable(&value.replace(['\n', '\t'], " "))?;
@@ -146,7 +146,7 @@ text_type! {
 
 text_type! {
     /// What a person searches for: 1 to 200 visible characters.
-    Search, { "minLength": 1, "maxLength": 200 },
+    Search, { "minLength": 1, "maxLength": 200, "examples": ["ana"] },
     |value| {
         printable(value)?;
         length(value.trim(), 1, 200)?;
@@ -175,7 +175,7 @@ text_type! {
 
 text_type! {
     /// An instant as RFC 3339 with an offset, kept as text in UTC for Postgres' `timestamptz`.
-    Instant, { "minLength": 20, "maxLength": 40, "format": "date-time" },
+    Instant, { "minLength": 20, "maxLength": 40, "format": "date-time", "examples": ["2026-12-31T23:59:59Z"] },
     |value| {
         length(value, 20, 40)?;
         let instant: jiff::Timestamp = value.parse().map_err(|_| Rule("date-time"))?;

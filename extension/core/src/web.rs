@@ -25,13 +25,13 @@ fn https(value: &str) -> Result<Url, Rule> {
 
 text_type! {
     /// An `https` URL of up to 2,048 visible ASCII characters, without user information and fragment.
-    HttpsUrl, { "minLength": 9, "maxLength": 2048, "format": "uri", "pattern": "^https://[!-~]+$" },
+    HttpsUrl, { "minLength": 9, "maxLength": 2048, "format": "uri", "pattern": "^https://[!-~]+$", "examples": ["https://acme.example/logo.svg"] },
     |value| https(value).map(String::from)
 }
 
 text_type! {
     /// Where webhooks are sent: an `https` URL whose host is a public name or address. What a name resolves to is checked whenever it is called.
-    WebhookUrl, { "minLength": 9, "maxLength": 2048, "format": "uri", "pattern": "^https://[!-~]+$" },
+    WebhookUrl, { "minLength": 9, "maxLength": 2048, "format": "uri", "pattern": "^https://[!-~]+$", "examples": ["https://acme.example/hooks/nebula"] },
     |value| {
         let url = https(value)?;
         let is_public = match url.host() {
@@ -46,7 +46,7 @@ text_type! {
 
 text_type! {
     /// A colour as `#` and six hex digits, lower case.
-    Color, { "minLength": 7, "maxLength": 7, "pattern": "^#[0-9a-fA-F]{6}$" },
+    Color, { "minLength": 7, "maxLength": 7, "pattern": "^#[0-9a-fA-F]{6}$", "examples": ["#1a2b3c"] },
     |value| match value.strip_prefix('#') {
         Some(digits) if digits.len() == 6 && digits.bytes().all(|b| b.is_ascii_hexdigit()) => Ok(value.to_ascii_lowercase()),
         _ => Err(Rule("color")),
@@ -55,7 +55,7 @@ text_type! {
 
 text_type! {
     /// A fully qualified host name in lower case, 4 to 253 bytes, without a final dot.
-    Domain, { "minLength": 4, "maxLength": 253, "pattern": "^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]$" },
+    Domain, { "minLength": 4, "maxLength": 253, "pattern": "^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]$", "examples": ["app.acme.example"] },
     |value| {
         let is_edge = |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
         let label_ok = |label: &str| {

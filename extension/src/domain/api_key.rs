@@ -5,7 +5,7 @@ use crate::kernel::{
     operation::{
         Call, Kind,
         Method::{Get, Patch, Post},
-        Operation, Reply,
+        Operation, Reply, Sorts, shape,
     },
     outbox,
     page::{List, ListInput, Status},
@@ -23,20 +23,65 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use uuid::Uuid;
 
+const SORTS: Sorts = &[("created_at", "timestamptz"), ("updated_at", "timestamptz"), ("name", "text")];
+
 #[must_use]
 pub fn operations() -> Vec<Operation> {
     vec![
         Operation::new("api_keys.create", (Post, "/v1/api-keys"), Kind::Admin, create)
             .success(201)
             .reveals_secret()
+            .answers::<ApiKeyWithSecret>()
             .summary("Cria uma chave de API", "Creates an API key"),
-        Operation::new("api_keys.list", (Get, "/v1/api-keys"), Kind::Read, list).summary("Lista as chaves de API", "Lists API keys"),
+        Operation::new("api_keys.list", (Get, "/v1/api-keys"), Kind::Read, list)
+            .lists::<ApiKey>()
+            .sorts(SORTS)
+            .summary("Lista as chaves de API", "Lists API keys"),
         Operation::new("api_keys.status", (Patch, "/v1/api-keys/{id}/status"), Kind::Admin, set_status)
+            .answers::<ApiKey>()
             .summary("Suspende ou reativa uma chave", "Suspends or reactivates a key"),
         Operation::new("api_keys.rotate", (Post, "/v1/api-keys/{id}/rotate"), Kind::Admin, rotate)
             .reveals_secret()
+            .answers::<ApiKeyWithSecret>()
             .summary("Troca o segredo de uma chave", "Rotates a key's secret"),
     ]
+}
+
+shape! {
+    /// A service account's key.
+    ApiKey {
+        id: Uuid,
+        name: Name,
+        /// Null for an explicit scope.
+        profile: Option<Profile>,
+        /// The explicit scope; null for a profile.
+        actions: Option<Vec<Key>>,
+        status: Status,
+        suspended_reason: Option<String>,
+        expires_at: Option<Instant>,
+        /// Up to a flush interval late.
+        last_used_at: Option<Instant>,
+        created_at: Instant,
+        updated_at: Instant,
+    }
+}
+
+shape! {
+    /// A key with its secret, which is shown this once.
+    ApiKeyWithSecret {
+        id: Uuid,
+        name: Name,
+        profile: Option<Profile>,
+        actions: Option<Vec<Key>>,
+        status: Status,
+        suspended_reason: Option<String>,
+        expires_at: Option<Instant>,
+        last_used_at: Option<Instant>,
+        created_at: Instant,
+        updated_at: Instant,
+        /// `nbk_` and 136 hex digits.
+        secret: String,
+    }
 }
 
 macro_rules! api_key_json {
@@ -56,6 +101,7 @@ macro_rules! api_key_json {
 /// A key's scope by kind of action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schemars(rename = "KeyProfile")]
 enum Profile {
     ReadOnly,
     Write,
@@ -180,7 +226,7 @@ fn list(call: &Call, input: ListInput) -> Result<Reply> {
         from: "from nebula.api_key k where k.tenant_id = $1",
         alias: "k",
         json: api_key_json!(),
-        sorts: &[("created_at", "timestamptz"), ("updated_at", "timestamptz"), ("name", "text")],
+        sorts: SORTS,
         search: Some("strpos(lower(k.name), lower(%q)) > 0"),
         has_status: true,
         filters: &[],

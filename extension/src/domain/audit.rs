@@ -2,7 +2,7 @@
 
 use crate::kernel::{
     error::Result,
-    operation::{Call, Kind, Method::Get, Operation, Reply},
+    operation::{Call, Kind, Method::Get, Operation, Reply, Sorts, shape},
     page::{Limit, List, ListInput},
 };
 use nebula_core::text::{Instant, Key};
@@ -10,12 +10,45 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use uuid::Uuid;
 
+const SORTS: Sorts = &[("created_at", "timestamptz")];
+
 #[must_use]
 pub fn operations() -> Vec<Operation> {
     vec![
         Operation::new("audit.list", (Get, "/v1/audit-logs"), Kind::Read, list)
+            .lists::<AuditEntry>()
+            .sorts(SORTS)
             .summary("Lista o registro de auditoria", "Lists the audit log"),
     ]
+}
+
+shape! {
+    /// Something that happened.
+    AuditEntry {
+        id: Uuid,
+        actor_type: ActorType,
+        actor_user_id: Option<Uuid>,
+        actor_api_key_id: Option<Uuid>,
+        action: String,
+        entity_type: String,
+        entity_id: Option<Uuid>,
+        /// `requestId`, `changed` (names of columns, never values), `outcome` and the like.
+        metadata: serde_json::Map<String, serde_json::Value>,
+        request_id: Option<String>,
+        ip: Option<String>,
+        user_agent: Option<String>,
+        created_at: Instant,
+    }
+}
+
+/// A person, a service account's key, or SQL without a caller.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+#[allow(dead_code, reason = "describes what SQL makes")]
+enum ActorType {
+    User,
+    Service,
+    System,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -51,7 +84,7 @@ fn list(call: &Call, input: ListAudit) -> Result<Reply> {
         json: "json_build_object('id', l.id, 'actorType', l.actor_type, 'actorUserId', l.actor_user_id, 'actorApiKeyId', l.actor_api_key_id, \
                'action', l.action, 'entityType', l.entity_type, 'entityId', l.entity_id, 'metadata', l.metadata, \
                'requestId', l.metadata -> 'requestId', 'ip', host(l.ip), 'userAgent', l.user_agent, 'createdAt', l.created_at)",
-        sorts: &[("created_at", "timestamptz")],
+        sorts: SORTS,
         search: None,
         has_status: false,
         filters: &[

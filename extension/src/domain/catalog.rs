@@ -5,7 +5,7 @@ use crate::kernel::{
     operation::{
         self, Call, Kind,
         Method::{Delete, Get, Patch, Post},
-        Operation, Reply, Scope, Sorts,
+        Operation, Reply, Scope, Sorts, shape,
     },
     page::{Limit, List, ListInput, Status},
     seed,
@@ -27,17 +27,26 @@ pub fn operations() -> Vec<Operation> {
     vec![
         platform(Operation::new("catalog.tools.create", (Post, "/v1/catalog/tools"), Kind::Admin, create_tool))
             .success(201)
+            .answers::<Tool>()
             .summary("Cria uma ferramenta", "Creates a tool"),
         Operation::new("catalog.tools.list", (Get, "/v1/catalog/tools"), Kind::Read, list_tools)
+            .lists::<Tool>()
+            .sorts(SORTS)
             .summary("Lista as ferramentas", "Lists tools"),
         Operation::new("catalog.tools.read", (Get, "/v1/catalog/tools/{toolKey}"), Kind::Read, read_tool)
+            .answers::<Tool>()
             .summary("Mostra uma ferramenta", "Shows a tool"),
         platform(Operation::new("catalog.tools.update", (Patch, "/v1/catalog/tools/{toolKey}"), Kind::Admin, update_tool))
+            .answers::<Tool>()
+            .partial()
             .summary("Altera uma ferramenta", "Changes a tool"),
         platform(Operation::new("catalog.actions.create", (Post, "/v1/catalog/tools/{toolKey}/actions"), Kind::Admin, create_action))
             .success(201)
+            .answers::<Action>()
             .summary("Cria uma ação", "Creates an action"),
         Operation::new("catalog.actions.list", (Get, "/v1/catalog/tools/{toolKey}/actions"), Kind::Read, list_actions)
+            .lists::<Action>()
+            .sorts(SORTS)
             .summary("Lista as ações de uma ferramenta", "Lists a tool's actions"),
         platform(Operation::new(
             "catalog.actions.update",
@@ -45,15 +54,23 @@ pub fn operations() -> Vec<Operation> {
             Kind::Admin,
             update_action,
         ))
+        .answers::<Action>()
+        .partial()
         .summary("Altera uma ação", "Changes an action"),
         platform(Operation::new("catalog.packages.create", (Post, "/v1/catalog/packages"), Kind::Admin, create_package))
             .success(201)
+            .answers::<Package>()
             .summary("Cria um pacote", "Creates a package"),
         Operation::new("catalog.packages.list", (Get, "/v1/catalog/packages"), Kind::Read, list_packages)
+            .lists::<Package>()
+            .sorts(SORTS)
             .summary("Lista os pacotes", "Lists packages"),
         Operation::new("catalog.packages.read", (Get, "/v1/catalog/packages/{packageKey}"), Kind::Read, read_package)
+            .answers::<PackageWithActions>()
             .summary("Mostra um pacote e suas ações", "Shows a package and its actions"),
         platform(Operation::new("catalog.packages.update", (Patch, "/v1/catalog/packages/{packageKey}"), Kind::Admin, update_package))
+            .answers::<Package>()
+            .partial()
             .summary("Altera um pacote", "Changes a package"),
         platform(Operation::new(
             "catalog.packages.actions.add",
@@ -62,6 +79,7 @@ pub fn operations() -> Vec<Operation> {
             add_to_package,
         ))
         .success(201)
+        .answers::<PackageAction>()
         .summary("Adiciona uma ação ao pacote", "Adds an action to a package"),
         platform(Operation::new(
             "catalog.packages.actions.remove",
@@ -71,6 +89,69 @@ pub fn operations() -> Vec<Operation> {
         ))
         .summary("Remove uma ação do pacote", "Removes an action from a package"),
     ]
+}
+
+shape! {
+    /// A tool that is sold.
+    Tool {
+        id: Uuid,
+        key: Key,
+        name: Name,
+        description: Description,
+        status: Status,
+        created_at: Instant,
+        updated_at: Instant,
+    }
+}
+
+shape! {
+    /// Something that can be done with a tool.
+    Action {
+        id: Uuid,
+        key: Key,
+        name: Name,
+        description: Description,
+        kind: ActionKind,
+        status: Status,
+        created_at: Instant,
+        updated_at: Instant,
+    }
+}
+
+shape! {
+    /// A set of actions that tenants buy.
+    Package {
+        id: Uuid,
+        key: Key,
+        name: Name,
+        description: Description,
+        status: Status,
+        created_at: Instant,
+        updated_at: Instant,
+    }
+}
+
+shape! {
+    /// A package and what it grants.
+    PackageWithActions {
+        id: Uuid,
+        key: Key,
+        name: Name,
+        description: Description,
+        status: Status,
+        created_at: Instant,
+        updated_at: Instant,
+        actions: Vec<Key>,
+    }
+}
+
+shape! {
+    /// An action that a package grants.
+    PackageAction {
+        package_key: Key,
+        action_key: Key,
+        created_at: Instant,
+    }
 }
 
 macro_rules! entry_json {
@@ -138,7 +219,6 @@ fn read_tool(_: &Call, input: ByToolKey) -> Result<Reply> {
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(extend("minProperties" = 1))]
 struct UpdateTool {
     tool_key: Key,
     name: Option<Name>,
@@ -237,7 +317,6 @@ fn create_action(_: &Call, input: CreateAction) -> Result<Reply> {
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(extend("minProperties" = 1))]
 struct UpdateAction {
     tool_key: Key,
     action_key: Key,
@@ -363,7 +442,6 @@ fn read_package(_: &Call, input: ByPackageKey) -> Result<Reply> {
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(extend("minProperties" = 1))]
 struct UpdatePackage {
     package_key: Key,
     name: Option<Name>,

@@ -34,6 +34,7 @@ pub fn operations() -> Vec<Operation> {
 /// What the tenant's operations are run for: how much is kept, for how long, and how often is retried.
 #[derive(Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "OperationalProfile")]
 enum Profile {
     Mvp,
     Standard,
@@ -53,6 +54,7 @@ impl Profile {
 /// Requests a minute, 1 to 100,000,000, instead of the installation's default.
 #[derive(Clone, Copy, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "CategoryLimit")]
 struct Category {
     #[schemars(range(min = 1, max = 100_000_000))]
     per_minute: u32,
@@ -61,6 +63,7 @@ struct Category {
 /// By category; one that is absent has the installation's default.
 #[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "CategoryLimits")]
 struct Limits {
     #[serde(skip_serializing_if = "Option::is_none")]
     auth: Option<Object<Category>>,

@@ -5,7 +5,7 @@ use crate::kernel::{
     operation::{
         Call, Kind,
         Method::{Delete, Get, Patch, Post},
-        Operation, Reply,
+        Operation, Reply, Sorts, shape,
     },
     outbox,
     page::{Limit, List, ListInput, Status},
@@ -16,37 +16,102 @@ use nebula_core::{
     constraint::Constraints,
     error::Code,
     object::Object,
-    text::{Description, Key, Name},
+    text::{Description, Email, Instant, Key, Name},
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
+const SORTS: Sorts = &[("created_at", "timestamptz"), ("updated_at", "timestamptz"), ("name", "text")];
+const BY_TIME: Sorts = &[("created_at", "timestamptz")];
+
 #[must_use]
 pub fn operations() -> Vec<Operation> {
     vec![
-        Operation::new("groups.create", (Post, "/v1/groups"), Kind::Write, create).success(201).summary("Cria um grupo", "Creates a group"),
-        Operation::new("groups.list", (Get, "/v1/groups"), Kind::Read, list).summary("Lista os grupos", "Lists groups"),
-        Operation::new("groups.read", (Get, "/v1/groups/{id}"), Kind::Read, read).summary("Mostra um grupo", "Shows a group"),
-        Operation::new("groups.update", (Patch, "/v1/groups/{id}"), Kind::Write, update).summary("Altera um grupo", "Changes a group"),
+        Operation::new("groups.create", (Post, "/v1/groups"), Kind::Write, create)
+            .success(201)
+            .answers::<Group>()
+            .summary("Cria um grupo", "Creates a group"),
+        Operation::new("groups.list", (Get, "/v1/groups"), Kind::Read, list)
+            .lists::<Group>()
+            .sorts(SORTS)
+            .summary("Lista os grupos", "Lists groups"),
+        Operation::new("groups.read", (Get, "/v1/groups/{id}"), Kind::Read, read)
+            .answers::<Group>()
+            .summary("Mostra um grupo", "Shows a group"),
+        Operation::new("groups.update", (Patch, "/v1/groups/{id}"), Kind::Write, update)
+            .answers::<Group>()
+            .partial()
+            .summary("Altera um grupo", "Changes a group"),
         Operation::new("groups.status", (Patch, "/v1/groups/{id}/status"), Kind::Admin, set_status)
+            .answers::<Group>()
             .summary("Suspende ou reativa um grupo", "Suspends or reactivates a group"),
         Operation::new("groups.members.list", (Get, "/v1/groups/{id}/users"), Kind::Read, list_members)
+            .lists::<Member>()
+            .sorts(BY_TIME)
             .summary("Lista os membros de um grupo", "Lists a group's members"),
         Operation::new("groups.members.add", (Post, "/v1/groups/{id}/users/{userId}"), Kind::Admin, add_member)
             .success(201)
+            .answers::<MembershipEntry>()
             .summary("Adiciona um membro", "Adds a member"),
         Operation::new("groups.members.remove", (Delete, "/v1/groups/{id}/users/{userId}"), Kind::Admin, remove_member)
             .summary("Remove um membro", "Removes a member"),
         Operation::new("groups.permissions.list", (Get, "/v1/groups/{id}/permissions"), Kind::Read, list_permissions)
+            .lists::<Permission>()
+            .sorts(BY_TIME)
             .summary("Lista as permissões de um grupo", "Lists a group's permissions"),
         Operation::new("groups.permissions.grant", (Post, "/v1/groups/{id}/permissions"), Kind::Admin, grant)
             .success(201)
+            .answers::<Vec<Permission>>()
             .summary("Concede ações a um grupo", "Grants actions to a group"),
         Operation::new("groups.permissions.revoke", (Delete, "/v1/groups/{id}/permissions/{permissionId}"), Kind::Admin, revoke)
             .summary("Revoga uma permissão", "Revokes a permission"),
     ]
+}
+
+shape! {
+    /// A set of people who may do the same things.
+    Group {
+        id: Uuid,
+        name: Name,
+        description: Description,
+        status: Status,
+        suspended_reason: Option<String>,
+        created_at: Instant,
+        updated_at: Instant,
+    }
+}
+
+shape! {
+    /// A person in a group.
+    Member {
+        id: Uuid,
+        email: Email,
+        name: Name,
+        status: Status,
+        added_at: Instant,
+    }
+}
+
+shape! {
+    /// A membership.
+    MembershipEntry {
+        group_id: Uuid,
+        user_id: Uuid,
+        added_at: Instant,
+    }
+}
+
+shape! {
+    /// An action that a group grants.
+    Permission {
+        id: Uuid,
+        action: Key,
+        constraints: Constraints,
+        created_at: Instant,
+        updated_at: Instant,
+    }
 }
 
 macro_rules! group_json {
@@ -96,7 +161,7 @@ fn list(call: &Call, input: ListInput) -> Result<Reply> {
         from: "from nebula.group g where g.tenant_id = $1",
         alias: "g",
         json: group_json!(),
-        sorts: &[("created_at", "timestamptz"), ("updated_at", "timestamptz"), ("name", "text")],
+        sorts: SORTS,
         search: Some("strpos(lower(g.name), lower(%q)) > 0"),
         has_status: true,
         filters: &[],
@@ -236,7 +301,7 @@ fn list_members(call: &Call, input: ListOfGroup) -> Result<Reply> {
                where ug.tenant_id = $1 and ug.group_id = $2",
         alias: "ug",
         json: "json_build_object('id', u.id, 'email', u.email, 'name', u.name, 'status', u.status, 'addedAt', ug.created_at)",
-        sorts: &[("created_at", "timestamptz")],
+        sorts: BY_TIME,
         search: None,
         has_status: false,
         filters: &[],
@@ -315,7 +380,7 @@ fn list_permissions(call: &Call, input: ListOfGroup) -> Result<Reply> {
                where gp.tenant_id = $1 and gp.group_id = $2",
         alias: "gp",
         json: permission_json!(),
-        sorts: &[("created_at", "timestamptz")],
+        sorts: BY_TIME,
         search: None,
         has_status: false,
         filters: &[],

@@ -8,7 +8,7 @@ use crate::kernel::{
     operation::{
         Call, Derived, Kind,
         Method::{Delete, Get, Patch, Put},
-        Operation, Reply, Scope,
+        Operation, Reply, Scope, Sorts, shape,
     },
     outbox,
     page::{Limit, List, ListInput},
@@ -18,21 +18,25 @@ use crate::kernel::{
 use nebula_core::{
     error::Code,
     password::{NewPassword, PasswordProof},
-    text::Name,
+    text::{Email, Instant, Key, Name, Slug},
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+const SORTS: Sorts = &[("created_at", "timestamptz")];
+
 #[must_use]
 pub fn operations() -> Vec<Operation> {
     vec![
         Operation::new("me.read", (Get, "/v1/me"), Kind::Read, read)
             .scope(Scope::OwnUser)
+            .answers::<Me>()
             .summary("Mostra quem está chamando e o que pode fazer", "Shows who is calling and what they may do"),
         Operation::new("me.update", (Patch, "/v1/me"), Kind::Write, update)
             .scope(Scope::OwnUser)
+            .answers::<Person>()
             .summary("Altera o próprio nome", "Changes one's own name"),
         Operation::new("me.password", (Put, "/v1/me/password"), Kind::Write, change_password)
             .scope(Scope::OwnUser)
@@ -41,11 +45,87 @@ pub fn operations() -> Vec<Operation> {
             .summary("Troca a própria senha", "Changes one's own password"),
         Operation::new("me.sessions.list", (Get, "/v1/me/sessions"), Kind::Read, list_sessions)
             .scope(Scope::OwnUser)
+            .lists::<Session>()
+            .sorts(SORTS)
             .summary("Lista as próprias sessões", "Lists one's own sessions"),
         Operation::new("me.sessions.revoke", (Delete, "/v1/me/sessions"), Kind::Write, revoke_sessions)
             .scope(Scope::OwnUser)
             .summary("Encerra as outras sessões", "Ends one's other sessions"),
     ]
+}
+
+shape! {
+    /// Who is calling, and what they may do.
+    Me {
+        actor: Principal,
+        tenant: OwnTenant,
+        packages: Vec<OwnPackage>,
+        /// Names of the active groups.
+        groups: Vec<String>,
+        /// Every action that would be allowed now.
+        actions: Vec<Key>,
+    }
+}
+
+/// A person (`user`, with `email`) or a service account (`service`, with `profile`, null for an explicit scope).
+#[derive(JsonSchema)]
+#[allow(dead_code, reason = "describes what SQL makes")]
+struct Principal {
+    #[schemars(rename = "type")]
+    kind: PrincipalKind,
+    id: Uuid,
+    name: Name,
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    email: Option<Email>,
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    profile: Option<String>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+#[allow(dead_code, reason = "describes what SQL makes")]
+enum PrincipalKind {
+    User,
+    Service,
+}
+
+shape! {
+    /// The caller's tenant.
+    OwnTenant {
+        id: Uuid,
+        slug: Slug,
+        name: Name,
+    }
+}
+
+shape! {
+    /// A package of the caller's tenant.
+    OwnPackage {
+        key: Key,
+        name: Name,
+        expires_at: Option<Instant>,
+    }
+}
+
+shape! {
+    /// The calling person.
+    Person {
+        id: Uuid,
+        email: Email,
+        name: Name,
+    }
+}
+
+shape! {
+    /// A login that is still open.
+    Session {
+        id: Uuid,
+        ip: Option<String>,
+        user_agent: Option<String>,
+        created_at: Instant,
+        last_used_at: Instant,
+        expires_at: Instant,
+    }
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -147,7 +227,7 @@ fn list_sessions(call: &Call, input: ListSessions) -> Result<Reply> {
         alias: "s",
         json: "json_build_object('id', s.id, 'ip', host(s.ip), 'userAgent', s.user_agent, 'createdAt', s.created_at, \
                'lastUsedAt', s.last_used_at, 'expiresAt', s.expires_at)",
-        sorts: &[("created_at", "timestamptz")],
+        sorts: SORTS,
         search: None,
         has_status: false,
         filters: &[],

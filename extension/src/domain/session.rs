@@ -7,7 +7,7 @@ use crate::kernel::{
     idempotency::{self, Replay},
     installation, invite,
     login_guard::Guard,
-    operation::{Call, Derived, Kind, Method::Post, Operation, Reply, Scope, TenantFrom},
+    operation::{Call, Derived, Kind, Method::Post, Operation, Reply, Scope, TenantFrom, shape},
     outbox, password, permission, rights,
     spi::{self, Arg},
 };
@@ -34,10 +34,12 @@ pub fn operations() -> Vec<Operation> {
             .derive(&[Derived { field: "password", mode: "check" }])
             .issues_token()
             .reveals_secret()
+            .answers::<Tokens>()
             .summary("Entra com e-mail e senha", "Logs in with e-mail and password"),
         public(Operation::new("auth.refresh", (Post, "/v1/auth/refresh"), Kind::Write, refresh))
             .tenant_from(TenantFrom::BodyToken("refreshToken"))
             .issues_token()
+            .answers::<Tokens>()
             .summary("Troca o refresh token por novos tokens", "Exchanges the refresh token for new tokens"),
         public(Operation::new("auth.logout", (Post, "/v1/auth/logout"), Kind::Write, logout))
             .tenant_from(TenantFrom::BodyToken("refreshToken"))
@@ -53,6 +55,22 @@ pub fn operations() -> Vec<Operation> {
             .success(204)
             .summary("Pede a redefinição da senha", "Asks for a password reset"),
     ]
+}
+
+shape! {
+    /// What opens the API for a person.
+    Tokens {
+        /// A JWT, RS256; verified with `/.well-known/jwks.json`.
+        access_token: String,
+        /// `Bearer`.
+        token_type: String,
+        /// Seconds that the access token lives.
+        expires_in: u32,
+        /// Opaque; used once.
+        refresh_token: String,
+        /// Seconds that the refresh token lives.
+        refresh_expires_in: u32,
+    }
 }
 
 #[derive(Deserialize, JsonSchema)]

@@ -4,11 +4,11 @@ use crate::kernel::{
     audit,
     context::Actor,
     error::{Refusal, Result},
-    invite,
+    invite::{self, Invite},
     operation::{
         Call, Kind,
         Method::{Delete, Get, Patch, Post, Put},
-        Operation, Reply, Scope,
+        Operation, Reply, Scope, Sorts, shape,
     },
     outbox,
     page::{List, ListInput, Status},
@@ -26,32 +26,124 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
+const SORTS: Sorts = &[("created_at", "timestamptz"), ("slug", "text"), ("name", "text")];
+
 #[must_use]
 pub fn operations() -> Vec<Operation> {
     [
         Operation::new("tenants.create", (Post, "/v1/tenants"), Kind::Admin, create)
             .success(201)
             .reveals_secret()
+            .answers::<Onboarded>()
             .summary("Cria um tenant com pacote, administrador e convite", "Creates a tenant with package, administrator and invite"),
-        Operation::new("tenants.list", (Get, "/v1/tenants"), Kind::Read, list).summary("Lista os tenants", "Lists tenants"),
-        Operation::new("tenants.read", (Get, "/v1/tenants/{tenantId}"), Kind::Read, read).summary("Mostra um tenant", "Shows a tenant"),
+        Operation::new("tenants.list", (Get, "/v1/tenants"), Kind::Read, list)
+            .lists::<Tenant>()
+            .sorts(SORTS)
+            .summary("Lista os tenants", "Lists tenants"),
+        Operation::new("tenants.read", (Get, "/v1/tenants/{tenantId}"), Kind::Read, read)
+            .answers::<Tenant>()
+            .summary("Mostra um tenant", "Shows a tenant"),
         Operation::new("tenants.update", (Patch, "/v1/tenants/{tenantId}"), Kind::Admin, update)
+            .answers::<Tenant>()
             .summary("Altera um tenant", "Changes a tenant"),
         Operation::new("tenants.status", (Patch, "/v1/tenants/{tenantId}/status"), Kind::Admin, set_status)
+            .answers::<Tenant>()
             .summary("Suspende ou reativa um tenant", "Suspends or reactivates a tenant"),
         Operation::new("tenants.packages.assign", (Post, "/v1/tenants/{tenantId}/packages/{packageKey}/assign"), Kind::Admin, assign)
+            .answers::<AssignedPackage>()
             .summary("Atribui um pacote", "Assigns a package"),
         Operation::new("tenants.packages.unassign", (Delete, "/v1/tenants/{tenantId}/packages/{packageKey}"), Kind::Admin, unassign)
             .summary("Retira um pacote", "Takes a package away"),
         Operation::new("tenants.overrides.set", (Put, "/v1/tenants/{tenantId}/overrides/{actionKey}"), Kind::Admin, set_override)
+            .answers::<Override>()
             .summary("Define uma exceção para uma ação", "Sets an exception for an action"),
         Operation::new("tenants.overrides.remove", (Delete, "/v1/tenants/{tenantId}/overrides/{actionKey}"), Kind::Admin, remove_override)
             .summary("Remove uma exceção", "Removes an exception"),
         Operation::new("tenants.seed", (Post, "/v1/tenants/{tenantId}/seeds"), Kind::Admin, run_seed)
+            .answers::<Seeded>()
             .summary("Refaz os grupos padrão de um tenant", "Makes a tenant's default groups again"),
     ]
     .map(|operation| operation.scope(Scope::Platform))
     .into()
+}
+
+shape! {
+    /// A company that uses the platform, or the platform itself.
+    Tenant {
+        id: Uuid,
+        slug: Slug,
+        name: Name,
+        kind: TenantKind,
+        status: Status,
+        suspended_reason: Option<String>,
+        created_at: Instant,
+        updated_at: Instant,
+    }
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+#[allow(dead_code, reason = "describes what SQL makes")]
+enum TenantKind {
+    Platform,
+    Customer,
+}
+
+shape! {
+    /// A new tenant, its first administrator, and the token with which they set their password.
+    Onboarded {
+        tenant: Tenant,
+        admin: Administrator,
+        invite: Invite,
+    }
+}
+
+shape! {
+    /// A tenant's first administrator.
+    Administrator {
+        id: Uuid,
+        email: Email,
+        name: Name,
+        status: Status,
+        created_at: Instant,
+    }
+}
+
+shape! {
+    /// A package that a tenant has.
+    AssignedPackage {
+        package_key: Key,
+        status: Status,
+        assigned_at: Instant,
+        expires_at: Option<Instant>,
+    }
+}
+
+shape! {
+    /// An exception for one action of a tenant.
+    Override {
+        action_key: Key,
+        flags: OverrideFlags,
+        limits: Limits,
+        created_at: Instant,
+        updated_at: Instant,
+    }
+}
+
+/// `enabled`: false wins over packages, true replaces them; absent: as the packages say.
+#[derive(JsonSchema)]
+#[allow(dead_code, reason = "describes what SQL makes")]
+struct OverrideFlags {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    enabled: Option<bool>,
+}
+
+shape! {
+    /// A seed that ran.
+    Seeded {
+        /// Rows that it changed.
+        changed: u64,
+    }
 }
 
 macro_rules! tenant_json {
@@ -132,7 +224,7 @@ fn list(call: &Call, input: ListInput) -> Result<Reply> {
         from: "from nebula.tenant t where true",
         alias: "t",
         json: tenant_json!(),
-        sorts: &[("created_at", "timestamptz"), ("slug", "text"), ("name", "text")],
+        sorts: SORTS,
         search: Some("(strpos(t.slug, lower(%q)) > 0 or strpos(lower(t.name), lower(%q)) > 0)"),
         has_status: true,
         filters: &[],
@@ -273,6 +365,7 @@ struct Flags {
 
 #[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "ActionLimits")]
 struct Limits {
     #[serde(skip_serializing_if = "Option::is_none")]
     per_minute: Option<u32>,

@@ -3,11 +3,11 @@
 use crate::kernel::{
     context::Actor,
     error::{Refusal, Result},
-    invite,
+    invite::{self, Invite},
     operation::{
         Call, Kind,
         Method::{Delete, Get, Patch, Post},
-        Operation, Reply,
+        Operation, Reply, Sorts, shape,
     },
     outbox,
     page::{List, ListInput, Status},
@@ -16,29 +16,59 @@ use crate::kernel::{
 };
 use nebula_core::{
     error::Code,
-    text::{Description, Email, Name},
+    text::{Description, Email, Instant, Name},
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
+const SORTS: Sorts = &[("created_at", "timestamptz"), ("updated_at", "timestamptz"), ("name", "text"), ("email", "text")];
+
 #[must_use]
 pub fn operations() -> Vec<Operation> {
     vec![
-        Operation::new("users.create", (Post, "/v1/users"), Kind::Write, create).success(201).summary("Cria um usuário", "Creates a user"),
-        Operation::new("users.list", (Get, "/v1/users"), Kind::Read, list).summary("Lista os usuários", "Lists users"),
-        Operation::new("users.read", (Get, "/v1/users/{id}"), Kind::Read, read).summary("Mostra um usuário", "Shows a user"),
-        Operation::new("users.update", (Patch, "/v1/users/{id}"), Kind::Write, update).summary("Altera um usuário", "Changes a user"),
+        Operation::new("users.create", (Post, "/v1/users"), Kind::Write, create)
+            .success(201)
+            .answers::<User>()
+            .summary("Cria um usuário", "Creates a user"),
+        Operation::new("users.list", (Get, "/v1/users"), Kind::Read, list)
+            .lists::<User>()
+            .sorts(SORTS)
+            .summary("Lista os usuários", "Lists users"),
+        Operation::new("users.read", (Get, "/v1/users/{id}"), Kind::Read, read)
+            .answers::<User>()
+            .summary("Mostra um usuário", "Shows a user"),
+        Operation::new("users.update", (Patch, "/v1/users/{id}"), Kind::Write, update)
+            .answers::<User>()
+            .partial()
+            .summary("Altera um usuário", "Changes a user"),
         Operation::new("users.status", (Patch, "/v1/users/{id}/status"), Kind::Admin, set_status)
+            .answers::<User>()
             .summary("Suspende ou reativa um usuário", "Suspends or reactivates a user"),
         Operation::new("users.invite", (Post, "/v1/users/{id}/invite"), Kind::Admin, make_invite)
             .success(201)
             .reveals_secret()
+            .answers::<Invite>()
             .summary("Gera um convite de uso único", "Makes a one-time invite"),
         Operation::new("users.anonymize", (Delete, "/v1/users/{id}"), Kind::Admin, anonymize)
             .summary("Anonimiza um usuário, para sempre", "Anonymises a user, for good"),
     ]
+}
+
+shape! {
+    /// A person of the tenant.
+    User {
+        id: Uuid,
+        email: Email,
+        name: Name,
+        status: Status,
+        suspended_reason: Option<String>,
+        /// `internal`, or the issuer that the person logs in with.
+        auth_provider: String,
+        created_at: Instant,
+        updated_at: Instant,
+    }
 }
 
 macro_rules! user_json {
@@ -82,7 +112,7 @@ fn list(call: &Call, input: ListInput) -> Result<Reply> {
         from: "from nebula.user u where u.tenant_id = $1 and u.deleted_at is null",
         alias: "u",
         json: user_json!(),
-        sorts: &[("created_at", "timestamptz"), ("updated_at", "timestamptz"), ("name", "text"), ("email", "text")],
+        sorts: SORTS,
         // A range and not `like`, which is not leakproof and loses the index under RLS.
         search: Some(
             "((lower(u.email) collate \"C\" >= lower(%q) and lower(u.email) collate \"C\" < lower(%q) || chr(1114111)) \

@@ -45,6 +45,7 @@ pub fn operations() -> Vec<Operation> {
             .summary("Mostra um webhook", "Shows a webhook"),
         Operation::new("webhooks.update", (Patch, "/v1/webhooks/{id}"), Kind::Admin, update)
             .answers::<Webhook>()
+            .partial()
             .summary("Altera, suspende ou reativa um webhook", "Changes, suspends or reactivates a webhook"),
         Operation::new("webhooks.delete", (Delete, "/v1/webhooks/{id}"), Kind::Admin, delete)
             .summary("Remove um webhook", "Removes a webhook"),
@@ -232,7 +233,6 @@ fn find(call: &Call, id: Uuid) -> Result<String> {
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(extend("minProperties" = 1))]
 struct UpdateWebhook {
     id: Uuid,
     url: Option<WebhookUrl>,

@@ -9,9 +9,21 @@ use super::{
 use nebula_core::{
     error::Code,
     opaque_token::{Kind, OpaqueToken, Secret},
+    text::Instant,
 };
+use schemars::JsonSchema;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
+
+/// A token with which a person sets a password; shown this once.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase")]
+#[allow(dead_code, reason = "describes what SQL makes")]
+pub struct Invite {
+    /// `nbi_` and 136 hex digits.
+    token: String,
+    expires_at: Instant,
+}
 
 /// A token with which a person who forgot the password sets another, within an hour. Its secret stands nowhere: it is made of the installation's own and
 /// the token's id, again when a worker delivers it. The result is what the event tells: `{"userId", "inviteId", "expiresAt"}`.

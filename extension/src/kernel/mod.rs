@@ -24,5 +24,6 @@ pub mod usage;
 
 pub mod installation;
 pub mod migrate;
+pub mod openapi;
 pub mod seed;
 pub mod sql_caller;

@@ -190,6 +190,8 @@ pub struct Operation {
     pub tenant_from: TenantFrom,
     pub derive: &'static [Derived],
     pub seal: &'static [Sealed],
+    /// Only what is sent is changed: something must be, and null says neither to keep nor to remove.
+    pub is_partial: bool,
     pub deprecation: Option<Deprecation>,
     pub issues_token: bool,
     /// The answer holds a secret that is shown once: it is never stored in the clear.
@@ -221,10 +223,11 @@ impl Operation {
             tenant_from: TenantFrom::Credential,
             derive: &[],
             seal: &[],
+            is_partial: false,
             deprecation: None,
             issues_token: false,
             reveals_secret: false,
-            input: |generator| generator.root_schema_for::<I>(),
+            input: |generator| I::json_schema(generator),
             answer: Shape::Nothing,
             sorts: &[],
             prepare: Box::new(move |input| {
@@ -294,6 +297,11 @@ impl Operation {
         self
     }
     #[must_use]
+    pub fn partial(mut self) -> Self {
+        self.is_partial = true;
+        self
+    }
+    #[must_use]
     pub fn deprecated(mut self, deprecation: Deprecation) -> Self {
         self.deprecation = Some(deprecation);
         self
@@ -317,6 +325,9 @@ impl Operation {
 
     /// Types the input; the result runs the handler.
     pub fn prepare(&self, input: &Map<String, Value>) -> Result<Handler> {
+        if let Some((name, _)) = input.iter().find(|(_, value)| self.is_partial && value.is_null()) {
+            return Err(Refusal::invalid(name, "type"));
+        }
         (self.prepare)(input)
     }
 
