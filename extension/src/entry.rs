@@ -30,6 +30,7 @@ fn uuid(id: pgrx::Uuid) -> Uuid {
 #[pg_guard]
 pub extern "C-unwind" fn _PG_init() {
     spi::register_callbacks();
+    operation::define_settings();
 }
 
 #[pg_extern(sql = false)]

@@ -27,8 +27,9 @@ pub fn document() -> Value {
         .with(|settings| settings.definitions_path = "/components/schemas".into())
         .into_generator();
     let operations = operation::all();
+    let mut refusals = Refusals::default();
     for operation in &operations {
-        let described = describe(operation, &mut accepts, &mut answers);
+        let described = describe(operation, &mut accepts, &mut answers, &mut refusals);
         paths.entry(operation.path).or_default().insert(operation.method.as_str().to_ascii_lowercase(), described);
     }
     let mut schemas = accepts.take_definitions(true);
@@ -49,6 +50,7 @@ pub fn document() -> Value {
         "paths": paths,
         "components": {
             "schemas": schemas,
+            "responses": refusals.into_components(),
             "parameters": parameters(),
             "headers": headers(),
             "securitySchemes": {
@@ -58,7 +60,51 @@ pub fn document() -> Value {
         },
     });
     examples(&mut document);
+    prune(&mut document);
     document
+}
+
+/// Takes away what no operation shows: types of members that the edge makes.
+fn prune(document: &mut Value) {
+    loop {
+        let text = document.to_string();
+        let Some(schemas) = document["components"]["schemas"].as_object_mut() else { return };
+        let count = schemas.len();
+        schemas.retain(|name, _| text.contains(&format!("\"{SCHEMAS}{name}\"")));
+        if schemas.len() == count {
+            return;
+        }
+    }
+}
+
+/// The distinct refusals of all operations: each stands in the document once.
+#[derive(Default)]
+struct Refusals(Vec<(u16, Vec<Code>)>);
+
+impl Refusals {
+    /// A reference to the response for these codes.
+    fn reference(&mut self, status: u16, codes: Vec<Code>) -> Value {
+        let wanted = (status, codes);
+        let index = self.0.iter().position(|known| *known == wanted).unwrap_or_else(|| {
+            self.0.push(wanted);
+            self.0.len() - 1
+        });
+        json!({ "$ref": format!("#/components/responses/{}", self.name(index)) })
+    }
+
+    /// `Refused400`, and `Refused400_2` for the second set of codes under that status.
+    fn name(&self, index: usize) -> String {
+        let status = self.0.get(index).map_or(0, |(status, _)| *status);
+        match self.0.iter().take(index).filter(|(other, _)| *other == status).count() {
+            0 => format!("Refused{status}"),
+            before => format!("Refused{status}_{}", before + 1),
+        }
+    }
+
+    fn into_components(self) -> Value {
+        let components = self.0.iter().enumerate().map(|(index, (status, codes))| (self.name(index), refusal(*status, codes)));
+        Value::Object(components.collect())
+    }
 }
 
 fn tags(actions: &[&str]) -> Value {
@@ -68,7 +114,7 @@ fn tags(actions: &[&str]) -> Value {
     json!(names.into_iter().map(|name| json!({ "name": name })).collect::<Vec<_>>())
 }
 
-fn describe(operation: &Operation, accepts: &mut SchemaGenerator, answers: &mut SchemaGenerator) -> Value {
+fn describe(operation: &Operation, accepts: &mut SchemaGenerator, answers: &mut SchemaGenerator, refusals: &mut Refusals) -> Value {
     let mut input = schema(operation.input, accepts);
     let (members, required) = members_of(operation, &mut input);
     let mut parameters =
@@ -95,7 +141,7 @@ fn describe(operation: &Operation, accepts: &mut SchemaGenerator, answers: &mut 
         "summary": operation.summary_en,
         "description": description(operation),
         "parameters": parameters,
-        "responses": responses(operation, answers),
+        "responses": responses(operation, answers, refusals),
         "security": if operation.scope == Scope::Public { json!([]) } else { json!([{ "accessToken": [] }, { "apiKey": [] }]) },
         "x-permission": if operation.scope == Scope::Public { Value::Null } else { json!(operation.action) },
         "x-kind": operation.kind.as_str(),
@@ -206,14 +252,18 @@ fn description(operation: &Operation) -> String {
     )
 }
 
-fn responses(operation: &Operation, answers: &mut SchemaGenerator) -> Value {
-    let mut responses = Map::new();
-    let mut headers = json!({
+/// The headers of every answer.
+fn common_headers() -> Value {
+    json!({
         "X-Request-Id": { "$ref": "#/components/headers/RequestId" },
         "RateLimit": { "$ref": "#/components/headers/RateLimit" },
         "RateLimit-Policy": { "$ref": "#/components/headers/RateLimitPolicy" },
-    });
-    let error_headers = headers.clone();
+    })
+}
+
+fn responses(operation: &Operation, answers: &mut SchemaGenerator, refused: &mut Refusals) -> Value {
+    let mut responses = Map::new();
+    let mut headers = common_headers();
     if operation.method != Method::Get {
         headers["Idempotency-Replayed"] = json!({ "$ref": "#/components/headers/IdempotencyReplayed" });
     }
@@ -238,7 +288,7 @@ fn responses(operation: &Operation, answers: &mut SchemaGenerator) -> Value {
     }
     responses.insert(operation.success.to_string(), success);
     for (status, codes) in refusals(operation) {
-        responses.insert(status.to_string(), refusal(status, &codes, &error_headers));
+        responses.insert(status.to_string(), refused.reference(status, codes));
     }
     Value::Object(responses)
 }
@@ -298,11 +348,11 @@ fn refusals(operation: &Operation) -> BTreeMap<u16, Vec<Code>> {
     by_status
 }
 
-fn refusal(status: u16, codes: &[Code], headers: &Value) -> Value {
+fn refusal(status: u16, codes: &[Code]) -> Value {
     let names = codes.iter().map(|code| code.as_str()).collect::<Vec<_>>();
     let messages =
         |language| codes.iter().map(|code| format!("`{}`: {}", code.as_str(), code.message(language))).collect::<Vec<_>>().join(" ");
-    let mut headers = headers.clone();
+    let mut headers = common_headers();
     if matches!(status, 429 | 503) {
         headers["Retry-After"] = json!({ "$ref": "#/components/headers/RetryAfter" });
     }

@@ -6,6 +6,7 @@ use super::{
     idempotency::Replay,
 };
 use nebula_core::{error::Code, text::IdempotencyKey};
+use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -444,9 +445,42 @@ const RULES: &[&str] = &[
     "domain",
 ];
 
+/// For tests of what no operation of the product has: a deprecated one. Only a superuser can set it.
+static TEST_OPERATIONS: GucSetting<bool> = GucSetting::<bool>::new(false);
+
+/// Declares the library's settings.
+pub fn define_settings() {
+    GucRegistry::define_bool_guc(
+        c"nebula.test_operations",
+        c"Whether operations that exist for tests are offered.",
+        c"A backend reads it once.",
+        &TEST_OPERATIONS,
+        GucContext::Suset,
+        GucFlags::NO_SHOW_ALL,
+    );
+}
+
+fn offered() -> Vec<Operation> {
+    let mut operations = crate::domain::operations();
+    if TEST_OPERATIONS.get() {
+        #[derive(serde::Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        struct Nothing {}
+        operations.push(
+            Operation::new("test.deprecated", (Method::Get, "/v1/test/deprecated"), Kind::Read, |_, _: Nothing| {
+                Ok(Reply::data("{}".to_owned()))
+            })
+            .scope(Scope::OwnUser)
+            .deprecated(Deprecation { at: 1_767_225_600, sunset: 1_798_761_600 })
+            .summary("Só para testes", "For tests only"),
+        );
+    }
+    operations
+}
+
 thread_local! {
     static OPERATIONS: Rc<HashMap<&'static str, Rc<Operation>>> =
-        Rc::new(crate::domain::operations().into_iter().map(|operation| (operation.action, Rc::new(operation))).collect());
+        Rc::new(offered().into_iter().map(|operation| (operation.action, Rc::new(operation))).collect());
 }
 
 /// The operation with this action key.
