@@ -2,6 +2,7 @@
 # make down   stops them          make clean  removes them and what they stored
 # make seed   upserts the global catalog
 # make test   everything CI runs  make check  formatting, lints and unit tests only (seconds)
+# make docs   writes the pages that the program makes: docs/openapi.json, docs/permissions.md
 # make bench  measures, and writes target/bench/
 #
 # Nothing outside this directory is changed but packages: Postgres runs from a copy of its own tree under target/, so that the extension can be
@@ -25,7 +26,7 @@ export NEBULA_PG_BINDIR := $(TREE)/lib/postgresql/$(PG)/bin
 SQL := sql/roles.sql sql/functions/entry.sql sql/functions/table.sql sql/functions/call.sql sql/functions/typed.sql sql/grants.sql
 NEBULA := target/release/nebula
 
-.PHONY: up down clean seed build install packages check lint test bench
+.PHONY: up down clean seed build install packages check docs test bench
 
 up: install
 	@$(NEBULA) up --pg-bindir $(NEBULA_PG_BINDIR)
@@ -82,6 +83,10 @@ check: packages
 SUITE ?=
 test: check install
 	@cargo test --release --locked -p nebula-tests --test suite -- --test-threads=4 $(SUITE)
+
+# The pages that the program makes: docs/openapi.json and docs/permissions.md.
+docs: install
+	@NEBULA_WRITE_DOCS=1 cargo test --release --locked --quiet -p nebula-tests --test suite -- docs::generated
 
 bench: install
 	@command -v wrk >/dev/null || { if [ "$$(id -u)" = 0 ]; then run=; else run=sudo; fi; \

@@ -20,6 +20,7 @@ pub mod sql_caller;
 pub mod story;
 pub mod token;
 pub mod wait;
+pub mod world;
 
 pub use callers::{Anonymous, Caller, Key, User};
 pub use database::Database;
@@ -29,3 +30,4 @@ pub use http::Answer;
 pub use story::{Tenant, onboard, onboard_by_sql};
 pub use token::Signer;
 pub use wait::eventually;
+pub use world::World;

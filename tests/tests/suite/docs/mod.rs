@@ -2,6 +2,8 @@
 //!
 //! What runs is a fence marked `bash` or `sql`; `sh` and everything else is for reading. See "Documents" in CONTRIBUTING.md.
 
+mod generated;
+
 use nebula_core::error::Code;
 use nebula_tests::{Database, cluster::postgres_program};
 use serde_json::Value;

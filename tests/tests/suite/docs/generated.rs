@@ -1,0 +1,151 @@
+//! Pages that the program makes: what is committed is what the running system says and does. `make docs` writes them anew.
+
+use super::root;
+use nebula_tests::{
+    Database, Handle, World,
+    world::{Actor, Route, SOLD_ACTION, routes, sell_notes},
+};
+use serde_json::Value;
+use std::{collections::BTreeMap, fmt::Write, fs};
+
+/// Holds a page against what was made now, or writes it where `NEBULA_WRITE_DOCS` is set.
+#[track_caller]
+fn holds(page: &str, made: &str) {
+    let path = root().join(page);
+    if std::env::var_os("NEBULA_WRITE_DOCS").is_some() {
+        fs::write(path, made).unwrap();
+        return;
+    }
+    let committed = fs::read_to_string(path).unwrap_or_default();
+    let differs = committed.lines().zip(made.lines()).position(|(committed, made)| committed != made);
+    let line = differs.unwrap_or_else(|| committed.lines().count().min(made.lines().count()));
+    assert!(
+        committed == made,
+        "{page} is not what the program makes, from line {}: run `make docs` and commit it\ncommitted: {}\nmade now:  {}",
+        line + 1,
+        committed.lines().nth(line).unwrap_or_default(),
+        made.lines().nth(line).unwrap_or_default(),
+    );
+}
+
+#[test]
+fn the_openapi_document_is_the_programs() {
+    let document: Value = serde_json::from_str(&Database::new().text("select nebula.openapi()::text", &[])).unwrap();
+    holds("docs/openapi.json", &(serde_json::to_string_pretty(&document).unwrap() + "\n"));
+}
+
+/// Who a column of the table is.
+struct Column {
+    head: &'static str,
+    actor: Actor,
+}
+
+/// What each kind of caller may do in this tenant, by operation.
+fn observe(world: &World, database: &Database, handle: &mut Handle, routes: &[Route]) -> Vec<(Route, Vec<bool>)> {
+    let groups = ["ADM_CLIENTE", "OPERATOR", "VIEWER"].map(|group| {
+        let found = database.superuser().query_one("select id from nebula.group where tenant_id = $1 and name = $2", &[&world.tenant, &group]);
+        Column { head: group, actor: world.person_in(database, handle, &group.to_lowercase(), found.unwrap().get(0)) }
+    });
+    let keys = ["admin", "write", "read-only"].map(|profile| Column { head: profile, actor: world.key_with(handle, profile) });
+    let columns = groups.into_iter().chain(keys).collect::<Vec<_>>();
+    let may = |handle: &mut Handle, route: &Route, column: &Column| {
+        let answer = world.tries(handle, &column.actor, route, &world.input(&route.operation));
+        match (answer.status, answer.code()) {
+            (200..=299, _) => true,
+            (403, "FORBIDDEN_ACTION") => false,
+            _ => panic!("{} as {}: {answer:?}", route.operation, column.head),
+        }
+    };
+    routes.iter().map(|route| (route.clone(), columns.iter().map(|column| may(handle, route, column)).collect())).collect()
+}
+
+fn rows(page: &mut String, observed: &[(Route, Vec<bool>)]) {
+    page.push_str("| permission | operation | scope | kind | ADM_CLIENTE | OPERATOR | VIEWER | key admin | key write | key read-only |\n|---|---|---|---|---|---|---|---|---|---|\n");
+    for (route, may) in observed {
+        let cells = may.iter().map(|may| if *may { "yes" } else { "–" }).collect::<Vec<_>>().join(" | ");
+        let scope = if route.is_own() { "self" } else { &route.scope };
+        writeln!(page, "| `{}` | `{} {}` | {scope} | {} | {cells} |", route.operation, route.method, route.path, route.kind).unwrap();
+    }
+}
+
+/// What hands an action on to somebody: they need to hold it, beside their own permission. In these tests it is [`SOLD_ACTION`].
+const HAND_ON: [&str; 4] = ["groups.permissions.grant", "groups.members.add", "api_keys.create", "api_keys.rotate"];
+
+/// Every operation with every permission removed, one at a time: it is refused exactly where its own is missing.
+fn hold_the_matrix(world: &World, database: &Database, handle: &mut Handle, routes: &[Route]) -> usize {
+    let mut superuser = database.superuser();
+    let held = superuser
+        .query(
+            "select distinct a.key from nebula.tenant_package tp join nebula.package_action pa on pa.package_id = tp.package_id \
+             join nebula.tool_action a on a.id = pa.tool_action_id where tp.tenant_id = $1 order by 1",
+            &[&world.tenant],
+        )
+        .unwrap();
+    let held = held.iter().map(|row| row.get(0)).collect::<Vec<String>>();
+    let (actor, group) = world.person_with(database, handle, "matriz", &held);
+    let mut cells = 0;
+    let mut wrong = Vec::new();
+    for removed in held.iter().map(Some).chain([None]) {
+        let of_removed = "gp.group_id = $1 and gp.tool_action_id = (select id from nebula.tool_action where key = $2)";
+        if let Some(removed) = removed {
+            assert_eq!(superuser.execute(&format!("delete from nebula.group_permission gp where {of_removed}"), &[&group, removed]).unwrap(), 1);
+        }
+        for route in routes {
+            let answer = world.tries(handle, &actor, route, &world.input(&route.operation));
+            let is_removed = removed.is_some_and(|removed| *removed == route.operation);
+            let is_held = held.contains(&route.operation) && !is_removed && (route.scope != "platform" || world.slug == "platform");
+            let details = &answer.body["error"]["details"];
+            let is_expected = if removed.is_some_and(|removed| removed == SOLD_ACTION) && HAND_ON.contains(&route.operation.as_str()) {
+                is_held == (details["condition"] == "not_held_by_grantor" && details["toolAction"] == SOLD_ACTION)
+            } else if is_held || route.is_own() {
+                answer.status == i32::from(route.success)
+            } else {
+                answer.code() == "FORBIDDEN_ACTION" && details["toolAction"] == route.operation.as_str()
+            };
+            cells += 1;
+            if !is_expected {
+                wrong.push(format!("{} without {removed:?}: {} {}", route.operation, answer.status, answer.text));
+            }
+        }
+        if let Some(removed) = removed {
+            let given_back = "insert into nebula.group_permission (tenant_id, group_id, tool_action_id) \
+                              select $1, $2, id from nebula.tool_action where key = $3";
+            superuser.execute(given_back, &[&world.tenant, &group, removed]).unwrap();
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {cells}: {wrong:#?}", wrong.len());
+    cells
+}
+
+#[test]
+fn the_table_of_permissions_is_what_the_running_system_does() {
+    let database = Database::new();
+    let mut handle = database.handle();
+    sell_notes(&database, &mut handle);
+    let protected = routes(&database).into_iter().filter(|route| route.scope != "public").collect::<Vec<_>>();
+    let mut page = String::from(
+        "# Permissions\n\n\
+         Made by `make docs` from what the running system did, and held against it by `docs::generated` at every `make test`. Each operation was tried by each kind of\n\
+         caller, and by a person who holds everything but one permission, for every permission in turn: it is refused exactly when its own is the one that is missing, or when it would hand on an action that the caller doesn't hold.\n\n\
+         The permission of an operation is its action key. Operations of scope `self` are about the caller: a person needs no permission for them, and a service account has\n\
+         no name, password or sessions of its own. Operations of scope `platform` are for the platform's own tenant, whoever holds them elsewhere.\n\n",
+    );
+    let mut cells = BTreeMap::new();
+    let worlds = [("A customer with the package `pro`", World::of_customer(&database, &mut handle, "acme")), ("The platform", World::of_platform(&database, &mut handle))];
+    for (title, world) in &worlds {
+        // Thousands of requests in a minute are this test's business.
+        raise_limits(&database, world);
+        writeln!(page, "## {title}\n").unwrap();
+        rows(&mut page, &observe(world, &database, &mut handle, &protected));
+        page.push('\n');
+        cells.insert(title, hold_the_matrix(world, &database, &mut handle, &protected));
+    }
+    assert!(cells.values().all(|cells| *cells > 3000), "{cells:?}");
+    holds("docs/permissions.md", &page);
+}
+
+fn raise_limits(database: &Database, world: &World) {
+    let limits = r#"{"read":{"perMinute":1000000},"write":{"perMinute":1000000},"admin":{"perMinute":1000000},"auth":{"perMinute":1000000}}"#;
+    let set = "insert into nebula.tenant_config (tenant_id, limits) values ($1, $2::text::jsonb)";
+    database.superuser().execute(set, &[&world.tenant, &limits]).unwrap();
+}
