@@ -12,6 +12,7 @@
 
 pub mod callers;
 pub mod cluster;
+pub mod conformity;
 pub mod database;
 pub mod edge;
 pub mod handle;

@@ -141,7 +141,8 @@ impl World {
 
     fn furnish(database: &Database, handle: &mut Handle, slug: &str, founder: Actor) -> Self {
         let tenant = founder.tenant;
-        let mut does = |operation: &str, input: Value, status: i32| handle.call(tenant, &founder.credential, operation, &input).data(status);
+        let mut does =
+            |operation: &str, input: Value, status: i32| handle.call(tenant, &founder.credential, operation, &input).data(status);
         let mut user = |name: &str| id(&does("users.create", json!({ "email": format!("{name}@{slug}.example"), "name": name }), 201));
         let (person, member) = (user("bia"), user("caio"));
         let group = id(&does("groups.create", json!({ "name": "leitura" }), 201));
@@ -229,14 +230,18 @@ impl World {
             "groups.read" | "groups.members.list" | "groups.permissions.list" => group,
             "groups.members.add" => with(&group, json!({ "userId": self.person })),
             "groups.members.remove" => with(&group, json!({ "userId": self.member })),
-            "groups.permissions.grant" => with(&group, json!({ "permissions": [{ "action": SOLD_ACTION, "constraints": { "maxPerDay": 9 } }] })),
+            "groups.permissions.grant" => {
+                with(&group, json!({ "permissions": [{ "action": SOLD_ACTION, "constraints": { "maxPerDay": 9 } }] }))
+            }
             "groups.permissions.revoke" => with(&group, json!({ "permissionId": self.permission })),
             "api_keys.create" => json!({ "name": "outra", "actions": [SOLD_ACTION] }),
             "api_keys.status" => json!({ "id": self.key, "status": "suspenso" }),
             "api_keys.rotate" => json!({ "id": self.key, "gracePeriodSeconds": 60 }),
             "branding.update" => json!({ "primaryColor": "#102030", "logoUrl": "https://acme.example/logo.svg" }),
             "config.update" => json!({ "flags": { "beta": true } }),
-            "webhooks.create" => json!({ "url": "https://acme.example/other", "events": ["user.created"], "secret": sealed(Uuid::now_v7()) }),
+            "webhooks.create" => {
+                json!({ "url": "https://acme.example/other", "events": ["user.created"], "secret": sealed(Uuid::now_v7()) })
+            }
             "webhooks.update" => with(&webhook, json!({ "description": "outro" })),
             "webhooks.rotate_secret" => with(&webhook, json!({ "secret": sealed(self.webhook) })),
             "webhooks.read" | "webhooks.delete" | "webhooks.test" | "webhooks.deliveries.list" => webhook,
@@ -252,7 +257,9 @@ impl World {
             "catalog.packages.read" => package,
             "catalog.packages.actions.add" => with(&package, json!({ "actionKey": "notes.write" })),
             "catalog.packages.actions.remove" => with(&package, json!({ "actionKey": SOLD_ACTION })),
-            "tenants.create" => json!({ "slug": "nova", "name": "Nova", "packageKey": "base", "adminUser": { "email": "eva@nova.example", "name": "Eva" } }),
+            "tenants.create" => {
+                json!({ "slug": "nova", "name": "Nova", "packageKey": "base", "adminUser": { "email": "eva@nova.example", "name": "Eva" } })
+            }
             "tenants.update" => with(&customer, json!({ "name": "Outra" })),
             "tenants.status" => with(&customer, json!({ "status": "suspenso" })),
             "tenants.read" | "tenants.seed" => customer,

@@ -43,7 +43,8 @@ struct Column {
 /// What each kind of caller may do in this tenant, by operation.
 fn observe(world: &World, database: &Database, handle: &mut Handle, routes: &[Route]) -> Vec<(Route, Vec<bool>)> {
     let groups = ["ADM_CLIENTE", "OPERATOR", "VIEWER"].map(|group| {
-        let found = database.superuser().query_one("select id from nebula.group where tenant_id = $1 and name = $2", &[&world.tenant, &group]);
+        let found =
+            database.superuser().query_one("select id from nebula.group where tenant_id = $1 and name = $2", &[&world.tenant, &group]);
         Column { head: group, actor: world.person_in(database, handle, &group.to_lowercase(), found.unwrap().get(0)) }
     });
     let keys = ["admin", "write", "read-only"].map(|profile| Column { head: profile, actor: world.key_with(handle, profile) });
@@ -88,7 +89,10 @@ fn hold_the_matrix(world: &World, database: &Database, handle: &mut Handle, rout
     for removed in held.iter().map(Some).chain([None]) {
         let of_removed = "gp.group_id = $1 and gp.tool_action_id = (select id from nebula.tool_action where key = $2)";
         if let Some(removed) = removed {
-            assert_eq!(superuser.execute(&format!("delete from nebula.group_permission gp where {of_removed}"), &[&group, removed]).unwrap(), 1);
+            assert_eq!(
+                superuser.execute(&format!("delete from nebula.group_permission gp where {of_removed}"), &[&group, removed]).unwrap(),
+                1
+            );
         }
         for route in routes {
             let answer = world.tries(handle, &actor, route, &world.input(&route.operation));
@@ -131,7 +135,10 @@ fn the_table_of_permissions_is_what_the_running_system_does() {
          no name, password or sessions of its own. Operations of scope `platform` are for the platform's own tenant, whoever holds them elsewhere.\n\n",
     );
     let mut cells = BTreeMap::new();
-    let worlds = [("A customer with the package `pro`", World::of_customer(&database, &mut handle, "acme")), ("The platform", World::of_platform(&database, &mut handle))];
+    let worlds = [
+        ("A customer with the package `pro`", World::of_customer(&database, &mut handle, "acme")),
+        ("The platform", World::of_platform(&database, &mut handle)),
+    ];
     for (title, world) in &worlds {
         // Thousands of requests in a minute are this test's business.
         raise_limits(&database, world);
@@ -145,7 +152,8 @@ fn the_table_of_permissions_is_what_the_running_system_does() {
 }
 
 fn raise_limits(database: &Database, world: &World) {
-    let limits = r#"{"read":{"perMinute":1000000},"write":{"perMinute":1000000},"admin":{"perMinute":1000000},"auth":{"perMinute":1000000}}"#;
+    let limits =
+        r#"{"read":{"perMinute":1000000},"write":{"perMinute":1000000},"admin":{"perMinute":1000000},"auth":{"perMinute":1000000}}"#;
     let set = "insert into nebula.tenant_config (tenant_id, limits) values ($1, $2::text::jsonb)";
     database.superuser().execute(set, &[&world.tenant, &limits]).unwrap();
 }

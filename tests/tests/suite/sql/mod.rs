@@ -4,4 +4,5 @@ mod context;
 mod migrate;
 mod one_transaction;
 mod signatures;
+mod two_doors;
 mod visibility;
