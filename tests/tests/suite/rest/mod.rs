@@ -1,6 +1,7 @@
 mod api_keys;
 mod auth;
 mod catalog;
+mod deprecation;
 mod groups;
 mod http;
 mod idempotency;

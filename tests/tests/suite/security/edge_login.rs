@@ -49,8 +49,15 @@ fn no_function_can_be_called_but_the_entry_functions() {
          where p.pronamespace = 'nebula'::regnamespace and has_function_privilege('nebula_edge', p.oid, 'execute') order by 1",
         &[],
     );
-    let entries =
-        ["edge_state()", "flush()", "handle(uuid,json)", "login_challenge(text,text,text)", "password_challenge(uuid,text)", "readiness()"];
+    let entries = [
+        "edge_state()",
+        "flush()",
+        "handle(uuid,json)",
+        "login_challenge(text,text,text)",
+        "openapi()",
+        "password_challenge(uuid,text)",
+        "readiness()",
+    ];
     assert_eq!(callable, entries.map(|entry| format!("nebula.{entry}")));
     let mut handle = database.handle();
     for sql in [
