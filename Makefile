@@ -3,7 +3,7 @@
 # make seed   upserts the global catalog
 # make test   everything CI runs  make check  formatting, lints and unit tests only (seconds)
 # make docs   writes the pages that the program makes: docs/openapi.json, docs/permissions.md
-# make bench  measures, and writes target/bench/
+# make bench  measures, and writes target/bench/; make bench-lists measures lists of ten million rows
 #
 # Nothing outside this directory is changed but packages: Postgres runs from a copy of its own tree under target/, so that the extension can be
 # installed without root and beside whatever the system runs.
@@ -26,7 +26,7 @@ export NEBULA_PG_BINDIR := $(TREE)/lib/postgresql/$(PG)/bin
 SQL := sql/roles.sql sql/functions/entry.sql sql/functions/table.sql sql/functions/call.sql sql/functions/typed.sql sql/grants.sql
 NEBULA := target/release/nebula
 
-.PHONY: up down clean seed build install packages check docs test bench
+.PHONY: up down clean seed build install packages check docs test bench bench-lists
 
 up: install
 	@$(NEBULA) up --pg-bindir $(NEBULA_PG_BINDIR)
@@ -36,7 +36,7 @@ down:
 
 clean: down
 	@# Where the checkout can't be reached by Postgres' user, its files are elsewhere.
-	@for dir in .nebula target/bench; do if [ -f $$dir/postgres_home ]; then rm -rf "$$(cat $$dir/postgres_home)"; fi; rm -rf $$dir; done
+	@for dir in .nebula target/bench target/bench-lists; do if [ -f $$dir/postgres_home ]; then rm -rf "$$(cat $$dir/postgres_home)"; fi; rm -rf $$dir; done
 
 # The global catalog, again: changes nothing that is there already.
 seed: install
@@ -92,3 +92,6 @@ bench: install
 	@command -v wrk >/dev/null || { if [ "$$(id -u)" = 0 ]; then run=; else run=sudo; fi; \
 	  $$run apt-get update -qq; DEBIAN_FRONTEND=noninteractive $$run apt-get install -y -qq wrk >/dev/null; }
 	@NEBULA=$(CURDIR)/$(NEBULA) tests/bench/run.sh
+
+bench-lists: install
+	@NEBULA=$(CURDIR)/$(NEBULA) tests/bench/lists.sh

@@ -482,6 +482,13 @@ pub fn register_callbacks() {
     }
 }
 
+/// Whether the caller has opened the transaction by itself, and so decides when it ends.
+#[must_use]
+pub fn is_in_block() -> bool {
+    // SAFETY: reads a variable of the backend.
+    unsafe { pg_sys::IsTransactionBlock() }
+}
+
 /// The database's oid: what tells databases of one cluster apart in shared memory.
 #[must_use]
 pub fn database_id() -> u32 {

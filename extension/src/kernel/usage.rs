@@ -12,6 +12,10 @@ use std::{cell::RefCell, collections::BTreeMap, mem};
 use uuid::Uuid;
 
 const INTERVAL_MICROSECONDS: i64 = 5_000_000;
+/// In a transaction that somebody holds open: what it has written stays locked until its end.
+const INTERVAL_IN_BLOCK_MICROSECONDS: i64 = 60_000_000;
+/// How long an explicit flush waits for another.
+const PATIENCE_MICROSECONDS: i64 = 1_000_000;
 const HOUR_SECONDS: i64 = 3600;
 /// A backend that gathers more flushes before its interval is over.
 const CAPACITY: usize = 10_000;
@@ -126,27 +130,32 @@ pub fn flush_if_due() {
             memory.last_flush = now;
         }
         let is_full = memory.gathered.calls.len() + memory.gathered.keys.len() >= CAPACITY;
-        !memory.gathered.is_empty() && (is_full || now - memory.last_flush >= INTERVAL_MICROSECONDS)
+        let interval = if spi::is_in_block() { INTERVAL_IN_BLOCK_MICROSECONDS } else { INTERVAL_MICROSECONDS };
+        !memory.gathered.is_empty() && (is_full || now - memory.last_flush >= interval)
     });
     if is_due && spi::try_advisory_lock(lock()) {
         write();
     }
 }
 
-/// Flushes now; returns how many rows were written.
+/// Flushes now; returns how many rows were written. Where another flush doesn't end in time, what was gathered is kept for the next.
 #[must_use]
 pub fn flush() -> u64 {
     if MEMORY.with_borrow(|memory| memory.gathered.is_empty()) {
         return 0;
     }
-    spi::advisory_lock(LOCK);
+    let deadline = spi::now_microseconds() + PATIENCE_MICROSECONDS;
+    while !spi::try_advisory_lock(lock()) {
+        if spi::now_microseconds() >= deadline {
+            return 0;
+        }
+        spi::sleep_milliseconds(10);
+    }
     write()
 }
 
-const LOCK: &str = "nebula/usage";
-
 fn lock() -> i64 {
-    spi::advisory_key(LOCK)
+    spi::advisory_key("nebula/usage")
 }
 
 /// Writes what was gathered, in the order of the keys, for all tenants.
