@@ -31,6 +31,11 @@ alter function nebula.ensure_partitions(integer) owner to nebula_owner;
 alter function nebula.register_signing_key(text, bytea) owner to nebula_owner;
 alter function nebula.retire_signing_key(text) owner to nebula_owner;
 alter function nebula.revoke_signing_key(text) owner to nebula_owner;
+alter function nebula.register_issuer(json) owner to nebula_owner;
+alter function nebula.replace_issuer_keys(text, json) owner to nebula_owner;
+alter function nebula.set_issuer_secret(text, text) owner to nebula_owner;
+alter function nebula.remove_issuer(text) owner to nebula_owner;
+alter function nebula.issuer_state() owner to nebula_owner;
 alter function nebula.audit_change() owner to nebula_platform;
 alter function nebula.login_challenge(text, text, text) owner to nebula_platform;
 alter function nebula.password_challenge(uuid, text) owner to nebula_owner;
@@ -47,6 +52,9 @@ grant execute on function nebula.handle(uuid, json), nebula.login_challenge(text
 
 -- The worker delivers what was asked for.
 grant execute on function nebula.reset_token(uuid, uuid) to nebula_worker;
+
+-- Who keeps other issuers' keys fresh: no more than that. The edge's own login can't, so that a thief of it makes no token count.
+grant execute on function nebula.issuer_state(), nebula.replace_issuer_keys(text, json) to nebula_keys;
 
 -- SQL callers: nebula_app, and Supabase's role for logged-in people where it exists.
 do $$
@@ -76,6 +84,8 @@ begin
     execute pg_catalog.format(
       'grant execute on function nebula.migrate(), nebula.seed(), nebula.seed_tenant(uuid), nebula.issue_operator_key(text), '
       'nebula.register_signing_key(text, bytea), nebula.retire_signing_key(text), nebula.revoke_signing_key(text), '
+      'nebula.register_issuer(json), nebula.replace_issuer_keys(text, json), nebula.set_issuer_secret(text, text), nebula.remove_issuer(text), '
+      'nebula.issuer_state(), '
       'nebula.bind_role(text, uuid, text), nebula.ensure_partitions(integer), nebula.version(), nebula.routes(), nebula.openapi(), nebula.readiness(), '
       'nebula.edge_state() to %I', session_user);
   end if;

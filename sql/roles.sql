@@ -22,6 +22,7 @@ begin
       ('nebula_platform', false),
       ('nebula_app', false),
       ('nebula_edge', true),
+      ('nebula_keys', true),
       ('nebula_worker', true)
     ) as role (name, can_login)
   loop
@@ -70,6 +71,8 @@ begin
       ('nebula_edge', 'log_parameter_max_length_on_error', '0'),
       ('nebula_edge', 'statement_timeout', '15s'),
       ('nebula_edge', 'idle_in_transaction_session_timeout', '10s'),
+      ('nebula_keys', 'statement_timeout', '15s'),
+      ('nebula_keys', 'idle_in_transaction_session_timeout', '10s'),
       ('nebula_worker', 'log_parameter_max_length', '0'),
       ('nebula_worker', 'log_parameter_max_length_on_error', '0'),
       ('nebula_worker', 'idle_in_transaction_session_timeout', '60s')
@@ -119,7 +122,7 @@ end
 $$;
 
 grant usage, create on schema nebula to nebula_owner;
-grant usage on schema nebula to nebula_platform, nebula_edge, nebula_worker, nebula_app;
+grant usage on schema nebula to nebula_platform, nebula_edge, nebula_keys, nebula_worker, nebula_app;
 
 create type nebula.status as enum ('ativo', 'suspenso');
 comment on type nebula.status is 'Whether a row counts: ativo (active) or suspenso (suspended).';

@@ -7,7 +7,7 @@
 use crate::kernel::{
     audit, authenticate, context,
     error::Refusal,
-    handle, installation, invite,
+    handle, installation, invite, issuer,
     limit::Category,
     migrate as migration, openapi, operation, password, permission, rights, seed as seeds,
     spi::{self, Arg},
@@ -118,7 +118,7 @@ fn edge_state() -> String {
     let limits = Value::Object(limits.into_iter().collect());
     if schema_version < migration::REQUIRED_VERSION {
         return json!({
-            "schemaVersion": schema_version, "issuer": "", "audience": "", "keys": [], "routes": routes, "rateLimits": limits,
+            "schemaVersion": schema_version, "issuer": "", "audience": "", "keys": [], "issuers": [], "routes": routes, "rateLimits": limits,
             "rateLimitWindowSeconds": WINDOW_SECONDS,
         })
         .to_string();
@@ -130,7 +130,8 @@ fn edge_state() -> String {
         |row| json!({ "kid": row.text(1), "alg": row.text(2), "publicKey": row.bytes(3).map(|key| STANDARD.encode(key)), "status": row.text(4) }),
     );
     json!({
-        "schemaVersion": schema_version, "issuer": installation.issuer, "audience": installation.audience, "keys": keys, "routes": routes,
+        "schemaVersion": schema_version, "issuer": installation.issuer, "audience": installation.audience, "keys": keys,
+        "issuers": issuer::for_edge(), "routes": routes,
         "rateLimits": limits, "rateLimitWindowSeconds": WINDOW_SECONDS,
     })
     .to_string()
@@ -251,7 +252,7 @@ fn announce_keys() {
 fn bind_role(login: &str, tenant: pgrx::Uuid, api_key_name: &str) -> bool {
     let key = spi::first(
         "select k.id from nebula.api_key k join pg_catalog.pg_roles r on r.rolname = $2::name \
-         where k.tenant_id = $1 and k.name = $3 and not r.rolsuper and r.rolname not in ('authenticator', 'nebula_edge', 'nebula_worker')",
+         where k.tenant_id = $1 and k.name = $3 and not r.rolsuper and r.rolname not in ('authenticator', 'nebula_edge', 'nebula_keys', 'nebula_worker')",
         &[Arg::Uuid(uuid(tenant)), Arg::Text(login), Arg::Text(api_key_name)],
         |row| row.uuid(1),
     );
@@ -262,4 +263,41 @@ fn bind_role(login: &str, tenant: pgrx::Uuid, api_key_name: &str) -> bool {
         "insert into nebula.role_binding (tenant_id, role_name, api_key_id) values ($1, $2::name, $3)",
         &[Arg::Uuid(uuid(tenant)), Arg::Text(login), Arg::Uuid(key)],
     ) > 0
+}
+
+/// Raises what a registering function refused, for the DBA to read.
+fn or_raise<T>(outcome: Result<T, issuer::Refused>) -> T {
+    let (code, reason) = match outcome {
+        Ok(value) => return value,
+        Err(issuer::Refused::Invalid(reason)) => (PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, reason),
+        Err(issuer::Refused::NotYours) => {
+            (PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE, "the keys of this issuer are registered by hand".to_owned())
+        }
+    };
+    ereport!(ERROR, code, reason);
+}
+
+#[pg_extern(sql = false)]
+fn register_issuer(config: &str) -> bool {
+    or_raise(issuer::register(config))
+}
+
+#[pg_extern(sql = false)]
+fn replace_issuer_keys(issuer: &str, jwks: &str) -> i32 {
+    or_raise(issuer::replace_keys(issuer, jwks))
+}
+
+#[pg_extern(sql = false)]
+fn set_issuer_secret(issuer: &str, secret: &str) -> bool {
+    or_raise(issuer::set_secret(issuer, secret))
+}
+
+#[pg_extern(sql = false)]
+fn remove_issuer(issuer: &str) -> bool {
+    issuer::remove(issuer)
+}
+
+#[pg_extern(sql = false)]
+fn issuer_state() -> String {
+    issuer::state()
 }

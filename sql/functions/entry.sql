@@ -126,3 +126,30 @@ create function nebula.bind_role(login text, tenant uuid, api_key_name text) ret
 language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp set row_security = on as 'MODULE_PATHNAME', 'bind_role_wrapper';
 comment on function nebula.bind_role(text, uuid, text) is
   'Binds a login role to a service account of a tenant: its SQL acts within that key''s scope. False if there is no such key.';
+
+-- ---- Other issuers: the DBA, and who keeps their keys fresh
+
+create function nebula.register_issuer(config json) returns boolean
+language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp set row_security = on as 'MODULE_PATHNAME', 'register_issuer_wrapper';
+comment on function nebula.register_issuer(json) is
+  'Registers another issuer of tokens or changes it, by a closed configuration (docs/operations.md, "Other issuers"); false if it is that already.';
+
+create function nebula.replace_issuer_keys(issuer text, jwks json) returns integer
+language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp set row_security = on as 'MODULE_PATHNAME', 'replace_issuer_keys_wrapper';
+comment on function nebula.replace_issuer_keys(text, json) is
+  'Makes the usable keys of a JWKS (RFC 7517) the issuer''s public keys: new ones count, missing ones no more. How many keys were added, changed or removed.';
+
+create function nebula.set_issuer_secret(issuer text, secret text) returns boolean
+language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp set row_security = on as 'MODULE_PATHNAME', 'set_issuer_secret_wrapper';
+comment on function nebula.set_issuer_secret(text, text) is
+  'Sets the secret that an issuer''s HS256 tokens are verified with (32 to 1024 bytes); false if it is that already.';
+
+create function nebula.remove_issuer(issuer text) returns boolean
+language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp set row_security = on as 'MODULE_PATHNAME', 'remove_issuer_wrapper';
+comment on function nebula.remove_issuer(text) is
+  'Removes an issuer with its keys: nothing that it signs counts any more. People stay linked to its name. False if there is none.';
+
+create function nebula.issuer_state() returns json
+language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp set row_security = on as 'MODULE_PATHNAME', 'issuer_state_wrapper';
+comment on function nebula.issuer_state() is
+  'Every issuer with where its keys are published and the names of those that are registered; no key, no secret.';

@@ -93,6 +93,12 @@ impl<'a> Unverified<'a> {
         self.claims.tenant_id
     }
 
+    /// Whose token it says it is; worth nothing before [`Self::verify`].
+    #[must_use]
+    pub fn claimed_issuer(&self) -> &str {
+        &self.claims.iss
+    }
+
     /// Checks the signature against `public_key` (DER, SubjectPublicKeyInfo), then issuer, audience and times.
     ///
     /// `now` is in seconds since the Unix epoch; `skew_seconds` excuses a clock that is behind the issuer's, for `iat` alone:

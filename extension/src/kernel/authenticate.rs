@@ -3,7 +3,7 @@
 use super::{
     context::{self, Actor, Caller, Origin},
     error::{Refusal, Result},
-    installation,
+    foreign, installation,
     rights::{self, Rights},
     spi::{self, Arg},
 };
@@ -11,6 +11,7 @@ use nebula_core::{
     access_token::{Claims, Refused, Unverified},
     error::Code,
     hex,
+    issuer::Identity,
     opaque_token::{Kind, OpaqueToken},
 };
 use sha2::{Digest, Sha256};
@@ -37,7 +38,10 @@ pub fn check(tenant: Uuid, credential: &str, action: &Rc<str>, origin: &Rc<Origi
         check_secret(&rights, &key)?;
         return Ok(Authenticated { caller, standing: check_standing(&rights), rights });
     }
-    let claims = check_token(credential)?;
+    let claims = match check_token(credential)? {
+        Token::Own(claims) => claims,
+        Token::Foreign(identity, _) => return check_person(tenant, &identity, provisional),
+    };
     if claims.tenant_id != tenant {
         return Err(Code::InvalidToken.into());
     }
@@ -50,6 +54,18 @@ pub fn check(tenant: Uuid, credential: &str, action: &Rc<str>, origin: &Rc<Origi
         return Err(Code::InvalidToken.into());
     }
     Ok(Authenticated { caller, standing, rights })
+}
+
+/// A person whom another issuer speaks for, in the tenant that it names and no other.
+fn check_person(tenant: Uuid, identity: &Identity, provisional: impl Fn(Actor, Option<Uuid>) -> Caller) -> Result<Authenticated> {
+    if identity.tenant != tenant {
+        return Err(Code::InvalidToken.into());
+    }
+    let user = foreign::recognise(identity, provisional(Actor::Nobody, None)).ok_or(Code::InvalidToken)?;
+    let caller = provisional(Actor::User(user), None);
+    let _scope = context::enter(caller.clone());
+    let rights = rights::of(tenant, caller.actor);
+    Ok(Authenticated { caller, standing: check_standing(&rights), rights })
 }
 
 /// The secret is the key's, or the one before it within the grace period.
@@ -79,11 +95,28 @@ pub fn check_standing(rights: &Rights) -> Result<()> {
 /// Tokens whose signature this backend has checked, by digest, so that a token's RSA costs once per backend and not once per request.
 const VERIFIED_CAPACITY: usize = 4096;
 
-thread_local! {
-    static VERIFIED: RefCell<(u64, HashMap<[u8; 32], Claims>)> = RefCell::default();
+/// A token that is authentic. Whether its person may do anything is asked each time.
+#[derive(Clone)]
+enum Token {
+    Own(Claims),
+    /// Of another issuer, until this second.
+    Foreign(Rc<Identity>, i64),
 }
 
-fn check_token(token: &str) -> Result<Claims> {
+impl Token {
+    fn expires_at(&self) -> i64 {
+        match self {
+            Token::Own(claims) => claims.exp,
+            Token::Foreign(_, expires_at) => *expires_at,
+        }
+    }
+}
+
+thread_local! {
+    static VERIFIED: RefCell<(u64, HashMap<[u8; 32], Token>)> = RefCell::default();
+}
+
+fn check_token(token: &str) -> Result<Token> {
     let now = spi::now_microseconds() / 1_000_000;
     let generation = spi::rights_generation();
     let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
@@ -95,20 +128,28 @@ fn check_token(token: &str) -> Result<Claims> {
         }
         verified.get(&digest).cloned()
     });
-    if let Some(claims) = known {
-        return if claims.exp > now { Ok(claims) } else { Err(Code::TokenExpired.into()) };
+    if let Some(known) = known {
+        return if known.expires_at() > now { Ok(known) } else { Err(Code::TokenExpired.into()) };
     }
     let installation = installation::current();
-    let unverified = Unverified::read(token).map_err(refusal)?;
-    let key = installation.keys.get(unverified.kid()).ok_or(Code::InvalidToken)?;
-    let claims = unverified.verify(key, &installation.issuer, &installation.audience, now, 0).map_err(refusal)?;
+    let checked = match Unverified::read(token) {
+        Ok(unverified) if unverified.claimed_issuer() == installation.issuer => {
+            let key = installation.keys.get(unverified.kid()).ok_or(Code::InvalidToken)?;
+            Token::Own(unverified.verify(key, &installation.issuer, &installation.audience, now, 0).map_err(refusal)?)
+        }
+        // Another form, or another issuer with the same: one that names us is refused there.
+        _ => {
+            let verified = foreign::verify(token, &installation.issuer, now)?;
+            Token::Foreign(Rc::new(verified.identity), verified.expires_at)
+        }
+    };
     VERIFIED.with_borrow_mut(|(_, verified)| {
         if verified.len() >= VERIFIED_CAPACITY {
             verified.clear();
         }
-        verified.insert(digest, claims.clone());
+        verified.insert(digest, checked.clone());
     });
-    Ok(claims)
+    Ok(checked)
 }
 
 fn refusal(refused: Refused) -> Refusal {

@@ -38,6 +38,7 @@ const MIGRATIONS: &[Migration] = migrations! {
     9 "0009_idempotency_key",
     10 "0010_outbox",
     11 "0011_operation",
+    12 "0012_issuer",
     13 "0013_tenant_config",
     14 "0014_limit",
     15 "0015_usage",

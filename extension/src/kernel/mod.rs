@@ -8,6 +8,7 @@ pub mod error;
 pub mod operation;
 
 pub mod authenticate;
+pub mod foreign;
 pub mod handle;
 pub mod idempotency;
 pub mod limit;
@@ -23,6 +24,7 @@ pub mod password;
 pub mod usage;
 
 pub mod installation;
+pub mod issuer;
 pub mod migrate;
 pub mod openapi;
 pub mod seed;

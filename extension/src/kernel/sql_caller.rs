@@ -2,10 +2,10 @@
 
 use super::{
     context::{Actor, Caller, Origin},
-    installation, spi,
+    foreign, installation, spi,
     spi::Arg,
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::{cell::RefCell, ffi::CStr, net::IpAddr, rc::Rc};
 use uuid::Uuid;
 
@@ -43,11 +43,35 @@ pub fn forget() {
 #[must_use]
 pub fn current(action: &str) -> Option<Caller> {
     let (tenant, actor, session) = identity()?;
+    Some(Caller { tenant, home: tenant, actor, action: Rc::from(action), origin: Rc::new(origin()), session })
+}
+
+/// Somebody of another issuer who calls for the first time: known from now on, if their verified e-mail address is. Only for what may write.
+#[must_use]
+pub fn introduce(action: &str) -> Option<Caller> {
+    if spi::session_user() != POSTGREST_LOGIN || spi::setting(c"transaction_read_only").as_deref() == Some("on") {
+        return None;
+    }
+    let identity = foreign::claimed(&claims()?)?;
+    let nobody = Caller {
+        tenant: identity.tenant,
+        home: identity.tenant,
+        actor: Actor::Nobody,
+        action: Rc::from(action),
+        origin: Rc::new(origin()),
+        session: None,
+    };
+    foreign::recognise(&identity, nobody)?;
+    // That nobody was found is remembered until then.
+    forget();
+    current(action)
+}
+
+fn origin() -> Origin {
     let (user_agent, ip) = (header("user-agent"), ip());
     let request_id =
         header("x-request-id").filter(|id| nebula_core::text::RequestId::parse(id).is_ok()).unwrap_or_else(|| Uuid::now_v7().to_string());
-    let origin = Origin { request_id, ip, user_agent: user_agent.map(|agent| clip(&agent)) };
-    Some(Caller { tenant, home: tenant, actor, action: Rc::from(action), origin: Rc::new(origin), session })
+    Origin { request_id, ip, user_agent: user_agent.map(|agent| clip(&agent)) }
 }
 
 /// The caller's address by the last hop's word: PostgREST stands behind a proxy that sets it.
@@ -86,10 +110,8 @@ pub fn identity() -> Option<(Uuid, Actor, Option<Uuid>)> {
     let name = spi::session_user();
     let (claims, identity) = if name == POSTGREST_LOGIN {
         // Empty and missing are one (pitfalls), and are remembered as text, so that what PostgREST sets next is seen.
-        let claims = spi::setting(c"request.jwt.claims");
-        let parsed = claims.as_deref().and_then(|claims| serde_json::from_str::<Value>(claims).ok());
-        let identity = parsed.and_then(|claims| spi::as_role(PLATFORM, || spi::reading_latest(|| from_claims(&claims))));
-        (Some(claims.unwrap_or_default()), identity)
+        let identity = claims().and_then(|claims| spi::as_role(PLATFORM, || spi::reading_latest(|| from_claims(&claims))));
+        (Some(spi::setting(c"request.jwt.claims").unwrap_or_default()), identity)
     } else {
         (None, spi::as_role(PLATFORM, || spi::reading_latest(|| from_login(&name))))
     };
@@ -100,11 +122,15 @@ pub fn identity() -> Option<(Uuid, Actor, Option<Uuid>)> {
     identity
 }
 
-fn from_claims(claims: &Value) -> Option<(Uuid, Actor, Option<Uuid>)> {
+/// What PostgREST says of the token that it has verified.
+fn claims() -> Option<Map<String, Value>> {
+    serde_json::from_str(&spi::setting(c"request.jwt.claims")?).ok()
+}
+
+fn from_claims(claims: &Map<String, Value>) -> Option<(Uuid, Actor, Option<Uuid>)> {
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
-    let tenant: Uuid = text("tenantId")?.parse().ok()?;
-    let (issuer, subject) = (text("iss")?, text("sub")?);
-    if issuer == installation::current().issuer {
+    if text("iss")? == installation::current().issuer {
+        let (tenant, subject): (Uuid, &str) = (text("tenantId")?.parse().ok()?, text("sub")?);
         let (user, session): (Uuid, Uuid) = (subject.parse().ok()?, text("sid")?.parse().ok()?);
         let is_alive = spi::first(
             "select true from nebula.session where tenant_id = $1 and id = $2 and user_id = $3 and revoked_at is null",
@@ -113,13 +139,8 @@ fn from_claims(claims: &Value) -> Option<(Uuid, Actor, Option<Uuid>)> {
         );
         return is_alive.map(|_| (tenant, Actor::User(user), Some(session)));
     }
-    spi::first(
-        "select id from nebula.user where tenant_id = $1 and auth_provider = $2 and external_id = $3 and deleted_at is null",
-        &[Arg::Uuid(tenant), Arg::Text(issuer), Arg::Text(subject)],
-        |row| row.uuid(1),
-    )
-    .flatten()
-    .map(|user| (tenant, Actor::User(user), None))
+    let identity = foreign::claimed(claims)?;
+    foreign::linked(&identity).map(|user| (identity.tenant, Actor::User(user), None))
 }
 
 fn from_login(login: &str) -> Option<(Uuid, Actor, Option<Uuid>)> {
