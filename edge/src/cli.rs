@@ -32,6 +32,8 @@ enum Command {
     Seed(command::seed::Arguments),
     /// The keys that access tokens are signed with, and those that seal.
     Keys(command::keys::Arguments),
+    /// Other issuers of tokens (OpenID providers, Supabase Auth), and their keys.
+    Issuers(command::issuers::Arguments),
     /// Starts a private Postgres and the edge for development, ready to be called.
     Up(command::up::Arguments),
     /// Stops what `up` started; the data stays.
@@ -65,6 +67,7 @@ fn start(cli: Cli) -> Result<(), Error> {
             Command::Migrate => command::migrate::run(&config).await,
             Command::Seed(arguments) => command::seed::run(&arguments, &config).await,
             Command::Keys(arguments) => command::keys::run(&arguments, &config).await,
+            Command::Issuers(arguments) => command::issuers::run(&arguments, &config).await,
             Command::Up(arguments) => command::up::run(&arguments).await,
             Command::Down(arguments) => command::down::run(&arguments).await,
             Command::Config => command::config::run(&config),

@@ -15,6 +15,8 @@ pub enum Error {
     TlsUnsupported,
     #[error("database: {0}")]
     Database(String),
+    #[error("issuer: {0}")]
+    Issuer(String),
     #[error("signing key: {0}")]
     Key(String),
     #[error("sealing key: {0}")]

@@ -1,6 +1,6 @@
 //! `nebula`: the REST edge of Nebula and its command line.
 //!
-//! Imports flow one way: config ← db ← auth ← http ← command.
+//! Imports flow one way: config ← db ← auth ← issuers ← http ← command.
 
 mod auth;
 mod cli;
@@ -9,6 +9,7 @@ mod config;
 mod db;
 mod error;
 mod http;
+mod issuers;
 mod telemetry;
 
 use std::process::ExitCode;

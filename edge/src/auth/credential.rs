@@ -2,7 +2,8 @@
 
 use http::{HeaderMap, header::AUTHORIZATION};
 use nebula_core::{
-    access_token::{self, Unverified},
+    access_token::Unverified,
+    foreign_token::MAX_BYTES,
     opaque_token::{Kind, OpaqueToken},
 };
 use uuid::Uuid;
@@ -26,7 +27,7 @@ pub fn present(headers: &HeaderMap) -> Presented<'_> {
         let Some(value) = value.to_str().ok().filter(|_| values.next().is_none()) else { return Presented::Unusable };
         let credential = if name == "x-api-key" { Some(value.trim()) } else { bearer(value) };
         match (credential, found) {
-            (Some(credential), _) if credential.is_empty() || credential.len() > access_token::MAX_BYTES => return Presented::Unusable,
+            (Some(credential), _) if credential.is_empty() || credential.len() > MAX_BYTES => return Presented::Unusable,
             (Some(credential), None) => found = Some(credential),
             (Some(credential), Some(other)) if credential == other => {}
             _ => return Presented::Unusable,
@@ -93,7 +94,7 @@ mod tests {
         ] {
             assert_eq!(present(&headers(pairs)), Presented::Unusable, "{pairs:?}");
         }
-        assert_eq!(present(&headers(&[("authorization", &format!("Bearer {}", "a".repeat(5000)))])), Presented::Unusable);
+        assert_eq!(present(&headers(&[("authorization", &format!("Bearer {}", "a".repeat(9000)))])), Presented::Unusable);
     }
 
     #[test]

@@ -53,6 +53,9 @@ impl KeyRing {
     /// Verifies an access token at `now` (seconds since the epoch); the tenant of its claims.
     pub fn verify(&self, token: &str, now: i64) -> Result<Uuid, Refused> {
         let token = Unverified::read(token)?;
+        if token.claimed_issuer() != self.issuer {
+            return Err(Refused::Invalid);
+        }
         let key = self.keys.get(token.kid()).ok_or(Refused::UnknownKey)?;
         Ok(token.verify(&key.der, &self.issuer, &self.audience, now, SKEW_SECONDS)?.tenant_id)
     }

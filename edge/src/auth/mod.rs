@@ -1,6 +1,7 @@
 //! Who is asking, as far as the edge can tell without the database; and what the edge signs, derives and seals.
 
 mod credential;
+mod foreign_ring;
 mod jwks;
 mod key_files;
 mod key_folder;
@@ -10,6 +11,7 @@ pub mod sealing;
 mod signer;
 
 pub use credential::{Presented, present, well_formed};
+pub use foreign_ring::{ForeignRefused, ForeignRing};
 pub use jwks::document as jwks_document;
 pub use key_files::{PrivateKey, generate, load_all};
 pub use key_ring::{KeyRing, Refused};

@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod down;
+pub mod issuers;
 pub mod keys;
 pub mod migrate;
 mod output;

@@ -48,8 +48,16 @@ macro_rules! settings {
 settings! {
     /// Where the edge connects: a login of role `nebula_edge`, which may call the entry functions and nothing else.
     database_url: DatabaseUrl, "NEBULA_DATABASE_URL", (none), [value_name = "URL"];
-    /// Where `migrate`, `seed` and `keys` connect: a role that may create the extension. `serve` never uses it.
+    /// Where `migrate`, `seed`, `keys` and `issuers` connect: a role that may create the extension. `serve` never uses it.
     admin_database_url: DatabaseUrl, "NEBULA_ADMIN_DATABASE_URL", (none), [value_name = "URL"];
+    /// Where other issuers' keys are registered: a login of role `nebula_keys`, which may do nothing else. Without it `serve` never fetches any.
+    keys_database_url: DatabaseUrl, "NEBULA_KEYS_DATABASE_URL", (none), [value_name = "URL"];
+    /// How often other issuers' keys are fetched, in seconds [default: 3600].
+    jwks_refresh_seconds: u64, "NEBULA_JWKS_REFRESH_SECONDS", (3_600), [value_name = "SECONDS"];
+    /// After a fetch for a key that nobody knows, no other one for that issuer within this time, in seconds [default: 30].
+    jwks_cooldown_seconds: u64, "NEBULA_JWKS_COOLDOWN_SECONDS", (30), [value_name = "SECONDS"];
+    /// Also fetch keys over http, from loopback addresses alone: for development and tests [default: false].
+    allow_loopback_jwks: bool, "NEBULA_ALLOW_LOOPBACK_JWKS", (false), [value_name = "BOOL"];
     /// The address and port that `serve` listens on [default: 127.0.0.1:8080].
     listen: SocketAddr, "NEBULA_LISTEN", (SocketAddr::from(([127, 0, 0, 1], 8080))), [value_name = "ADDRESS"];
     /// The folder of private signing keys and sealing keys, mode 700 [default: .nebula/keys].

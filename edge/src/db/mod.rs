@@ -3,6 +3,7 @@
 mod admin;
 mod failure;
 mod flush;
+mod issuer;
 mod json_text;
 mod listener;
 mod pool;
@@ -10,6 +11,7 @@ mod state;
 
 pub use admin::{admin_state, connect as connect_admin, scalar_text};
 pub use failure::Failure;
+pub use issuer::{ForeignIssuer, IssuerState, issuer_state, replace_issuer_keys};
 pub use listener::listen;
 pub use pool::{Database, Reply};
 pub use state::{

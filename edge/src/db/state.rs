@@ -1,5 +1,6 @@
 //! `nebula.edge_state()`: what the edge must know to serve without knowing a noun.
 
+use super::issuer::ForeignIssuer;
 use nebula_core::password::Bytes;
 use serde::Deserialize;
 
@@ -10,6 +11,9 @@ pub struct EdgeState {
     pub issuer: String,
     pub audience: String,
     pub keys: Vec<SigningKey>,
+    /// Other issuers whose tokens count.
+    #[serde(default)]
+    pub issuers: Vec<ForeignIssuer>,
     pub routes: Vec<Route>,
     /// The installation's defaults; an older database has none.
     #[serde(default)]

@@ -1,11 +1,12 @@
 //! What every request shares, and the router.
 
-use super::{docs, frame, health, live_state::LiveState, pipeline};
+use super::{docs, foreign, frame, health, live_state::LiveState, pipeline};
 use crate::{
     auth::Deriver,
     config::Config,
     db::{self, Database},
     error::Error,
+    issuers::Renewal,
 };
 use axum::{Router, middleware, routing::get};
 use std::{sync::Arc, time::Duration};
@@ -20,6 +21,8 @@ pub struct Inner {
     pub database: Database,
     pub live: LiveState,
     pub deriver: Deriver,
+    /// Of other issuers' keys.
+    pub renewal: Renewal,
     /// One permit a request under way; none left means shedding.
     pub in_flight: Arc<Semaphore>,
 }
@@ -38,6 +41,7 @@ impl App {
             database: Database::new(&config)?,
             live: LiveState::new(),
             deriver: Deriver::new(config.argon2_concurrency),
+            renewal: Renewal::new(&config),
             in_flight: Arc::new(Semaphore::new(config.max_in_flight.clamp(1, Semaphore::MAX_PERMITS))),
             config,
         })))
@@ -53,6 +57,10 @@ impl App {
         if self.config.flush_interval_ms > 0 {
             let app = self.clone();
             tokio::spawn(async move { app.database.keep_flushing(Duration::from_millis(app.config.flush_interval_ms)).await });
+        }
+        if self.renewal.is_on() {
+            let app = self.clone();
+            tokio::spawn(async move { foreign::keep_fresh(&app).await });
         }
         Ok(())
     }

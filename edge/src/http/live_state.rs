@@ -3,7 +3,7 @@
 use super::{docs, document::Document, route_table::RouteTable, served_route::ServedRoute};
 use crate::{
     auth::{
-        self, KeyRing, PrivateKey, Signer,
+        self, ForeignRing, KeyRing, PrivateKey, Signer,
         sealing::{self, SealingKey},
     },
     db::{Database, EdgeState, Failure},
@@ -31,6 +31,7 @@ const UNKNOWN_KEY_WAIT: Duration = Duration::from_secs(1);
 /// One state of the database, ready for use.
 pub struct Snapshot {
     pub ring: KeyRing,
+    pub foreign: ForeignRing,
     pub routes: RouteTable,
     /// The key that signs; `None` where this machine has no private half of an active key.
     pub signer: Option<Signer>,
@@ -88,6 +89,11 @@ impl LiveState {
         }
         *last = Some(Instant::now());
         drop(last);
+        self.reload().await;
+    }
+
+    /// Reads the state again and waits for it, not too long.
+    pub async fn reload(&self) {
         let mut loads = self.loads.subscribe();
         self.want();
         let _ = timeout(UNKNOWN_KEY_WAIT, loads.changed()).await;
@@ -152,6 +158,7 @@ impl LiveState {
 /// Makes a snapshot, and says what an operator should mend.
 async fn build(state: EdgeState, keys_dir: &Path) -> (Snapshot, Vec<String>) {
     let ring = KeyRing::new(&state);
+    let foreign = ForeignRing::new(&state);
     let seals = state.routes.iter().any(|route| !route.seal.is_empty());
     let (limits, window_seconds) = (state.rate_limits, state.rate_limit_window_seconds);
     let routes = state.routes.into_iter().map(|route| ServedRoute::new(route, limits, window_seconds));
@@ -166,7 +173,7 @@ async fn build(state: EdgeState, keys_dir: &Path) -> (Snapshot, Vec<String>) {
         complaints.push("no sealing key here: what seals is refused until `nebula keys generate` has run".to_owned());
     }
     let jwks = Bytes::from(auth::jwks_document(ring.public_keys()).to_string());
-    (Snapshot { ring, routes, signer, sealing, jwks }, complaints)
+    (Snapshot { ring, foreign, routes, signer, sealing, jwks }, complaints)
 }
 
 /// The keys of this machine, without those that can't be read.

@@ -4,7 +4,7 @@ use super::{
     answer,
     app::App,
     body::{self, RequestBody},
-    client_address,
+    client_address, foreign,
     frame::Frame,
     handle_request::HandleRequest,
     headers,
@@ -138,6 +138,11 @@ async fn authenticate<'a>(app: &App, state: &Snapshot, route: &Route, headers: &
             app.live.reload_for_unknown_key().await;
             app.live.current().map_or(Err(Refused::UnknownKey), |state| state.ring.verify(credential, now()))
         }
+        verdict => verdict,
+    };
+    let verified = match verified {
+        // None of ours: another issuer's, or nobody's.
+        Err(Refused::Invalid) => foreign::verify(app, state, credential, now).await,
         verdict => verdict,
     };
     match verified {

@@ -57,7 +57,7 @@ pub async fn run(arguments: &Arguments) -> Result<(), Error> {
         note(&migrated.to_string());
     }
     seed::seed(&client).await?;
-    roles::ensure_edge_login(&client, port, &mut env).await?;
+    roles::ensure_logins(&client, port, &mut env).await?;
     let keys_dir = place.keys_dir();
     if !keys::can_sign(&client, &keys_dir).await? {
         keys::generate(&client, &keys_dir).await?;

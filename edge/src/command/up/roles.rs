@@ -40,17 +40,19 @@ pub async fn ensure_database(cluster: &Cluster<'_>, port: u16, env: &mut EnvFile
     db::connect_admin(&admin_url.parse().map_err(Error::Database)?).await
 }
 
-/// Gives the edge's login a password if none is remembered.
-pub async fn ensure_edge_login(client: &Client, port: u16, env: &mut EnvFile) -> Result<(), Error> {
-    let password = match env.get("NEBULA_DATABASE_URL").and_then(password_of) {
-        Some(password) => password,
-        None => {
-            let password = random_secret()?;
-            set_password(client, "nebula_edge", &password).await?;
-            password
-        }
-    };
-    env.set("NEBULA_DATABASE_URL", &url("nebula_edge", &password, port, DATABASE));
+/// Gives each login of the edge a password if none is remembered.
+pub async fn ensure_logins(client: &Client, port: u16, env: &mut EnvFile) -> Result<(), Error> {
+    for (role, variable) in [("nebula_edge", "NEBULA_DATABASE_URL"), ("nebula_keys", "NEBULA_KEYS_DATABASE_URL")] {
+        let password = match env.get(variable).and_then(password_of) {
+            Some(password) => password,
+            None => {
+                let password = random_secret()?;
+                set_password(client, role, &password).await?;
+                password
+            }
+        };
+        env.set(variable, &url(role, &password, port, DATABASE));
+    }
     Ok(())
 }
 
