@@ -26,7 +26,7 @@ export NEBULA_PG_BINDIR := $(TREE)/lib/postgresql/$(PG)/bin
 SQL := sql/roles.sql sql/functions/entry.sql sql/functions/table.sql sql/functions/call.sql sql/functions/typed.sql sql/grants.sql
 NEBULA := target/release/nebula
 
-.PHONY: up down clean seed build install packages check docs test bench bench-lists
+.PHONY: up down clean seed build install packages tools check docs test bench bench-lists
 
 up: install
 	@$(NEBULA) up --pg-bindir $(NEBULA_PG_BINDIR)
@@ -73,6 +73,15 @@ install: build
 	@cp extension/nebula.control $(TREE)/share/postgresql/$(PG)/extension/nebula.control
 	@cat $(SQL) > $(TREE)/share/postgresql/$(PG)/extension/nebula--$(VERSION).sql
 
+# What the tests use that isn't ours (tests/js/package-lock.json), under target/.
+tools: packages
+	@if ! cmp -s tests/js/package-lock.json target/js/package-lock.json; then \
+	  command -v npm >/dev/null || { if [ "$$(id -u)" = 0 ]; then run=; else run=sudo; fi; \
+	    $$run apt-get update -qq; DEBIAN_FRONTEND=noninteractive $$run apt-get install -y -qq nodejs npm >/dev/null; }; \
+	  mkdir -p target/js && cp tests/js/package.json tests/js/package-lock.json tests/js/.npmrc target/js/; \
+	  (cd target/js && npm ci --silent --no-audit --no-fund) || { rm -f target/js/package-lock.json; exit 1; }; \
+	fi
+
 # Seconds: what to run after each change.
 check: packages
 	@cargo fmt --all --check
@@ -81,7 +90,7 @@ check: packages
 
 # One suite: make test SUITE=rest::users
 SUITE ?=
-test: check install
+test: check install tools
 	@cargo test --release --locked -p nebula-tests --test suite -- --test-threads=4 $(SUITE)
 
 # The pages that the program makes: docs/openapi.json and docs/permissions.md.

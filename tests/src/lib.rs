@@ -1,7 +1,7 @@
 //! The harness: one private Postgres a run, a database a test, the real `nebula serve` where HTTP is asked for. Nothing is mocked.
 //!
 //! `cluster` starts Postgres and makes the template, `database` copies it, `edge` serves it, `callers` speak HTTP, `handle` speaks as the edge's
-//! login, `sql_caller` as PostgREST or as a bound login, `token` signs what the edge would sign and what it never would.
+//! login, `sql_caller` as PostgREST or as a bound login, `token` signs what the edge would sign and what it never would, `issuer` what others sign.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -17,6 +17,9 @@ pub mod database;
 pub mod edge;
 pub mod handle;
 pub mod http;
+pub mod issuer;
+pub mod jose;
+pub mod jwks_server;
 pub mod sql_caller;
 pub mod story;
 pub mod token;
@@ -28,6 +31,9 @@ pub use database::Database;
 pub use edge::Edge;
 pub use handle::{Handle, Handled};
 pub use http::Answer;
+pub use issuer::Issuer;
+pub use jose::Jose;
+pub use jwks_server::JwksServer;
 pub use story::{Tenant, onboard, onboard_by_sql};
 pub use token::Signer;
 pub use wait::eventually;

@@ -7,6 +7,7 @@ use crate::{
     issuers::{Renewed, Turn},
 };
 use nebula_core::foreign_token::Unverified;
+use std::time::Duration;
 use tokio::time::sleep;
 use uuid::Uuid;
 
@@ -61,7 +62,7 @@ pub async fn keep_fresh(app: &App) {
     loop {
         let told = tell(app.renewal.renew(None).await);
         // Keys stay as they are while an issuer is away; it is asked again sooner.
-        sleep(if told.has_failed { interval / 12 } else { interval }).await;
+        sleep(if told.has_failed { (interval / 12).max(Duration::from_secs(1)) } else { interval }).await;
     }
 }
 

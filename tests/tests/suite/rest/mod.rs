@@ -5,6 +5,7 @@ mod deprecation;
 mod groups;
 mod http;
 mod idempotency;
+mod issuers;
 mod lists;
 mod me;
 mod permissions;

@@ -1,5 +1,6 @@
 mod audit_log;
 mod edge_login;
 mod isolation;
+mod issuers;
 mod secrets;
 mod tokens;

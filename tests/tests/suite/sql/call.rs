@@ -3,7 +3,7 @@
 use nebula_tests::{
     Caller, Database, Tenant, eventually,
     http::id,
-    onboard_by_sql,
+    issuer, onboard_by_sql,
     sql_caller::{SqlRefusal, as_postgrest, bound_login, call, can, why},
     token::{claims_of, tenant_of, with},
 };
@@ -278,9 +278,13 @@ fn a_person_of_another_issuer_is_known_by_their_external_id() {
     let (database, acme, _login) = scene();
     database.execute("update nebula.user set auth_provider = 'https://auth.example', external_id = 'sub-7' where email like 'admin@%'");
     let mut authenticator = database.connect("authenticator");
-    let claims = json!({ "iss": "https://auth.example", "sub": "sub-7", "tenantId": acme.id, "role": "authenticated" });
+    let claims = json!({ "iss": "https://auth.example", "aud": "app", "sub": "sub-7", "tenantId": acme.id, "role": "authenticated" });
+    assert!(!can(&mut as_postgrest(&mut authenticator, &claims), "users.list"), "of an issuer that nobody has registered");
+    issuer::register(&database, &json!({ "issuer": "https://auth.example", "audience": "app", "tenantClaim": "tenantId" }));
     assert!(can(&mut as_postgrest(&mut authenticator, &claims), "users.list"));
-    for (member, value) in [("sub", json!("sub-8")), ("iss", json!("https://other.example")), ("tenantId", json!(Uuid::now_v7()))] {
+    for (member, value) in
+        [("sub", json!("sub-8")), ("aud", json!("other")), ("iss", json!("https://other.example")), ("tenantId", json!(Uuid::now_v7()))]
+    {
         assert!(!can(&mut as_postgrest(&mut authenticator, &with(&claims, &json!({ member: value }))), "users.list"), "{member}");
     }
 }
@@ -413,7 +417,8 @@ fn why_names_the_constraint_that_does_not_hold() {
     let group = id(&acme.does(&mut handle, "groups.create", &json!({ "name": "G" }), 201));
     acme.does(&mut handle, "groups.members.add", &json!({ "id": group, "userId": member }), 201);
     database.execute("update nebula.user set auth_provider = 'x', external_id = 'bia' where name = 'Bia'");
-    let claims = json!({ "iss": "x", "sub": "bia", "tenantId": acme.id });
+    issuer::register(&database, &json!({ "issuer": "x", "audience": "app", "tenantClaim": "tenantId" }));
+    let claims = json!({ "iss": "x", "aud": "app", "sub": "bia", "tenantId": acme.id });
     let mut authenticator = database.connect("authenticator");
     for (constraints, because) in [
         (json!({ "validUntil": "2020-01-01T00:00:00Z" }), "validUntil"),
@@ -502,9 +507,10 @@ fn a_person_may_always_what_is_about_themselves_and_a_customer_never_what_is_the
     let mut handle = database.handle();
     acme.does(&mut handle, "users.create", &json!({ "email": "bia@acme.example", "name": "Bia" }), 201);
     database.execute("update nebula.user set auth_provider = 'x', external_id = 'bia' where name = 'Bia'");
+    issuer::register(&database, &json!({ "issuer": "x", "audience": "app", "tenantClaim": "tenantId" }));
     let mut authenticator = database.connect("authenticator");
     {
-        let mut request = as_postgrest(&mut authenticator, &json!({ "iss": "x", "sub": "bia", "tenantId": acme.id }));
+        let mut request = as_postgrest(&mut authenticator, &json!({ "iss": "x", "aud": "app", "sub": "bia", "tenantId": acme.id }));
         assert!(can(&mut request, "me.read"));
         assert!(why(&mut request, "me.read")["allowed"].as_bool().unwrap());
         data(call(&mut request, "me.read", &json!({})));

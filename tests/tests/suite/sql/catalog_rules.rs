@@ -188,7 +188,7 @@ fn nothing_is_granted_to_public_or_beyond_the_list() {
         "select p.oid::regprocedure || ' by ' || coalesce(nullif(acl.grantee, 0)::regrole::text, 'PUBLIC') \
          from pg_proc p cross join lateral aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) acl \
          where p.pronamespace = 'nebula'::regnamespace and (acl.grantee = 0 or acl.is_grantable and acl.grantee <> p.proowner \
-           or acl.grantee <> p.proowner and acl.grantee::regrole::text not in ('nebula_owner', 'nebula_platform', 'nebula_edge', 'nebula_app', 'authenticated') \
+           or acl.grantee <> p.proowner and acl.grantee::regrole::text not in ('nebula_owner', 'nebula_platform', 'nebula_edge', 'nebula_keys', 'nebula_app', 'authenticated') \
            and not (acl.grantee = 'nebula_worker'::regrole and p.proname = 'reset_token'))",
     );
     holds(
@@ -217,7 +217,7 @@ fn nothing_is_granted_to_public_or_beyond_the_list() {
         "select oid::regprocedure::text from pg_proc where pronamespace = 'nebula'::regnamespace \
          and (has_function_privilege('nebula_app', oid, 'execute') or has_function_privilege('authenticated', oid, 'execute')) \
          and proname in ('handle', 'login_challenge', 'password_challenge', 'flush', 'reset_token', 'edge_state', 'migrate', 'seed', 'seed_tenant', 'issue_operator_key', 'register_signing_key', \
-           'retire_signing_key', 'revoke_signing_key', 'bind_role', 'ensure_partitions', 'govern_table', 'govern_tenant_table', 'govern_partition', 'random_bytes')",
+           'retire_signing_key', 'revoke_signing_key', 'register_issuer', 'replace_issuer_keys', 'set_issuer_secret', 'remove_issuer', 'issuer_state', 'bind_role', 'ensure_partitions', 'govern_table', 'govern_tenant_table', 'govern_partition', 'random_bytes')",
     );
 }
 
@@ -225,14 +225,14 @@ fn nothing_is_granted_to_public_or_beyond_the_list() {
 fn our_roles_have_no_power_of_their_own_and_no_members() {
     holds(
         "no superuser, bypassrls, createrole, createdb, replication, inherit; three can't log in",
-        "select rolname::text from pg_roles where rolname in ('nebula_owner', 'nebula_platform', 'nebula_app', 'nebula_edge', 'nebula_worker') \
-         and (rolsuper or rolbypassrls or rolcreaterole or rolcreatedb or rolreplication or rolinherit or rolcanlogin <> (rolname in ('nebula_edge', 'nebula_worker')))",
+        "select rolname::text from pg_roles where rolname in ('nebula_owner', 'nebula_platform', 'nebula_app', 'nebula_edge', 'nebula_keys', 'nebula_worker') \
+         and (rolsuper or rolbypassrls or rolcreaterole or rolcreatedb or rolreplication or rolinherit or rolcanlogin <> (rolname in ('nebula_edge', 'nebula_keys', 'nebula_worker')))",
     );
     holds(
         "nobody can act as one of them, but tenants' logins as nebula_app",
         "select roleid::regrole || ' has member ' || member::regrole from pg_auth_members \
-         where roleid in ('nebula_owner'::regrole, 'nebula_platform'::regrole, 'nebula_edge'::regrole, 'nebula_worker'::regrole) \
-            or member in ('nebula_owner'::regrole, 'nebula_platform'::regrole, 'nebula_edge'::regrole, 'nebula_worker'::regrole, 'nebula_app'::regrole)",
+         where roleid in ('nebula_owner'::regrole, 'nebula_platform'::regrole, 'nebula_edge'::regrole, 'nebula_keys'::regrole, 'nebula_worker'::regrole) \
+            or member in ('nebula_owner'::regrole, 'nebula_platform'::regrole, 'nebula_edge'::regrole, 'nebula_keys'::regrole, 'nebula_worker'::regrole, 'nebula_app'::regrole)",
     );
 }
 
@@ -276,7 +276,7 @@ fn every_table_that_decides_rights_clears_the_caches() {
     holds(
         "insert, update, delete and truncate clear every backend's cache",
         "select name from unnest(array['tenant', 'tool', 'tool_action', 'package', 'package_action', 'tenant_package', 'tenant_tool_override', 'user', 'group', \
-           'user_group', 'group_permission', 'api_key', 'api_key_action', 'role_binding', 'signing_key', 'installation']) name \
+           'user_group', 'group_permission', 'api_key', 'api_key_action', 'role_binding', 'signing_key', 'installation', 'issuer', 'issuer_key']) name \
          where coalesce((select bit_or(t.tgtype) from pg_trigger t where t.tgrelid = format('nebula.%I', name)::regclass and t.tgfoid = 'nebula.rights_changed'::regproc), 0) \
            & 56 <> 56",
     );
