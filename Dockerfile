@@ -31,6 +31,10 @@ COPY --from=builder --chmod=755 /out/nebula.so /usr/lib/postgresql/15/lib/
 COPY --from=builder --chmod=644 /out/nebula.control /out/nebula--*.sql /usr/share/postgresql/15/extension/
 
 FROM debian:bookworm-slim AS edge
+# Roots for the addresses of other issuers' keys.
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends ca-certificates \
+    && rm -rf /var/lib/apt/lists/*
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin nebula \
     && install -d -o nebula -g nebula -m 700 /var/lib/nebula/keys
 COPY --from=builder --chmod=755 /out/nebula /usr/local/bin/nebula

@@ -1,6 +1,7 @@
 # make up     builds everything, starts a private Postgres and the edge under .nebula/, prints how to call it
 # make down   stops them          make clean  removes them and what they stored
 # make seed   upserts the global catalog
+# make tools  what only the tests use, under target/
 # make test   everything CI runs  make check  formatting, lints and unit tests only (seconds)
 # make docs   writes the pages that the program makes: docs/openapi.json, docs/permissions.md
 # make bench  measures, and writes target/bench/; make bench-lists measures lists of ten million rows
