@@ -18,7 +18,8 @@ create table nebula.issuer (
   updated_at timestamptz not null default now(),
   constraint pk_issuer primary key (id),
   constraint uq_issuer_issuer unique (issuer),
-  constraint ck_issuer_issuer check (length(issuer) between 1 and 255 and issuer <> 'internal'),
+  constraint ck_issuer_issuer check (length(issuer) between 1 and 255),
+  constraint ck_issuer_reserved check (issuer <> 'internal'),
   constraint ck_issuer_audience check (length(audience) between 1 and 255),
   constraint ck_issuer_jwks_url check (jwks_url ~ '^https?://' and length(jwks_url) <= 2000),
   constraint ck_issuer_algorithms check (cardinality(algorithms) > 0 and algorithms <@ array['RS256', 'ES256', 'EdDSA', 'HS256']),
@@ -37,7 +38,7 @@ comment on column nebula.issuer.email_claim is 'The claim that holds the e-mail 
 comment on column nebula.issuer.email_verified_claim is 'The claim that is true where the address was verified.';
 comment on column nebula.issuer.trusts_email is 'It verifies every address before it names it.';
 comment on column nebula.issuer.max_lifetime_seconds is 'The longest life of its tokens.';
-comment on constraint ck_issuer_issuer on nebula.issuer is 'internal is what user.auth_provider says of people who have a password here.';
+comment on constraint ck_issuer_reserved on nebula.issuer is 'internal is what user.auth_provider says of people who have a password here.';
 comment on constraint ck_issuer_tenant on nebula.issuer is 'The tenant comes from the token or is always the same, never from a request.';
 comment on constraint ck_issuer_email on nebula.issuer is 'Verified where a claim says so, or always, or (neither) never.';
 select nebula.govern_table('nebula.issuer', decides_rights => true);

@@ -22,7 +22,7 @@ fn run(program: &str, arguments: &[&str]) -> String {
 fn description(client: &mut Client) -> Vec<String> {
     let sql = "\
         select 'table ' || c.oid::regclass || ' ' || c.relkind::text || ' ' || c.relowner::regrole || ' ' || c.relrowsecurity || c.relforcerowsecurity || ' ' \
-          || coalesce((select string_agg(acl::text, ',' order by acl::text collate \"C\") from unnest(c.relacl) acl), 'default') || ' ' \
+          || coalesce((select string_agg(acl::text, ',' order by acl::text collate \"C\") from unnest(coalesce(c.relacl, acldefault('r', c.relowner))) acl), '') || ' ' \
           || coalesce(obj_description(c.oid, 'pg_class'), '') from pg_class c where c.relnamespace = 'nebula'::regnamespace and c.relkind in ('r', 'p') \
         union all \
         select 'column ' || a.attrelid::regclass || '.' || a.attname || ' ' || format_type(a.atttypid, a.atttypmod) || ' ' || a.attnotnull || ' ' \
@@ -85,6 +85,7 @@ fn lived_in() -> (Database, Tenant<String>, String) {
     sealed["idempotencyKey"] = json!("kept");
     handle.send(acme.id, &sealed).data(201);
     handle.public(acme.id, "auth.refresh", &json!({ "refreshToken": acme.refresh_token })).data(200);
+    let _issuer = nebula_tests::Issuer::registered(&database, &json!({}));
     // Old history, in the default partition.
     database.execute("insert into nebula.audit_log (tenant_id, actor_type, action, entity_type, created_at) select id, 'system', 'old', 'x', '2020-01-01' from nebula.tenant");
     (database, acme, key)
