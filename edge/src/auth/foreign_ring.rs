@@ -4,7 +4,7 @@ use crate::db::{EdgeState, ForeignIssuer};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use nebula_core::{
     foreign_token::{self, Keys, Unverified},
-    issuer::{EmailRule, Profile, TenantRule},
+    issuer::{Algorithm, ClaimPath, EmailRule, Profile, TenantRule},
 };
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -59,14 +59,14 @@ impl ForeignRing {
 /// One that can't be read is left out: its tokens are refused.
 fn entry(issuer: &ForeignIssuer) -> Option<(String, (Profile, Keys))> {
     let tenant = match (&issuer.tenant_claim, issuer.tenant_id) {
-        (Some(claim), None) => TenantRule::Claim(claim.clone()),
+        (Some(claim), None) => TenantRule::Claim(ClaimPath::try_from(claim.clone()).ok()?),
         (None, Some(tenant)) => TenantRule::Always(tenant),
         _ => return None,
     };
     let profile = Profile {
-        issuer: issuer.issuer.as_str().to_owned(),
-        audience: issuer.audience.as_str().to_owned(),
-        algorithms: issuer.algorithms.clone(),
+        issuer: issuer.issuer.clone(),
+        audience: issuer.audience.clone(),
+        algorithms: issuer.algorithms.iter().filter_map(|name| Algorithm::named(name)).collect(),
         tenant,
         // Whose address it is, is the database's to ask.
         email: EmailRule::Never,
@@ -74,8 +74,8 @@ fn entry(issuer: &ForeignIssuer) -> Option<(String, (Profile, Keys))> {
     };
     let mut keys = Keys::default();
     for key in &issuer.keys {
-        if let Ok(der) = STANDARD.decode(&key.public_key) {
-            keys.add(key.kid.clone(), key.alg, der);
+        if let (Some(algorithm), Ok(der)) = (Algorithm::named(&key.alg), STANDARD.decode(&key.public_key)) {
+            keys.add(key.kid.clone(), algorithm, der);
         }
     }
     Some((profile.issuer.clone(), (profile, keys)))
@@ -100,7 +100,8 @@ mod tests {
         };
         let state: EdgeState = serde_json::from_value(json!({
             "schemaVersion": 12, "issuer": "nebula", "audience": "nebula", "keys": [], "routes": [],
-            "issuers": [issuer("a", json!({ "tenantClaim": "t" })), issuer("b", json!({ "tenantId": Uuid::from_u128(2) })), issuer("c", json!({})),
+            "issuers": [issuer("later", json!({ "algorithms": ["ES999"], "keys": [{ "kid": "k", "alg": "ES999", "publicKey": "AA==" }], "tenantClaim": "t" })),
+                        issuer("odd", json!({ "tenantClaim": "a..b" })), issuer("a", json!({ "tenantClaim": "t" })), issuer("b", json!({ "tenantId": Uuid::from_u128(2) })), issuer("c", json!({})),
                         issuer("nebula", json!({ "tenantClaim": "t" }))],
         }))
         .unwrap();
@@ -126,6 +127,8 @@ mod tests {
         for (issuer, alg, changes, refused) in [
             ("d", "HS256", json!({}), ForeignRefused::UnknownIssuer),
             ("c", "HS256", json!({}), ForeignRefused::UnknownIssuer),
+            ("odd", "HS256", json!({}), ForeignRefused::UnknownIssuer),
+            ("later", "ES256", json!({}), ForeignRefused::Invalid),
             ("nebula", "HS256", json!({}), ForeignRefused::Invalid),
             ("a", "ES256", json!({}), ForeignRefused::UnknownKey),
             ("a", "RS256", json!({}), ForeignRefused::Invalid),

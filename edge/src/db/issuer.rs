@@ -2,20 +2,20 @@
 
 use super::{admin::scalar_text, json_text::JsonText};
 use crate::error::Error;
-use nebula_core::issuer::{Algorithm, ClaimPath, Identifier};
 use serde::Deserialize;
 use tokio_postgres::{Client, types::Type};
 use uuid::Uuid;
 
-/// An active issuer in `nebula.edge_state()`.
+/// An active issuer in `nebula.edge_state()`. Texts, so that one which a newer database describes in words that we don't know is left out alone and the
+/// rest is served.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ForeignIssuer {
-    pub issuer: Identifier,
-    pub audience: Identifier,
-    pub algorithms: Vec<Algorithm>,
+    pub issuer: String,
+    pub audience: String,
+    pub algorithms: Vec<String>,
     /// Either this claim holds the tenant's id, or it is always `tenant_id`.
-    pub tenant_claim: Option<ClaimPath>,
+    pub tenant_claim: Option<String>,
     pub tenant_id: Option<Uuid>,
     pub max_lifetime_seconds: i64,
     pub keys: Vec<ForeignKey>,
@@ -26,7 +26,7 @@ pub struct ForeignIssuer {
 #[serde(rename_all = "camelCase")]
 pub struct ForeignKey {
     pub kid: String,
-    pub alg: Algorithm,
+    pub alg: String,
     /// Standard base64 of the DER SubjectPublicKeyInfo.
     pub public_key: String,
 }
