@@ -1,4 +1,8 @@
 //! The OpenAPI 3.1 document, made of the list of operations: inputs and outputs from the types, the rest from what the pipeline does with every operation.
+#![allow(
+    clippy::indexing_slicing,
+    reason = "of JSON values: reading what is missing gives null, and writing is into objects that are made here"
+)]
 
 use super::{
     limit::Category,

@@ -287,7 +287,7 @@ fn functions_that_read_the_context_are_not_parallel_safe() {
     holds(
         "only functions without a context are parallel safe",
         "select oid::regprocedure::text from pg_proc where pronamespace = 'nebula'::regnamespace and proparallel = 's' \
-         and proname not in ('version', 'uuid_v7', 'random_bytes', 'routes')",
+         and proname not in ('version', 'uuid_v7', 'random_bytes', 'routes', 'openapi')",
     );
     holds(
         "what policies call is stable and parallel restricted",
