@@ -3,6 +3,7 @@
 use super::issuer::ForeignIssuer;
 use nebula_core::password::Bytes;
 use serde::Deserialize;
+use serde_json::Value;
 
 /// The document of `nebula.edge_state()`. Members that a newer database adds are ignored.
 #[derive(Clone, Debug, Deserialize)]
@@ -182,6 +183,8 @@ pub enum LoginChallenge {
 pub struct RefusedLogin {
     /// Of the one error table.
     pub code: String,
+    /// Which limit it was.
+    pub details: Option<Value>,
     pub retry_after_seconds: u64,
     #[serde(default)]
     pub rate_limits: Box<[RateLimit]>,

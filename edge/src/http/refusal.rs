@@ -57,9 +57,12 @@ impl From<Failure> for Refusal {
 impl From<RefusedLogin> for Refusal {
     fn from(refused: RefusedLogin) -> Self {
         match Code::ALL.iter().find(|code| code.as_str() == refused.code) {
-            Some(code) => {
-                Self { retry_after_seconds: Some(refused.retry_after_seconds), rate_limits: refused.rate_limits, ..Self::new(*code) }
-            }
+            Some(code) => Self {
+                details: refused.details,
+                retry_after_seconds: Some(refused.retry_after_seconds),
+                rate_limits: refused.rate_limits,
+                ..Self::new(*code)
+            },
             None => Self::internal("the database refused a login with a code that the error table lacks"),
         }
     }
@@ -71,9 +74,12 @@ mod tests {
 
     #[test]
     fn a_refused_login_is_the_refusal_that_the_database_named() {
-        let refused =
-            |code: &str| Refusal::from(RefusedLogin { code: code.to_owned(), retry_after_seconds: 7, rate_limits: Box::default() });
+        let refused = |code: &str| {
+            let details = Some(json!({ "policy": "auth" }));
+            Refusal::from(RefusedLogin { code: code.to_owned(), details, retry_after_seconds: 7, rate_limits: Box::default() })
+        };
         assert_eq!((refused("RATE_LIMITED").code, refused("RATE_LIMITED").retry_after_seconds), (Code::RateLimited, Some(7)));
+        assert_eq!(refused("RATE_LIMITED").details, Some(json!({ "policy": "auth" })));
         assert_eq!(refused("NO_SUCH_CODE").code, Code::InternalError);
     }
 }

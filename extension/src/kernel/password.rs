@@ -81,7 +81,7 @@ pub fn login_challenge(slug: &str, email: &str, ip: Option<IpAddr>) -> Value {
 }
 
 fn refused(refusal: &Refusal, limits: &[Value]) -> Value {
-    json!({ "refused": { "code": refusal.code.as_str(), "retryAfterSeconds": refusal.retry_after_seconds, "rateLimits": limits } })
+    json!({ "refused": { "code": refusal.code.as_str(), "details": refusal.details, "retryAfterSeconds": refusal.retry_after_seconds, "rateLimits": limits } })
 }
 
 /// `nebula.password_challenge`: of the person whose credential this is. Made-up values for everything else.
