@@ -200,15 +200,27 @@ pub fn nebula(admin_url: &str, keys_dir: &Path, arguments: &[&str]) -> String {
     run(&mut command).trim().to_owned()
 }
 
-/// The cluster of this run, made when the first test asks for it.
-pub fn installation() -> &'static Installation {
+/// How the library comes into a backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Library {
+    /// With the first function that is called, as on a managed Postgres.
+    OnDemand,
+    /// `shared_preload_libraries`.
+    Preloaded,
+}
+
+/// The cluster of this run with its library loaded so, made when the first test asks for it.
+pub fn installation(library: Library) -> &'static Installation {
     // `None` where it failed: that is told once, and not tried again by every test.
-    static INSTALLATION: OnceLock<Option<Installation>> = OnceLock::new();
-    let made = INSTALLATION.get_or_init(|| {
-        // Durability is the faults' business; they start clusters of their own.
-        let settings = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\nautovacuum_naptime = '1h'";
-        std::panic::catch_unwind(|| install(Cluster::start(settings))).ok()
-    });
+    static ON_DEMAND: OnceLock<Option<Installation>> = OnceLock::new();
+    static PRELOADED: OnceLock<Option<Installation>> = OnceLock::new();
+    // Durability is the faults' business; they start clusters of their own.
+    const QUICK: &str = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\nautovacuum_naptime = '1h'";
+    let (place, settings) = match library {
+        Library::OnDemand => (&ON_DEMAND, QUICK.to_owned()),
+        Library::Preloaded => (&PRELOADED, format!("{QUICK}\nshared_preload_libraries = 'nebula'")),
+    };
+    let made = place.get_or_init(|| std::panic::catch_unwind(|| install(Cluster::start(&settings))).ok());
     made.as_ref().expect("the cluster of this run could not be made; the first test that asked for it says why")
 }
 

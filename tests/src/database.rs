@@ -2,7 +2,7 @@
 
 use crate::{
     Edge, Handle,
-    cluster::{Installation, TEMPLATE, installation},
+    cluster::{Installation, Library, TEMPLATE, installation},
 };
 use postgres::{Client, types::ToSql};
 use std::{
@@ -21,8 +21,14 @@ impl Database {
     #[must_use]
     #[allow(clippy::new_without_default, reason = "it costs a database")]
     pub fn new() -> Self {
+        Self::with(Library::OnDemand)
+    }
+
+    /// Copies the template of the cluster that loads the library so.
+    #[must_use]
+    pub fn with(library: Library) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let installation = installation();
+        let installation = installation(library);
         let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let mut postgres = installation.cluster.connect("postgres", "postgres");
         postgres.batch_execute(&format!("create database {name} template {TEMPLATE}")).unwrap();

@@ -1,12 +1,6 @@
 //! Installing: again, side by side, and by commands.
 
-use nebula_tests::{
-    Caller, Database,
-    cluster::{installation, nebula},
-    handle::request,
-    http::id,
-    onboard, onboard_by_sql,
-};
+use nebula_tests::{Caller, Database, cluster::nebula, handle::request, http::id, onboard, onboard_by_sql};
 use serde_json::{Value, json};
 use std::{
     sync::{Mutex, PoisonError},
@@ -39,14 +33,14 @@ fn migrating_and_seeding_again_change_nothing() {
 #[test]
 fn the_commands_say_what_they_did_and_may_be_repeated() {
     let database = Database::new();
-    let (url, keys) = (database.url("postgres"), &installation().keys_dir);
+    let (url, keys) = (database.url("postgres"), &database.installation.keys_dir);
     let said = nebula(&url, keys, &["migrate"]);
     assert!(said.contains("nothing to apply"), "{said}");
     assert_eq!(nebula(&url, keys, &["seed"]), r#"{"changed":0}"#);
     let key = nebula(&url, keys, &["seed", "--operator", "--name", "second"]);
     let edge = database.serve();
     edge.key(&key).get("/v1/tenants").data(200);
-    assert!(nebula(&url, keys, &["keys", "list"]).contains(&installation().signer.kid));
+    assert!(nebula(&url, keys, &["keys", "list"]).contains(&database.installation.signer.kid));
 }
 
 #[test]
