@@ -1,6 +1,11 @@
 //! One effect per key.
 
-use nebula_tests::{Answer, Caller, Database, User, onboard, story::tenant_body};
+use nebula_tests::{
+    Answer, Caller, Database, User, eventually,
+    http::id,
+    onboard, parallel,
+    story::{PASSWORD, tenant_body},
+};
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, thread};
 
@@ -154,4 +159,220 @@ fn answers_with_a_secret_are_replayed_and_stored_in_no_readable_form() {
     // The key that unseals them isn't stored either.
     assert!(!everything.contains(key));
     edge.key(rotated["secret"].as_str().unwrap()).get("/v1/users").data(200);
+}
+
+#[test]
+fn signing_in_is_repeatable_and_each_repeat_is_equal_byte_for_byte() {
+    let database = Database::new();
+    let edge = database.serve();
+    let acme = onboard(&edge, "acme");
+    let bia = acme.person("bia");
+    let invite = acme.admin.post(&format!("/v1/users/{bia}/invite"), &json!({})).data(201);
+    let send = |path: &str, key: &str, body: &Value| edge.anonymous().request("POST", path).key(key).json(body).send();
+    let twice = |path: &str, key: &str, body: &Value| {
+        let (first, second) = (send(path, key, body), send(path, key, body));
+        assert!([200, 204].contains(&first.status), "{path}: {first:?}");
+        assert_eq!((first.header("idempotency-replayed"), second.header("idempotency-replayed")), (None, Some("true")), "{path}");
+        assert_eq!((second.status, &second.text), (first.status, &first.text), "{path}");
+        first
+    };
+    let set = json!({ "token": invite["token"], "password": PASSWORD });
+    twice("/v1/auth/password", "k", &set);
+    send("/v1/auth/password", "k", &json!({ "token": invite["token"], "password": "another good password" }))
+        .refused(422, "IDEMPOTENCY_KEY_REUSED");
+    send("/v1/auth/password", "other", &set).refused(401, "INVALID_TOKEN");
+
+    let login = json!({ "tenant": "acme", "email": "bia@acme.example", "password": PASSWORD });
+    let first = twice("/v1/auth/login", "k", &login).data(200);
+    assert_eq!(database.number("select count(*) from nebula.session where user_id = $1", &[&bia]), 1);
+    // A wrong password under the same key is a wrong password: the answer is nobody's who can't prove who they are.
+    send("/v1/auth/login", "k", &json!({ "tenant": "acme", "email": "bia@acme.example", "password": "not the password" }))
+        .refused(401, "INVALID_CREDENTIALS");
+    // Another person's login under that key is another request, and no way to the first one's tokens.
+    let theirs = send("/v1/auth/login", "k", &json!({ "tenant": "acme", "email": acme.admin_email, "password": PASSWORD }));
+    theirs.refused(422, "IDEMPOTENCY_KEY_REUSED");
+    // What is stored of it opens nothing.
+    let everything = database
+        .tables()
+        .iter()
+        .flat_map(|table| database.texts(&format!("select t::text from {table} t"), &[]))
+        .collect::<Vec<_>>()
+        .join("\n");
+    for secret in [&first["refreshToken"], &first["accessToken"]] {
+        let secret = secret.as_str().unwrap();
+        assert!(!everything.contains(&secret[secret.len() - 64..]), "a token stands in a table");
+    }
+
+    let refresh = json!({ "refreshToken": first["refreshToken"] });
+    let next = twice("/v1/auth/refresh", "k", &refresh).data(200);
+    assert_ne!(next["refreshToken"], first["refreshToken"]);
+    edge.user(next["accessToken"].as_str().unwrap()).get("/v1/me").data(200);
+    // Outside of the window a repeat is reuse, key or not.
+    database.execute("update nebula.refresh_token set revoked_at = revoked_at - interval '11 seconds' where revoked_at is not null");
+    send("/v1/auth/refresh", "k", &refresh).refused(401, "INVALID_TOKEN");
+    edge.user(next["accessToken"].as_str().unwrap()).get("/v1/me").refused(401, "INVALID_TOKEN");
+
+    let reset = json!({ "tenant": "acme", "email": "bia@acme.example" });
+    twice("/v1/auth/password/reset", "k", &reset);
+    assert_eq!(database.number("select count(*) from nebula.outbox where type = 'user.password.reset'", &[]), 1);
+    send("/v1/auth/password/reset", "k", &json!({ "tenant": "acme", "email": "other@acme.example" }))
+        .refused(422, "IDEMPOTENCY_KEY_REUSED");
+    // Logging out repeats by itself.
+    for _ in 0..2 {
+        send("/v1/auth/logout", "k", &json!({ "refreshToken": acme.refresh_token })).empty();
+    }
+}
+
+#[test]
+fn of_20_equal_logins_at_once_one_begins_a_session_and_all_get_its_tokens() {
+    let database = Database::new();
+    let edge = database.serve_with(&[("NEBULA_POOL_WAIT_MS", "20000")]);
+    let acme = onboard(&edge, "acme");
+    let login = json!({ "tenant": "acme", "email": acme.admin_email, "password": PASSWORD });
+    let answers = parallel(20, 20, |_| edge.anonymous().request("POST", "/v1/auth/login").key("same").json(&login).send());
+    assert!(answers.iter().all(|answer| answer.status == 200), "{:?}", answers.iter().map(|answer| answer.status).collect::<Vec<_>>());
+    assert_eq!(answers.iter().map(|answer| answer.text.as_str()).collect::<BTreeSet<_>>().len(), 1);
+    assert_eq!(answers.iter().filter(|answer| answer.header("idempotency-replayed").is_some()).count(), 19);
+    assert_eq!(database.number("select count(*) from nebula.session where user_id = $1", &[&acme.admin_id]), 2);
+}
+
+#[test]
+fn the_second_of_two_gives_up_after_five_seconds_and_does_nothing() {
+    let database = Database::new();
+    let edge = database.serve();
+    let acme = onboard(&edge, "acme");
+    database.execute(
+        "create function public.wait() returns trigger language plpgsql as $$ begin perform pg_advisory_xact_lock(42); return null; end $$; \
+         create trigger wait after insert on nebula.\"group\" for each statement execute function public.wait()",
+    );
+    let mut holder = database.superuser();
+    holder.batch_execute("select pg_advisory_lock(42)").unwrap();
+    let create = |name: &str| acme.admin.request("POST", "/v1/groups").key("slow").json(&json!({ "name": name })).send();
+    thread::scope(|scope| {
+        let first = scope.spawn(|| create("Slow"));
+        eventually("the first runs", || {
+            database.number("select count(*) from pg_locks where locktype = 'advisory' and not granted and objid = 42", &[]) == 1
+        });
+        // However many wait, an equal request and another one, all are told the same.
+        let answers = parallel(3, 3, |number| create(if number == 0 { "Other" } else { "Slow" }));
+        for answer in answers {
+            answer.refused(409, "IDEMPOTENCY_IN_PROGRESS");
+        }
+        // Another key, another tenant's, another operation under the same key do not wait.
+        acme.admin.request("POST", "/v1/users").key("slow").json(&bia()).send().data(201);
+        holder.batch_execute("select pg_advisory_unlock(42)").unwrap();
+        first.join().unwrap().data(201);
+    });
+    assert_eq!(create("Slow").header("idempotency-replayed"), Some("true"));
+    create("Other").refused(422, "IDEMPOTENCY_KEY_REUSED");
+    assert_eq!(database.number("select count(*) from nebula.\"group\" where name in ('Slow', 'Other')", &[]), 1);
+}
+
+#[test]
+fn every_operation_that_changes_something_takes_a_key_and_has_one_effect_under_it() {
+    let database = Database::new();
+    let edge = database.serve();
+    let acme = onboard(&edge, "acme");
+    let operator = edge.operator();
+    let second = acme.person("second");
+    let routes: Value = serde_json::from_str(&database.text("select nebula.routes()::text", &[])).unwrap();
+    let mut left = routes
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|route| route["method"] != "GET" && route["scope"] != "public")
+        .map(|route| route["operation"].as_str().unwrap().to_owned())
+        .collect::<BTreeSet<_>>();
+    let mut once = |operation: &str, caller: &dyn Caller, method: &str, path: &str, body: Value| -> Value {
+        assert!(left.remove(operation), "{operation} is not a route");
+        let send = |body: &Value| {
+            let request = caller.request(method, path).key("the-one-key");
+            if method == "DELETE" { request.send() } else { request.json(body).send() }
+        };
+        let first = send(&body);
+        assert!(first.status < 300, "{operation}: {first:?}");
+        assert_eq!(first.header("idempotency-replayed"), None, "{operation}");
+        let effects = database.digests();
+        let second = send(&body);
+        assert_eq!(
+            (second.status, &second.text, second.header("idempotency-replayed")),
+            (first.status, &first.text, Some("true")),
+            "{operation}"
+        );
+        assert_eq!(database.digests(), effects, "{operation}: a replay changed something");
+        if first.text.is_empty() { Value::Null } else { first.json()["data"].clone() }
+    };
+    let of = |data: &Value| id(data).to_string();
+    let admin = &acme.admin;
+    let user = of(&once("users.create", admin, "POST", "/v1/users", json!({ "email": "u@acme.example", "name": "U" })));
+    once("users.update", admin, "PATCH", &format!("/v1/users/{user}"), json!({ "name": "V" }));
+    once("users.invite", admin, "POST", &format!("/v1/users/{user}/invite"), json!({}));
+    once("users.status", admin, "PATCH", &format!("/v1/users/{user}/status"), json!({ "status": "suspenso" }));
+    once("me.update", admin, "PATCH", "/v1/me", json!({ "name": "Ana Maria" }));
+    let group = of(&once("groups.create", admin, "POST", "/v1/groups", json!({ "name": "G" })));
+    once("groups.update", admin, "PATCH", &format!("/v1/groups/{group}"), json!({ "name": "H" }));
+    once("groups.members.add", admin, "POST", &format!("/v1/groups/{group}/users/{second}"), json!({}));
+    once("groups.members.remove", admin, "DELETE", &format!("/v1/groups/{group}/users/{second}"), Value::Null);
+    let granted = once(
+        "groups.permissions.grant",
+        admin,
+        "POST",
+        &format!("/v1/groups/{group}/permissions"),
+        json!({ "permissions": [{ "action": "users.list" }] }),
+    );
+    once("groups.permissions.revoke", admin, "DELETE", &format!("/v1/groups/{group}/permissions/{}", of(&granted[0])), Value::Null);
+    once("groups.status", admin, "PATCH", &format!("/v1/groups/{group}/status"), json!({ "status": "suspenso" }));
+    let key = of(&once("api_keys.create", admin, "POST", "/v1/api-keys", json!({ "name": "k", "profile": "read-only" })));
+    once("api_keys.rotate", admin, "POST", &format!("/v1/api-keys/{key}/rotate"), json!({ "gracePeriodSeconds": 5 }));
+    once("api_keys.status", admin, "PATCH", &format!("/v1/api-keys/{key}/status"), json!({ "status": "suspenso" }));
+    once("branding.update", admin, "PUT", "/v1/branding", json!({ "primaryColor": "#102030" }));
+    once("config.update", admin, "PUT", "/v1/config", json!({ "flags": { "beta": true } }));
+    let webhook = once("webhooks.create", admin, "POST", "/v1/webhooks", json!({ "url": "https://hooks.acme.com/x", "events": ["*"] }));
+    assert!(webhook["secret"].as_str().unwrap().starts_with("whsec_"));
+    let webhook = of(&webhook);
+    once("webhooks.update", admin, "PATCH", &format!("/v1/webhooks/{webhook}"), json!({ "description": "d" }));
+    once("webhooks.rotate_secret", admin, "POST", &format!("/v1/webhooks/{webhook}/rotate-secret"), json!({}));
+    let job =
+        once("webhooks.test", admin, "POST", &format!("/v1/webhooks/{webhook}/test"), json!({}))["jobId"].as_str().unwrap().to_owned();
+    let delivery = database.text(
+        "insert into nebula.webhook_delivery (tenant_id, webhook_subscription_id, event_id, event_type, attempt) values ($1, $2, nebula.uuid_v7(), 'user.created', 1) returning id::text",
+        &[&acme.id, &webhook.parse::<uuid::Uuid>().unwrap()],
+    );
+    once("webhooks.redeliver", admin, "POST", &format!("/v1/webhooks/deliveries/{delivery}/redeliver"), json!({}));
+    database.execute(&format!("update nebula.outbox set status = 'dead' where id = '{job}'"));
+    once("jobs.retry", admin, "POST", &format!("/v1/jobs/{job}/retry"), json!({}));
+    once("webhooks.delete", admin, "DELETE", &format!("/v1/webhooks/{webhook}"), Value::Null);
+    once("users.anonymize", admin, "DELETE", &format!("/v1/users/{user}"), Value::Null);
+    once("me.sessions.revoke", admin, "DELETE", "/v1/me/sessions", Value::Null);
+    once("me.password", admin, "PUT", "/v1/me/password", json!({ "currentPassword": PASSWORD, "newPassword": "another good password" }));
+    let tenant =
+        once("tenants.create", &operator, "POST", "/v1/tenants", tenant_body("zeta", "pro"))["tenant"]["id"].as_str().unwrap().to_owned();
+    once("tenants.update", &operator, "PATCH", &format!("/v1/tenants/{tenant}"), json!({ "name": "Z" }));
+    once("tenants.status", &operator, "PATCH", &format!("/v1/tenants/{tenant}/status"), json!({ "status": "suspenso" }));
+    once("tenants.packages.unassign", &operator, "DELETE", &format!("/v1/tenants/{tenant}/packages/pro"), Value::Null);
+    once("tenants.packages.assign", &operator, "POST", &format!("/v1/tenants/{tenant}/packages/pro/assign"), json!({}));
+    once(
+        "tenants.overrides.set",
+        &operator,
+        "PUT",
+        &format!("/v1/tenants/{tenant}/overrides/users.list"),
+        json!({ "flags": { "enabled": false } }),
+    );
+    once("tenants.overrides.remove", &operator, "DELETE", &format!("/v1/tenants/{tenant}/overrides/users.list"), Value::Null);
+    once("tenants.seed", &operator, "POST", &format!("/v1/tenants/{tenant}/seeds"), json!({}));
+    once("catalog.tools.create", &operator, "POST", "/v1/catalog/tools", json!({ "key": "crm", "name": "CRM" }));
+    once("catalog.tools.update", &operator, "PATCH", "/v1/catalog/tools/crm", json!({ "name": "C" }));
+    once(
+        "catalog.actions.create",
+        &operator,
+        "POST",
+        "/v1/catalog/tools/crm/actions",
+        json!({ "key": "crm.list", "name": "L", "kind": "read" }),
+    );
+    once("catalog.actions.update", &operator, "PATCH", "/v1/catalog/tools/crm/actions/crm.list", json!({ "kind": "write" }));
+    once("catalog.packages.create", &operator, "POST", "/v1/catalog/packages", json!({ "key": "crm", "name": "CRM" }));
+    once("catalog.packages.update", &operator, "PATCH", "/v1/catalog/packages/crm", json!({ "name": "C" }));
+    once("catalog.packages.actions.add", &operator, "POST", "/v1/catalog/packages/crm/actions", json!({ "actionKey": "crm.list" }));
+    once("catalog.packages.actions.remove", &operator, "DELETE", "/v1/catalog/packages/crm/actions/crm.list", Value::Null);
+    assert!(left.is_empty(), "no case for {left:?}");
 }

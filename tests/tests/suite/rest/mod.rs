@@ -1,3 +1,4 @@
+mod act_as;
 mod api_keys;
 mod auth;
 mod catalog;
@@ -14,5 +15,6 @@ mod passwords;
 mod permissions;
 mod story;
 mod tenants;
+mod usage;
 mod users;
 mod validation;
