@@ -15,9 +15,13 @@ fn https(value: &str) -> Result<Url, Rule> {
     if !value.bytes().all(|b| b.is_ascii_graphic()) {
         return Err(Rule("url"));
     }
+    // It would also mend what lacks its slashes, or has backslashes instead.
+    if !value.starts_with("https://") || value.contains('\\') {
+        return Err(Rule("url"));
+    }
     let url = Url::parse(value).map_err(|_| Rule("url"))?;
     let is_plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none() && url.host().is_some();
-    if url.scheme() != "https" || !is_plain || url.as_str().len() > 2048 {
+    if !is_plain || url.as_str().len() > 2048 {
         return Err(Rule("url"));
     }
     Ok(url)
