@@ -273,7 +273,8 @@ fn anonymize(call: &Call, input: ById) -> Result<Reply> {
         &[tenant, Arg::Text(&old_email), Arg::Text(&json!(old_name).to_string()), Arg::Text(&input.id.to_string())],
     );
     spi::run(
-        "update nebula.outbox set payload = jsonb_set(payload, '{data}', (payload -> 'data') || jsonb_build_object('email', $3, 'name', 'Anonimizado')) \
+        "update nebula.outbox set payload = jsonb_set(payload, '{data}', (payload -> 'data') || jsonb_build_object('email', $3, 'name', 'Anonimizado') \
+           || case when payload -> 'data' ? 'suspendedReason' then '{\"suspendedReason\": null}'::jsonb else '{}' end) \
          where tenant_id = $1 and payload -> 'data' ->> 'id' = $2",
         &[tenant, Arg::Text(&input.id.to_string()), Arg::Text(&email)],
     );
