@@ -2,6 +2,7 @@
 
 use crate::kernel::{
     error::{Refusal, Result},
+    handle::ACT_AS,
     operation::{
         self, Call, Kind,
         Method::{Delete, Get, Patch, Post},
@@ -261,9 +262,13 @@ fn change<'a>(id: Uuid, name: Option<&'a Name>, description: Option<&'a Descript
     ]
 }
 
-/// The product's own operations stay active for everyone, or nobody could take it back.
+/// The product's own actions stay active and of their kind for everyone, or nobody could take it back.
 fn require_sold<'a>(mut actions: impl Iterator<Item = &'a str>) -> Result<()> {
-    if actions.any(|action| operation::find(action).is_ok()) { Err(Refusal::conflict("product_action")) } else { Ok(()) }
+    if actions.any(|action| action == ACT_AS || operation::find(action).is_ok()) {
+        Err(Refusal::conflict("product_action"))
+    } else {
+        Ok(())
+    }
 }
 
 #[derive(Clone, Copy, Deserialize, JsonSchema)]

@@ -66,7 +66,7 @@ struct Seen {
 }
 
 /// The action with which a service account of the platform enters another tenant.
-const ACT_AS: &str = "tenants.act_as";
+pub const ACT_AS: &str = "tenants.act_as";
 
 /// `nebula.handle`: one request, from its credential to its stored answer.
 #[must_use]
