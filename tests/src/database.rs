@@ -2,11 +2,12 @@
 
 use crate::{
     Edge, Handle,
-    cluster::{Installation, Library, TEMPLATE, installation},
+    cluster::{Installation, Library, TEMPLATE, installation, postgres_program},
 };
 use postgres::{Client, types::ToSql};
 use std::{
     collections::BTreeMap,
+    process::Command,
     sync::atomic::{AtomicU32, Ordering},
 };
 
@@ -96,6 +97,19 @@ impl Database {
     pub fn texts(&self, sql: &str, args: &[&(dyn ToSql + Sync)]) -> Vec<String> {
         let rows = self.superuser().query(sql, args).unwrap_or_else(|error| panic!("{sql}: {error:?}"));
         rows.iter().map(|row| row.get::<_, Option<String>>(0).unwrap_or_default()).collect()
+    }
+
+    /// All of it as `pg_dump` writes it.
+    #[must_use]
+    pub fn dump(&self) -> String {
+        let output = Command::new(postgres_program("pg_dump"))
+            .env_clear()
+            .args(["--no-password", &self.url("postgres")])
+            .current_dir("/")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
     }
 
     /// Every table of the product, partitions left to their parent.

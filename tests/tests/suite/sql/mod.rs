@@ -3,6 +3,7 @@ mod catalog_rules;
 mod context;
 mod migrate;
 mod one_transaction;
+mod plans;
 mod signatures;
 mod two_doors;
 mod visibility;
