@@ -70,6 +70,7 @@ begin
       ('nebula_edge', 'log_parameter_max_length', '0'),
       ('nebula_edge', 'log_parameter_max_length_on_error', '0'),
       ('nebula_edge', 'statement_timeout', '15s'),
+      ('nebula_edge', 'timezone', 'UTC'),
       ('nebula_edge', 'idle_in_transaction_session_timeout', '10s'),
       ('nebula_keys', 'statement_timeout', '15s'),
       ('nebula_keys', 'idle_in_transaction_session_timeout', '10s'),

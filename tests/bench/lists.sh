@@ -49,7 +49,7 @@ do $$ declare definition text; begin
     execute definition;
   end loop;
 end $$;
-alter table nebula.user enable always trigger all;
+alter table nebula.user enable trigger all;
 vacuum analyze nebula.user;
 SQL
 
