@@ -32,6 +32,7 @@ struct Request {
     params: Map<String, Value>,
     #[serde(default)]
     query: Map<String, Value>,
+    #[serde(default, deserialize_with = "present")]
     body: Option<Value>,
     credential: Option<String>,
     tenant_header: Option<String>,
@@ -40,6 +41,11 @@ struct Request {
     language: Option<String>,
     ip: Option<String>,
     user_agent: Option<String>,
+}
+
+/// A `null` that was sent is a value.
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 /// What goes back: the HTTP status, the complete body, and what the edge's log and headers need.

@@ -166,3 +166,16 @@ fn an_instant_before_the_year_one_is_invalid_and_no_failure() {
     assert_eq!(database.row_counts(), before);
     acme.admin.get("/v1/users?createdAtFrom=0001-01-01T00:00:00Z").data(200);
 }
+
+#[test]
+fn a_body_that_is_null_is_a_body_and_no_object() {
+    let database = Database::new();
+    let acme = onboard_by_sql(&database, "acme");
+    let edge = database.serve();
+    let admin = edge.user(&acme.admin);
+    // Each of these takes no body at all, or one without members.
+    for (method, path) in [("POST", format!("/v1/users/{}/invite", acme.admin_id)), ("PUT", "/v1/branding".to_owned())] {
+        admin.request(method, &path).body("application/json", "null").send().invalid("body", "type");
+        assert!(admin.request(method, &path).send().status < 300, "{method} {path}");
+    }
+}
