@@ -9,8 +9,8 @@ use nebula_core::{error::Code, text::IdempotencyKey};
 use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, json};
-use std::{collections::HashMap, rc::Rc};
+use serde_json::{Map, Number, Value, json};
+use std::{borrow::Cow, collections::HashMap, rc::Rc};
 use uuid::Uuid;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -329,7 +329,7 @@ impl Operation {
         if let Some((name, _)) = input.iter().find(|(_, value)| self.is_partial && value.is_null()) {
             return Err(Refusal::invalid(name, "type"));
         }
-        (self.prepare)(input)
+        (self.prepare)(&whole_numbers(input))
     }
 
     /// Whether the edge reads a JSON body (and not the query).
@@ -383,6 +383,42 @@ impl Operation {
         }
         route
     }
+}
+
+/// The input with 5.0 as 5, as JSON Schema reads it: to it, and to clients without integers, both are one number.
+fn whole_numbers(input: &Map<String, Value>) -> Cow<'_, Map<String, Value>> {
+    fn whole(number: &Number) -> Option<i64> {
+        // 2^53: beyond it a double no longer says which integer was meant.
+        let number = number.as_f64().filter(|number| number.fract() == 0.0 && number.abs() <= 9_007_199_254_740_992.0)?;
+        #[allow(clippy::cast_possible_truncation, reason = "it is whole, and of 53 bits")]
+        Some(number as i64)
+    }
+    fn has_any(value: &Value) -> bool {
+        match value {
+            Value::Number(number) => number.is_f64() && whole(number).is_some(),
+            Value::Array(items) => items.iter().any(has_any),
+            Value::Object(members) => members.values().any(has_any),
+            _ => false,
+        }
+    }
+    fn replace(value: &mut Value) {
+        match value {
+            Value::Number(number) if number.is_f64() => {
+                if let Some(whole) = whole(number) {
+                    *value = json!(whole);
+                }
+            }
+            Value::Array(items) => items.iter_mut().for_each(replace),
+            Value::Object(members) => members.values_mut().for_each(replace),
+            _ => {}
+        }
+    }
+    if !input.values().any(has_any) {
+        return Cow::Borrowed(input);
+    }
+    let mut input = input.clone();
+    input.values_mut().for_each(replace);
+    Cow::Owned(input)
 }
 
 /// Types an input; the refusal names the field and the rule.

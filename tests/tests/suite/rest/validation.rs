@@ -179,3 +179,22 @@ fn a_body_that_is_null_is_a_body_and_no_object() {
         assert!(admin.request(method, &path).send().status < 300, "{method} {path}");
     }
 }
+
+#[test]
+fn a_whole_number_may_be_written_with_a_point() {
+    let database = Database::new();
+    let acme = onboard_by_sql(&database, "acme");
+    let edge = database.serve();
+    let admin = edge.user(&acme.admin);
+    let key = admin.post("/v1/api-keys", &json!({ "name": "K", "profile": "read-only" })).data(201);
+    let rotate = |body: &str| {
+        let path = format!("/v1/api-keys/{}/rotate", key["id"].as_str().unwrap());
+        admin.request("POST", &path).body("application/json", body).send()
+    };
+    for whole in ["60", "60.0", "6e1", "0.0", "-0.0"] {
+        rotate(&format!(r#"{{"gracePeriodSeconds":{whole}}}"#)).data(200);
+    }
+    for (other, rule) in [("60.5", "type"), ("-1.0", "invalid"), ("6e300", "type"), ("604801.0", "range"), ("\"60\"", "type")] {
+        rotate(&format!(r#"{{"gracePeriodSeconds":{other}}}"#)).invalid("gracePeriodSeconds", rule);
+    }
+}
