@@ -10,9 +10,11 @@ use uuid::Uuid;
 /// What a grant asks of the call besides the action. Any other key is a `VALIDATION_ERROR`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("examples" = [{ "ipCidrs": ["203.0.113.0/24"], "validFrom": "2026-01-01T00:00:00Z", "validUntil": "2026-12-31T23:59:59Z" }]))]
 pub struct Constraints {
     /// The caller's address lies in one of these networks. A call without an address doesn't hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 100))]
     pub ip_cidrs: Option<Vec<Network>>,
     /// The call is made at or after this instant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -22,12 +24,36 @@ pub struct Constraints {
     pub valid_until: Option<Instant>,
     /// The call is about one of these resources (its `{id}` in the path). A call without a resource doesn't hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 100))]
     pub resource_ids: Option<Vec<Uuid>>,
     /// So many successful calls per user and UTC day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub max_per_day: Option<u32>,
 }
+
+/// One of IPv6's groups.
+macro_rules! group {
+    () => {
+        "[0-9A-Fa-f]{1,4}"
+    };
+}
+
+/// How networks are written: IPv4, and the spellings of RFC 4291, section 2.2, that hold no IPv4 address.
+#[rustfmt::skip]
+const CIDR: &str = concat!(
+    "^(?:(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\\.){3}(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])/(?:3[0-2]|[12]?[0-9])",
+    "|(?:(?:", group!(), ":){7}", group!(),
+    "|(?:", group!(), ":){1,7}:",
+    "|(?:", group!(), ":){1,6}:", group!(),
+    "|(?:", group!(), ":){1,5}(?::", group!(), "){1,2}",
+    "|(?:", group!(), ":){1,4}(?::", group!(), "){1,3}",
+    "|(?:", group!(), ":){1,3}(?::", group!(), "){1,4}",
+    "|(?:", group!(), ":){1,2}(?::", group!(), "){1,5}",
+    "|", group!(), ":(?::", group!(), "){1,6}",
+    "|:(?:(?::", group!(), "){1,7}|:)",
+    ")/(?:12[0-8]|1[01][0-9]|[1-9]?[0-9]))$",
+);
 
 /// An IP network in CIDR notation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -46,7 +72,7 @@ impl JsonSchema for Network {
         "Network".into()
     }
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": "string", "minLength": 1, "maxLength": 64, "examples": ["203.0.113.0/24"] })
+        schemars::json_schema!({ "type": "string", "minLength": 4, "maxLength": 43, "pattern": CIDR, "examples": ["203.0.113.0/24"] })
     }
 }
 

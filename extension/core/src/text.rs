@@ -17,6 +17,35 @@ fn printable(value: &str) -> Result<(), Rule> {
     if value.contains(is_bad) { Err(Rule("control_character")) } else { Ok(()) }
 }
 
+/// What [`printable`] refuses, as a regular expression that ECMA-262 and Python read alike: neither `\\s` nor a property means the same in both.
+macro_rules! unprintable {
+    () => {
+        "\\u0000-\\u001f\\u007f-\\u009f\\u202a-\\u202e\\u2066-\\u2069\\ufeff"
+    };
+}
+
+/// Printable, and not all of it blank.
+const VISIBLE: &str = concat!(
+    "^[^",
+    unprintable!(),
+    "]*[^",
+    unprintable!(),
+    "\\u0020\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000][^",
+    unprintable!(),
+    "]*$"
+);
+
+/// Printable, line breaks and tabs aside.
+const LINES: &str = "^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f\\u202a-\\u202e\\u2066-\\u2069\\ufeff]*$";
+
+/// Text that a person sees, without the blanks around it. The length is that of what was sent.
+fn visible(value: &str) -> Result<String, Rule> {
+    printable(value)?;
+    length(value, 0, 200)?;
+    length(value.trim(), 1, 200)?;
+    Ok(value.trim().to_owned())
+}
+
 fn length(value: &str, min: usize, max: usize) -> Result<(), Rule> {
     let count = value.chars().count();
     if count < min {
@@ -119,24 +148,19 @@ text_type! {
 
 text_type! {
     /// What a webhook is told of: an event's type, or `*` for all.
-    EventFilter, { "minLength": 1, "maxLength": 100, "pattern": "^(\\*|[a-z][a-z0-9_-]*(\\.[a-z][a-z0-9_-]*)*)$", "examples": ["user.created"] },
+    EventFilter, { "minLength": 1, "maxLength": 100, "pattern": "^(\\*|[a-z]([a-z0-9_-]|\\.[a-z])[a-z0-9_-]*(\\.[a-z][a-z0-9_-]*)*)$", "examples": ["user.created"] },
     |value| if value == "*" { Ok(value.to_owned()) } else { Key::parse(value).map(|key| key.as_str().to_owned()) }
 }
 
 text_type! {
-    /// The name of a person, tenant, group or key: 1 to 200 visible characters after trimming.
-    Name, { "minLength": 1, "maxLength": 200, "examples": ["Ana Souza"] },
-    |value| {
-        printable(value)?;
-        let value = value.trim();
-        length(value, 1, 200)?;
-        Ok(value.to_owned())
-    }
+    /// The name of a person, tenant, group or key: up to 200 characters, not all of them blank; blanks around it are taken away.
+    Name, { "minLength": 1, "maxLength": 200, "pattern": (VISIBLE), "examples": ["Ana Souza"] },
+    visible
 }
 
 text_type! {
     /// A sentence or two: up to 2,000 characters; line breaks are allowed, other control characters are not. May be empty.
-    Description, { "minLength": 0, "maxLength": 2000, "examples": ["Who answers customers"] },
+    Description, { "minLength": 0, "maxLength": 2000, "pattern": (LINES), "examples": ["Who answers customers"] },
     |value| {
         length(value, 0, 2000)?;
         printable(&value.replace(['\n', '\t'], " "))?;
@@ -145,13 +169,9 @@ text_type! {
 }
 
 text_type! {
-    /// What a person searches for: 1 to 200 visible characters.
-    Search, { "minLength": 1, "maxLength": 200, "examples": ["ana"] },
-    |value| {
-        printable(value)?;
-        length(value.trim(), 1, 200)?;
-        Ok(value.trim().to_owned())
-    }
+    /// What a person searches for: up to 200 characters, not all of them blank.
+    Search, { "minLength": 1, "maxLength": 200, "pattern": (VISIBLE), "examples": ["ana"] },
+    visible
 }
 
 text_type! {

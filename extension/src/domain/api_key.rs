@@ -132,6 +132,10 @@ impl Profile {
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("oneOf" = [
+    { "properties": { "profile": { "type": "string" } }, "required": ["profile"] },
+    { "properties": { "actions": { "type": "array" } }, "required": ["actions"] },
+]))]
 struct CreateApiKey {
     name: Name,
     profile: Option<Profile>,
@@ -238,6 +242,7 @@ fn list(call: &Call, input: ListInput) -> Result<Reply> {
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(transform = Status::reason_only_when_suspending)]
 struct SetStatus {
     id: Uuid,
     status: Status,

@@ -234,6 +234,7 @@ fn update(call: &Call, input: UpdateGroup) -> Result<Reply> {
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(transform = Status::reason_only_when_suspending)]
 struct SetStatus {
     id: Uuid,
     status: Status,

@@ -187,9 +187,22 @@ fn groups_that_fit(groups: &[String]) -> Vec<&str> {
     groups.iter().take_while(fits).map(String::as_str).collect()
 }
 
+/// A token for the documentation, which no checksum fits.
+macro_rules! token_example {
+    ($prefix:literal) => {
+        concat!(
+            $prefix,
+            "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+            "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+            "01234567"
+        )
+    };
+}
+
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Refresh {
+    #[schemars(regex(pattern = "^nbr_[0-9a-f]{136}$"), extend("examples" = [token_example!("nbr_")]))]
     refresh_token: String,
 }
 
@@ -326,6 +339,7 @@ fn logout(call: &Call, input: Refresh) -> Result<Reply> {
 #[serde(deny_unknown_fields)]
 struct SetPassword {
     /// The invite or reset token.
+    #[schemars(regex(pattern = "^nbi_[0-9a-f]{136}$"), extend("examples" = [token_example!("nbi_")]))]
     token: String,
     password: NewPassword,
 }

@@ -268,6 +268,7 @@ fn update(call: &Call, input: UpdateTenant) -> Result<Reply> {
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(transform = Status::reason_only_when_suspending)]
 struct SetStatus {
     tenant_id: Uuid,
     status: Status,
@@ -368,13 +369,19 @@ struct Flags {
 #[schemars(rename = "ActionLimits")]
 struct Limits {
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = u32::MAX))]
     per_minute: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = u32::MAX))]
     per_month: Option<u32>,
 }
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("anyOf" = [
+    { "properties": { "flags": { "type": "object" } }, "required": ["flags"] },
+    { "properties": { "limits": { "type": "object" } }, "required": ["limits"] },
+]))]
 struct SetOverride {
     tenant_id: Uuid,
     action_key: Key,

@@ -233,6 +233,7 @@ fn find(call: &Call, id: Uuid) -> Result<String> {
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(transform = Status::reason_only_when_suspending)]
 struct UpdateWebhook {
     id: Uuid,
     url: Option<WebhookUrl>,

@@ -19,6 +19,9 @@ use std::collections::BTreeMap;
 
 const SCHEMAS: &str = "#/components/schemas/";
 
+/// Keywords of an input's schema that say which members go together. They are about members of the body.
+const BETWEEN_MEMBERS: [&str; 4] = ["if", "then", "anyOf", "oneOf"];
+
 /// The whole document.
 #[must_use]
 pub fn document() -> Value {
@@ -147,6 +150,12 @@ fn describe(operation: &Operation, accepts: &mut SchemaGenerator, answers: &mut 
         "parameters": parameters,
         "responses": responses(operation, answers, refusals),
         "security": if operation.scope == Scope::Public { json!([]) } else { json!([{ "accessToken": [] }, { "apiKey": [] }]) },
+        "x-scope": match operation.scope {
+            Scope::Public => "public",
+            Scope::Tenant => "tenant",
+            Scope::OwnUser => "self",
+            Scope::Platform => "platform",
+        },
         "x-permission": if operation.scope == Scope::Public { Value::Null } else { json!(operation.action) },
         "x-kind": operation.kind.as_str(),
     });
@@ -157,8 +166,15 @@ fn describe(operation: &Operation, accepts: &mut SchemaGenerator, answers: &mut 
         if operation.is_partial {
             schema["minProperties"] = json!(1);
         }
+        for rule in BETWEEN_MEMBERS {
+            if let Some(of_members) = input.get(rule) {
+                schema[rule] = of_members.clone();
+            }
+        }
+        let asks_for_a_member =
+            operation.is_partial || !required.is_empty() || ["anyOf", "oneOf"].iter().any(|rule| input.get(rule).is_some());
         described["requestBody"] = json!({
-            "required": operation.is_partial || !required.is_empty(),
+            "required": asks_for_a_member,
             "content": { "application/json": { "schema": schema } },
         });
     }
@@ -181,6 +197,7 @@ fn members_of(operation: &Operation, input: &mut Value) -> (Map<String, Value>, 
         let shortest = if derived.mode == "new" { MIN_PASSWORD_CHARACTERS } else { 1 };
         let password = json!({
             "type": "string", "format": "password", "minLength": shortest, "maxLength": MAX_PASSWORD_CHARACTERS, "writeOnly": true,
+            "pattern": "^[^\\u0000]*$",
             "examples": ["correct horse battery staple"],
         });
         members.insert(derived.field.to_owned(), password);
@@ -405,11 +422,12 @@ fn parameters() -> Value {
         },
         "AcceptLanguage": {
             "name": "Accept-Language", "in": "header", "required": false, "description": "The language of `error.message`: `pt` (default) or `en`.",
-            "schema": { "type": "string", "enum": ["pt", "en", "pt-BR", "en-US"] },
+            "schema": { "type": "string", "examples": ["en"] },
         },
         "RequestId": {
-            "name": "X-Request-Id", "in": "header", "required": false, "description": "Taken over if well-formed, else made anew.",
-            "schema": { "type": "string", "pattern": "^[A-Za-z0-9._-]{8,128}$" },
+            "name": "X-Request-Id", "in": "header", "required": false,
+            "description": "Taken over if it is 8 to 128 of `A-Z a-z 0-9 . _ -`, else made anew.",
+            "schema": { "type": "string", "examples": ["order-4711"] },
         },
         "TenantId": {
             "name": "X-Tenant-Id", "in": "header", "required": false,
@@ -452,6 +470,12 @@ fn examples(document: &mut Value) {
     }
 }
 
+/// The members that all but the first of an object's exclusive variants ask for: the example shows the first.
+fn required_elsewhere(schema: &Value) -> Vec<&str> {
+    let variants = schema["oneOf"].as_array().into_iter().flatten().skip(1);
+    variants.filter_map(|variant| variant["required"].as_array()).flatten().filter_map(Value::as_str).collect()
+}
+
 fn example(schema: &Value, schemas: &Value, depth: usize) -> Value {
     if depth > 8 {
         return Value::Null;
@@ -467,7 +491,7 @@ fn example(schema: &Value, schemas: &Value, depth: usize) -> Value {
             return fixed.clone();
         }
     }
-    for choice in ["anyOf", "oneOf", "allOf"] {
+    for choice in ["anyOf", "oneOf", "allOf"].into_iter().filter(|_| schema["properties"].is_null()) {
         if let Some(first) = schema[choice].as_array().and_then(|choices| choices.first()) {
             return example(first, schemas, depth + 1);
         }
@@ -475,8 +499,14 @@ fn example(schema: &Value, schemas: &Value, depth: usize) -> Value {
     let kind = schema["type"].as_str().or_else(|| schema["type"][0].as_str());
     match kind {
         Some("object") => {
-            let members = schema["properties"].as_object().into_iter().flatten();
-            Value::Object(members.map(|(name, member)| (name.clone(), example(member, schemas, depth + 1))).collect())
+            let left_out = required_elsewhere(schema);
+            let members = schema["properties"].as_object().into_iter().flatten().filter(|(name, _)| !left_out.contains(&name.as_str()));
+            let mut members = members.map(|(name, member)| (name.clone(), example(member, schemas, depth + 1))).collect::<Map<_, _>>();
+            // The example has every member, so that the condition of `if` holds.
+            for (name, member) in schema.pointer("/then/properties").and_then(Value::as_object).into_iter().flatten() {
+                members.insert(name.clone(), example(member, schemas, depth + 1));
+            }
+            Value::Object(members)
         }
         Some("array") => json!([example(&schema["items"], schemas, depth + 1)]),
         Some("integer" | "number") => schema.get("minimum").filter(|least| least.as_i64() > Some(0)).cloned().unwrap_or(json!(1)),

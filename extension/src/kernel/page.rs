@@ -14,7 +14,7 @@ use nebula_core::{
     error::Code,
     text::{Description, Instant, Search},
 };
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
@@ -31,6 +31,13 @@ impl Status {
     /// A reason is given when a person suspends, and only then.
     pub fn check_reason(self, reason: Option<&Description>) -> Result<()> {
         if self == Status::Ativo && reason.is_some() { Err(Refusal::invalid("suspendedReason", "only_when_suspending")) } else { Ok(()) }
+    }
+
+    /// The same in the schema of an input, for `#[schemars(transform)]`.
+    pub fn reason_only_when_suspending(schema: &mut Schema) {
+        schema
+            .insert("if".to_owned(), json!({ "properties": { "suspendedReason": { "type": "string" } }, "required": ["suspendedReason"] }));
+        schema.insert("then".to_owned(), json!({ "properties": { "status": { "const": "suspenso" } }, "required": ["status"] }));
     }
 
     #[must_use]
