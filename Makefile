@@ -74,13 +74,20 @@ install: build
 	@cp extension/nebula.control $(TREE)/share/postgresql/$(PG)/extension/nebula.control
 	@cat $(SQL) > $(TREE)/share/postgresql/$(PG)/extension/nebula--$(VERSION).sql
 
-# What the tests use that isn't ours (tests/js/package-lock.json), under target/.
+# What the tests use that isn't ours (tests/js/package-lock.json, tests/python/requirements.txt), under target/.
 tools: packages
 	@if ! cmp -s tests/js/package-lock.json target/js/package-lock.json; then \
 	  command -v npm >/dev/null || { if [ "$$(id -u)" = 0 ]; then run=; else run=sudo; fi; \
 	    $$run apt-get update -qq; DEBIAN_FRONTEND=noninteractive $$run apt-get install -y -qq nodejs npm >/dev/null; }; \
 	  mkdir -p target/js && cp tests/js/package.json tests/js/package-lock.json tests/js/.npmrc target/js/; \
 	  (cd target/js && npm ci --silent --no-audit --no-fund) || { rm -f target/js/package-lock.json; exit 1; }; \
+	fi
+	@if ! cmp -s tests/python/requirements.txt target/python/requirements.txt; then \
+	  python3 -c 'import ensurepip' 2>/dev/null || { if [ "$$(id -u)" = 0 ]; then run=; else run=sudo; fi; \
+	    $$run apt-get update -qq; DEBIAN_FRONTEND=noninteractive $$run apt-get install -y -qq python3-venv >/dev/null; }; \
+	  rm -rf target/python && python3 -m venv target/python; \
+	  target/python/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement tests/python/requirements.txt; \
+	  cp tests/python/requirements.txt target/python/; \
 	fi
 
 # Seconds: what to run after each change.

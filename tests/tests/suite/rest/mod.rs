@@ -15,6 +15,7 @@ mod limits;
 mod lists;
 mod login_guard;
 mod me;
+mod openapi;
 mod passwords;
 mod permissions;
 mod story;
