@@ -38,7 +38,7 @@ alter function nebula.remove_issuer(text) owner to nebula_owner;
 alter function nebula.issuer_state() owner to nebula_owner;
 alter function nebula.audit_change() owner to nebula_platform;
 alter function nebula.login_challenge(text, text, text) owner to nebula_platform;
-alter function nebula.password_challenge(uuid, text) owner to nebula_owner;
+alter function nebula.password_challenge(uuid, text, text) owner to nebula_owner;
 alter function nebula.flush() owner to nebula_platform;
 alter function nebula.reset_token(uuid, uuid) owner to nebula_platform;
 alter function nebula.seed() owner to nebula_platform;
@@ -47,7 +47,7 @@ alter function nebula.issue_operator_key(text) owner to nebula_platform;
 alter function nebula.bind_role(text, uuid, text) owner to nebula_platform;
 
 -- The edge: these and nothing else.
-grant execute on function nebula.handle(uuid, json), nebula.login_challenge(text, text, text), nebula.password_challenge(uuid, text), nebula.flush(),
+grant execute on function nebula.handle(uuid, json), nebula.login_challenge(text, text, text), nebula.password_challenge(uuid, text, text), nebula.flush(),
   nebula.edge_state(), nebula.openapi(), nebula.readiness() to nebula_edge;
 
 -- The worker delivers what was asked for.

@@ -96,8 +96,8 @@ fn login_challenge(tenant_slug: &str, email: &str, ip: &str) -> String {
 }
 
 #[pg_extern(sql = false)]
-fn password_challenge(tenant: pgrx::Uuid, credential: &str) -> String {
-    password::own_challenge(uuid(tenant), credential).to_string()
+fn password_challenge(tenant: pgrx::Uuid, credential: &str, ip: &str) -> String {
+    password::own_challenge(uuid(tenant), credential, ip.parse().ok()).to_string()
 }
 
 #[pg_extern(sql = false)]

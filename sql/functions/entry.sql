@@ -44,10 +44,10 @@ language c volatile strict parallel unsafe security definer set search_path = pg
 comment on function nebula.login_challenge(text, text, text) is
   'Tenant, salt and cost for deriving a password''s key, stable made-up ones for who is unknown; or {"refused"} where the attempts are used up.';
 
-create function nebula.password_challenge(tenant uuid, credential text) returns json
+create function nebula.password_challenge(tenant uuid, credential text, ip text) returns json
 language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp set row_security = on as 'MODULE_PATHNAME', 'password_challenge_wrapper';
-comment on function nebula.password_challenge(uuid, text) is
-  'Salt and cost for deriving the current password of the person whose credential it is; made-up ones for anything else.';
+comment on function nebula.password_challenge(uuid, text, text) is
+  'Salt and cost for deriving a password of the person whose credential, invite or reset token it is; or {"refused"}, so that nothing is derived for nobody.';
 
 create function nebula.flush() returns integer
 language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp set row_security = on as 'MODULE_PATHNAME', 'flush_wrapper';

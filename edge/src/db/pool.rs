@@ -3,7 +3,7 @@
 use super::{
     failure::Failure,
     json_text::JsonText,
-    state::{Challenge, Context, EdgeState, LoginChallenge, Readiness},
+    state::{Context, EdgeState, LoginChallenge, Readiness},
 };
 use crate::{config::Config, error::Error};
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
@@ -89,9 +89,10 @@ impl Database {
         self.json("select nebula.login_challenge($1, $2, $3)", &parameters).await
     }
 
-    /// `nebula.password_challenge`: for the credential's own person, made-up values for everything else. Its tenant means nothing.
-    pub async fn password_challenge(&self, tenant: Uuid, credential: &str) -> Result<Challenge, Failure> {
-        self.json("select nebula.password_challenge($1, $2)", &[(&tenant, Type::UUID), (&credential, Type::TEXT)]).await
+    /// `nebula.password_challenge`: for the person of a credential, invite or reset token; what proves nothing is refused. Its tenant means nothing.
+    pub async fn password_challenge(&self, tenant: Uuid, credential: &str, ip: &str) -> Result<LoginChallenge, Failure> {
+        let parameters: [(&(dyn ToSql + Sync), Type); 3] = [(&tenant, Type::UUID), (&credential, Type::TEXT), (&ip, Type::TEXT)];
+        self.json("select nebula.password_challenge($1, $2, $3)", &parameters).await
     }
 
     /// `nebula.edge_state`.

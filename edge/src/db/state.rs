@@ -177,7 +177,7 @@ pub enum LoginChallenge {
     Challenge(Challenge),
 }
 
-/// The attempts of an account or an address are used up.
+/// Nothing is to be derived: the attempts of an account or an address are used up, or a credential proves nothing.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RefusedLogin {
@@ -185,7 +185,7 @@ pub struct RefusedLogin {
     pub code: String,
     /// Which limit it was.
     pub details: Option<Value>,
-    pub retry_after_seconds: u64,
+    pub retry_after_seconds: Option<u64>,
     #[serde(default)]
     pub rate_limits: Box<[RateLimit]>,
 }

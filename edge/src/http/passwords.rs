@@ -31,12 +31,6 @@ pub fn take<'a>(route: &'a Route, members: &Members) -> Result<Vec<Password<'a>>
     Ok(passwords)
 }
 
-/// Whether one of them is to be compared with a stored one.
-#[must_use]
-pub fn asks_to_check(passwords: &[Password<'_>]) -> bool {
-    passwords.iter().any(|password| password.mode == DeriveMode::Check)
-}
-
 /// Puts what was derived in the passwords' place.
 pub async fn replace(
     app: &App,

@@ -33,7 +33,7 @@ pub async fn prepare(
         None => Members::new(),
     };
     let passwords = passwords::take(route, &members)?;
-    let known = ask(app, route, tenant, &members, request, passwords::asks_to_check(&passwords)).await?;
+    let known = ask(app, route, tenant, &members, request, !passwords.is_empty()).await?;
     passwords::replace(app, route, passwords, &known, request.idempotency_key, &mut members, deadline).await?;
     seals::replace(state.sealing.as_ref(), route, known.tenant, request, &mut members)?;
     if request.body.is_some() || !members.is_empty() {
@@ -56,19 +56,23 @@ async fn ask(
     tenant: Uuid,
     members: &Members,
     request: &HandleRequest<'_>,
-    asks_to_check: bool,
+    derives: bool,
 ) -> Result<Known, Refusal> {
     match (&route.tenant_from, request.credential) {
         (TenantFrom::Body(BodyToken { body_token }), _) => {
             let token = text(members, body_token);
-            Ok(Known { tenant: tenant_of_token(token.as_deref())?, challenge: None, seed: token.map(String::into_bytes) })
+            let tenant = tenant_of_token(token.as_deref())?;
+            if let (Some(token), true) = (&token, derives) {
+                accept(app.database.password_challenge(tenant, token, &request.ip).await?)?;
+            }
+            Ok(Known { tenant, challenge: None, seed: token.map(String::into_bytes) })
         }
         (TenantFrom::Named(TenantSource::Login), _) => match login_challenge(app, members, &request.ip).await? {
             Some(challenge) => Ok(Known::challenged(challenge.tenant_id, challenge)),
             None => Ok(Known { tenant: Uuid::nil(), challenge: None, seed: None }),
         },
-        (TenantFrom::Named(TenantSource::Credential), Some(credential)) if asks_to_check => {
-            Ok(Known::challenged(tenant, app.database.password_challenge(tenant, credential).await?))
+        (TenantFrom::Named(TenantSource::Credential), Some(credential)) if derives => {
+            Ok(Known::challenged(tenant, accept(app.database.password_challenge(tenant, credential, &request.ip).await?)?))
         }
         (TenantFrom::Named(TenantSource::Credential), _) => Ok(Known { tenant, challenge: None, seed: None }),
     }
@@ -86,8 +90,12 @@ impl Known {
 async fn login_challenge(app: &App, members: &Members, ip: &str) -> Result<Option<Challenge>, Refusal> {
     let text = |name: &str| text(members, name).filter(|text| text.chars().count() <= MAX_LOGIN_CHARACTERS);
     let (Some(slug), Some(email)) = (text("tenant"), text("email")) else { return Ok(None) };
-    match app.database.login_challenge(&slug, &email, ip).await? {
-        LoginChallenge::Challenge(challenge) => Ok(Some(challenge)),
+    accept(app.database.login_challenge(&slug, &email, ip).await?).map(Some)
+}
+
+fn accept(answer: LoginChallenge) -> Result<Challenge, Refusal> {
+    match answer {
+        LoginChallenge::Challenge(challenge) => Ok(challenge),
         LoginChallenge::Refused { refused } => Err(refused.into()),
     }
 }

@@ -102,7 +102,13 @@ async fn serve(app: &App, frame: &Frame, parts: &Parts, body: &mut RequestBody) 
     }
     let request = serde_json::to_string(&request).map_err(|_| Refusal::internal("cannot print JSON"))?;
     let reply = app.database.handle(tenant, request).await?;
-    answer_with(&state, reply)
+    let has_counted = !reply.context.rate_limits.is_empty();
+    let mut response = answer_with(&state, reply)?;
+    if !has_counted {
+        // A credential that the database refused: nobody's limit counted it.
+        rate_limit::write_default(response.headers_mut(), frame.route.get().and_then(|served| served.default_policy.as_ref()));
+    }
+    Ok(response)
 }
 
 fn find(state: &Snapshot, parts: &Parts) -> Result<(Arc<ServedRoute>, RawParameters), Refusal> {

@@ -59,7 +59,7 @@ impl From<RefusedLogin> for Refusal {
         match Code::ALL.iter().find(|code| code.as_str() == refused.code) {
             Some(code) => Self {
                 details: refused.details,
-                retry_after_seconds: Some(refused.retry_after_seconds),
+                retry_after_seconds: refused.retry_after_seconds,
                 rate_limits: refused.rate_limits,
                 ..Self::new(*code)
             },
@@ -76,7 +76,7 @@ mod tests {
     fn a_refused_login_is_the_refusal_that_the_database_named() {
         let refused = |code: &str| {
             let details = Some(json!({ "policy": "auth" }));
-            Refusal::from(RefusedLogin { code: code.to_owned(), details, retry_after_seconds: 7, rate_limits: Box::default() })
+            Refusal::from(RefusedLogin { code: code.to_owned(), details, retry_after_seconds: Some(7), rate_limits: Box::default() })
         };
         assert_eq!((refused("RATE_LIMITED").code, refused("RATE_LIMITED").retry_after_seconds), (Code::RateLimited, Some(7)));
         assert_eq!(refused("RATE_LIMITED").details, Some(json!({ "policy": "auth" })));

@@ -386,13 +386,17 @@ struct Reset {
     email: Email,
 }
 
-/// Answers the same whether or not there is such a person; who there is gets a token by the event that a worker delivers.
+/// Answers the same whether or not there is such a person; who there is gets a token by the event that a worker delivers, one in two minutes at most.
 fn reset_password(call: &Call, input: Reset) -> Result<Reply> {
     idempotency::once(call, || {
         let user = spi::first(
             "select u.id from nebula.user u join nebula.tenant t on t.id = $1 \
              where u.tenant_id = $1 and lower(u.email) collate \"C\" = lower($2) and u.deleted_at is null and u.status = 'ativo' \
-               and u.auth_provider = 'internal' and t.status = 'ativo'",
+               and u.auth_provider = 'internal' and t.status = 'ativo' \
+               and not exists ( \
+                 select from nebula.invite i \
+                 where i.tenant_id = $1 and i.user_id = u.id and i.purpose = 'reset' and i.used_at is null and i.created_at > now() - interval '2 minutes' \
+               )",
             &[Arg::Uuid(call.tenant()), Arg::Text(input.email.as_str())],
             |row| row.uuid(1),
         );

@@ -245,7 +245,8 @@ fn make_invite(call: &Call, input: ById) -> Result<Reply> {
 fn anonymize(call: &Call, input: ById) -> Result<Reply> {
     let (tenant, user) = (Arg::Uuid(call.tenant()), Arg::Uuid(input.id));
     permission::require_another_admin(call.tenant(), input.id)?;
-    let email = format!("{}@anonymized.invalid", input.id);
+    // Not made of the id: nobody can have taken it before.
+    let email = format!("{}@anonymized.invalid", Uuid::from_bytes(spi::random()));
     let person = spi::first(
         "select email, name from nebula.user where tenant_id = $1 and id = $2 and deleted_at is null for update",
         &[tenant, user],

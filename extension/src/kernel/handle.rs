@@ -158,7 +158,7 @@ fn run(tenant: Uuid, request: Request, request_id: &str, seen: &mut Seen) -> Res
         let input = merge(&operation, request.params, request.query, request.body)?;
         limit::of_public(&operation, &caller, &input, &mut seen.limits)?;
         let outcome = perform(&operation, caller.clone(), None, input, key()?, &mut seen.limits);
-        if matches!(&outcome, Err(refusal) if refusal.code.status() == 401) {
+        if matches!(&outcome, Err(refusal) if refusal.code.status() < 500) {
             limit::of_refused_token(&operation, &caller, &mut seen.limits);
         }
         return outcome;
@@ -173,8 +173,8 @@ fn run(tenant: Uuid, request: Request, request_id: &str, seen: &mut Seen) -> Res
     usage::key_used(&caller);
 
     // 2 tenant
-    audited(&operation, authenticated.standing)?;
     limit::of_tenant(&operation, &caller, &rights, &mut seen.limits)?;
+    audited(&operation, authenticated.standing)?;
     let Some(header) = header.filter(|_| is_elsewhere) else {
         let input = merge(&operation, request.params, request.query, request.body)?;
         return perform(&operation, caller, Some(&rights), input, key()?, &mut seen.limits);

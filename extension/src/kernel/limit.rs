@@ -120,12 +120,26 @@ pub fn of_public(operation: &Operation, caller: &Caller, input: &Map<String, Val
         }
         TenantFrom::Login | TenantFrom::Credential => {
             count(BY_ADDRESS, address, AUTH_PER_ADDRESS, counted)?;
-            count(Category::Auth.as_str(), account_key(caller.tenant, text("email")), auth_limit(caller.tenant), counted)
+            // Who asks for resets in somebody's name keeps them from no login.
+            let account = if operation.derive.is_empty() { format!("reset {}", text("email")) } else { text("email").to_owned() };
+            count(Category::Auth.as_str(), account_key(caller.tenant, &account), auth_limit(caller.tenant), counted)
         }
     }
 }
 
-/// Counts a refused token against its address.
+/// The refusal that a request from this address would meet now, without counting it.
+pub fn peek_address(ip: Option<IpAddr>) -> Result<()> {
+    let verdict = peek(address_key(ip), AUTH_PER_ADDRESS);
+    if verdict.is_admitted { Ok(()) } else { Err(Refusal::rate_limited(BY_ADDRESS, verdict.reset_seconds)) }
+}
+
+/// Counts a token that was refused before its operation began.
+pub fn count_address(ip: Option<IpAddr>) {
+    // It is refused already.
+    let _ = count(BY_ADDRESS, address_key(ip), AUTH_PER_ADDRESS, &mut Vec::new());
+}
+
+/// Counts a request with a token that was refused, for whatever reason, against its address: who floods with made-up tokens is stopped there.
 pub fn of_refused_token(operation: &Operation, caller: &Caller, counted: &mut Vec<Counted>) {
     if matches!(operation.tenant_from, TenantFrom::BodyToken(_)) {
         // It is refused already.
@@ -192,7 +206,9 @@ fn peek(key: [u8; 16], limit: u32) -> Verdict {
 
 fn count(policy: &str, key: [u8; 16], limit: u32, counted: &mut Vec<Counted>) -> Result<()> {
     let now = now_seconds();
-    let verdict = shared_memory::hit(key, now, limit).unwrap_or_else(|| hit_stored(key, now, limit));
+    // A key that is new to the memory may have been counted in the table while the memory was full.
+    let known = shared_memory::hit(key, now, limit, None);
+    let verdict = known.or_else(|| shared_memory::hit(key, now, limit, Some(stored(key)))).unwrap_or_else(|| hit_stored(key, now, limit));
     counted.push(Counted { policy: policy.to_owned(), limit, verdict });
     if verdict.is_admitted { Ok(()) } else { Err(Refusal::rate_limited(policy, verdict.reset_seconds)) }
 }

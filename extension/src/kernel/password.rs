@@ -10,7 +10,11 @@ use super::{
     sql_caller::PLATFORM,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use nebula_core::password::{Bytes, Cost, NewPassword, PasswordProof};
+use nebula_core::{
+    error::Code,
+    opaque_token::{Kind, OpaqueToken},
+    password::{Bytes, Cost, NewPassword, PasswordProof},
+};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::{net::IpAddr, rc::Rc};
@@ -84,22 +88,52 @@ fn refused(refusal: &Refusal, limits: &[Value]) -> Value {
     json!({ "refused": { "code": refusal.code.as_str(), "details": refusal.details, "retryAfterSeconds": refusal.retry_after_seconds, "rateLimits": limits } })
 }
 
-/// `nebula.password_challenge`: of the person whose credential this is. Made-up values for everything else.
+/// `nebula.password_challenge`: of the person whose credential, invite or reset token this is. What proves nothing, and whoever has used up the attempts, is refused
+/// before anything is derived: a derivation costs more than all the rest of a request.
 #[must_use]
-pub fn own_challenge(tenant: Uuid, credential: &str) -> Value {
-    let caller = authenticate::check(tenant, credential, &Rc::from("me.password"), &Rc::new(Origin::default()));
-    let user = caller.ok().and_then(|authenticated| authenticated.caller.actor.user());
-    let stored = user.and_then(|user| {
-        spi::as_role(PLATFORM, || {
-            spi::first(
-                "select salt, memory_kib, iterations, parallelism from nebula.user_secret where tenant_id = $1 and user_id = $2",
-                &[Arg::Uuid(tenant), Arg::Uuid(user)],
-                |row| Stored::read(row, 1),
-            )
-        })
+pub fn own_challenge(tenant: Uuid, credential: &str, ip: Option<IpAddr>) -> Value {
+    let challenged = if credential.starts_with(Kind::Invite.prefix()) {
+        of_invite(tenant, credential, ip)
+    } else {
+        of_credential(tenant, credential, ip)
+    };
+    challenged.unwrap_or_else(|refusal| refused(&refusal, &[]))
+}
+
+fn of_credential(tenant: Uuid, credential: &str, ip: Option<IpAddr>) -> Result<Value> {
+    const ACTION: &str = "me.password";
+    let authenticated = authenticate::check(tenant, credential, &Rc::from(ACTION), &Rc::new(Origin::default()))?;
+    authenticated.standing?;
+    let user = authenticated.caller.actor.user().ok_or_else(|| Refusal::forbidden(ACTION, "users_only"))?;
+    let (stored, email) = spi::as_role(PLATFORM, || {
+        spi::first(
+            "select s.salt, s.memory_kib, s.iterations, s.parallelism, u.email from nebula.user u \
+             left join nebula.user_secret s on s.tenant_id = u.tenant_id and s.user_id = u.id where u.tenant_id = $1 and u.id = $2",
+            &[Arg::Uuid(tenant), Arg::Uuid(user)],
+            |row| (Stored::read(row, 1), row.text(5).unwrap_or_default()),
+        )
+    })
+    .unwrap_or_default();
+    Guard::new(tenant, &email, ip).peek()?;
+    Ok(stored.challenge(tenant, [&tenant.to_string(), &user.to_string()]))
+}
+
+/// Whether it was used or is too old is asked later: a repeat of the request that used it must get its answer.
+fn of_invite(tenant: Uuid, text: &str, ip: Option<IpAddr>) -> Result<Value> {
+    limit::peek_address(ip)?;
+    let token = OpaqueToken::parse_as(Kind::Invite, text).filter(|token| token.tenant == tenant);
+    let is_known = token.is_some_and(|token| {
+        let hash = spi::as_role(PLATFORM, || {
+            let args = [Arg::Uuid(tenant), Arg::Uuid(token.id)];
+            spi::first("select hash from nebula.invite where tenant_id = $1 and id = $2", &args, |row| row.bytes(1)).flatten()
+        });
+        hash.is_some_and(|hash| token.secret.matches(&hash))
     });
-    let who = user.map_or_else(String::new, |user| user.to_string());
-    stored.unwrap_or_default().challenge(tenant, [&tenant.to_string(), &who])
+    if !is_known {
+        limit::count_address(ip);
+        return Err(Code::InvalidToken.into());
+    }
+    Ok(Stored::default().challenge(tenant, [&tenant.to_string(), text]))
 }
 
 /// An id that looks like a tenant's of this installation's first weeks, always the same for a slug.

@@ -19,7 +19,9 @@ const CAPACITY: usize = 2048;
 const PROBES: usize = 16;
 /// Which of Postgres' own locks guards the making of shared structures; the number is the same in all versions from 13 to 18.
 const ADDIN_SHMEM_INIT_LOCK: usize = 21;
-const NAME: &core::ffi::CStr = c"nebula_counters";
+/// With the layout's number: a newer library in a server that runs maps no older memory.
+const NAME: &core::ffi::CStr = c"nebula_counters_1";
+const SIZE: usize = PARTS * size_of::<Part>();
 
 #[repr(C)]
 struct Directory {
@@ -46,55 +48,57 @@ thread_local! {
     static PARTS_OF_SEGMENT: Cell<*mut Part> = const { Cell::new(std::ptr::null_mut()) };
 }
 
-/// Counts a request under a key; `None` where there is no room for it.
+/// Counts a request under a key. One that is not there begins with `start`; `None` where that is `None`, or where there is no room or no memory.
 #[must_use]
-pub fn hit(key: [u8; 16], now_seconds: i64, limit: u32) -> Option<Verdict> {
-    with_counter(key, now_seconds, |window| window.hit(now_seconds, limit))
+pub fn hit(key: [u8; 16], now_seconds: i64, limit: u32, start: Option<Window>) -> Option<Verdict> {
+    with_counter(key, now_seconds, start, |window| window.hit(now_seconds, limit))
 }
 
-/// The verdict on a request that would come now.
+/// The verdict on a request that would come now; `None` where the key is not there.
 #[must_use]
 pub fn peek(key: [u8; 16], now_seconds: i64, limit: u32) -> Option<Verdict> {
-    with_counter(key, now_seconds, |window| window.peek(now_seconds, limit))
+    with_counter(key, now_seconds, None, |window| window.peek(now_seconds, limit))
 }
 
-fn with_counter<T>(key: [u8; 16], now_seconds: i64, work: impl FnOnce(&mut Window) -> T) -> Option<T> {
+fn with_counter<T>(key: [u8; 16], now_seconds: i64, start: Option<Window>, work: impl FnOnce(&mut Window) -> T) -> Option<T> {
     let database = spi::database_id();
     let [part, high, low, ..] = key;
-    let start = usize::from(u16::from_be_bytes([high, low]));
+    let first = usize::from(u16::from_be_bytes([high, low]));
     with_part(usize::from(part) % PARTS, |counters| {
-        let places = || (0..PROBES).map(|probe| (start + probe) % CAPACITY);
+        let places = || (0..PROBES).map(|probe| (first + probe) % CAPACITY);
         let at = |place: usize, is: &dyn Fn(&Counter) -> bool| counters.get(place).is_some_and(is);
         // All places are looked at before a free one is taken: the key may stand behind one that has become free.
         let known = places().find(|place| at(*place, &|counter| counter.database == database && counter.key == key));
         let is_free = |counter: &Counter| counter.database == 0 || counter.window.is_over(now_seconds);
-        let place = known.or_else(|| places().find(|place| at(*place, &is_free)))?;
-        let counter = counters.get_mut(place)?;
-        if known.is_none() {
-            *counter = Counter { key, database, window: Window::EMPTY };
+        if let Some(place) = known {
+            return counters.get_mut(place).map(|counter| work(&mut counter.window));
         }
+        let window = start?;
+        let place = places().find(|place| at(*place, &is_free))?;
+        let counter = counters.get_mut(place)?;
+        *counter = Counter { key, database, window };
         Some(work(&mut counter.window))
-    })
+    })?
 }
 
 /// Runs `work`, which neither fails nor calls Postgres, on one part's counters under its lock.
-fn with_part<T>(index: usize, work: impl FnOnce(&mut [Counter; CAPACITY]) -> T) -> T {
-    let parts = segment();
+fn with_part<T>(index: usize, work: impl FnOnce(&mut [Counter; CAPACITY]) -> T) -> Option<T> {
+    let parts = segment()?;
     // SAFETY: the segment has `PARTS` parts, `index` is below that, and the lock makes the reference the only one.
     unsafe {
         let part = parts.add(index);
         pg_sys::LWLockAcquire(&raw mut (*part).lock, pg_sys::LWLockMode::LW_EXCLUSIVE);
         let result = work(&mut (*part).counters);
         pg_sys::LWLockRelease(&raw mut (*part).lock);
-        result
+        Some(result)
     }
 }
 
-/// The segment, attached for the rest of the backend's life.
-fn segment() -> *mut Part {
+/// The segment, attached for the rest of the backend's life; `None` where the server has no room for one.
+fn segment() -> Option<*mut Part> {
     let known = PARTS_OF_SEGMENT.get();
     if !known.is_null() {
-        return known;
+        return Some(known);
     }
     // SAFETY: as `GetNamedDSMSegment` of Postgres 17 does, which 15 and 16 lack: one process at a time makes or attaches; an error in between releases the
     // lock and changes nothing that another would find half done.
@@ -107,9 +111,10 @@ fn segment() -> *mut Part {
             directory.write(Directory { segment: 0, tranche: 0 });
         }
         let segment = if (*directory).segment == 0 { make(directory) } else { pg_sys::dsm_attach((*directory).segment) };
-        if segment.is_null() {
+        // One of another size was made by another version of the library: it is left alone.
+        if segment.is_null() || pg_sys::dsm_segment_map_length(segment) < SIZE {
             pg_sys::LWLockRelease(guard);
-            pgrx::error!("the shared counters could not be attached");
+            return None;
         }
         pg_sys::dsm_pin_mapping(segment);
         pg_sys::LWLockRegisterTranche((*directory).tranche, NAME.as_ptr());
@@ -117,7 +122,7 @@ fn segment() -> *mut Part {
         pg_sys::dsm_segment_address(segment).cast::<Part>()
     };
     PARTS_OF_SEGMENT.set(parts);
-    parts
+    Some(parts)
 }
 
 /// Makes the segment: zeros, which are free places, and initialised locks.
@@ -127,10 +132,12 @@ fn segment() -> *mut Part {
 unsafe fn make(directory: *mut Directory) -> *mut pg_sys::dsm_segment {
     // SAFETY: as the caller promises; nobody else knows the segment before its number stands in the directory.
     unsafe {
-        let size = PARTS * size_of::<Part>();
-        let segment = pg_sys::dsm_create(size, 0);
+        let segment = pg_sys::dsm_create(SIZE, pg_sys::DSM_CREATE_NULL_IF_MAXSEGMENTS.cast_signed());
+        if segment.is_null() {
+            return segment;
+        }
         let parts = pg_sys::dsm_segment_address(segment).cast::<Part>();
-        parts.cast::<u8>().write_bytes(0, size);
+        parts.cast::<u8>().write_bytes(0, SIZE);
         let tranche = pg_sys::LWLockNewTrancheId();
         for index in 0..PARTS {
             pg_sys::LWLockInitialize(&raw mut (*parts.add(index)).lock, tranche);

@@ -12,8 +12,6 @@ use std::{cell::RefCell, collections::BTreeMap, mem};
 use uuid::Uuid;
 
 const INTERVAL_MICROSECONDS: i64 = 5_000_000;
-/// In a transaction that somebody holds open: what it has written stays locked until its end.
-const INTERVAL_IN_BLOCK_MICROSECONDS: i64 = 60_000_000;
 /// How long an explicit flush waits for another.
 const PATIENCE_MICROSECONDS: i64 = 1_000_000;
 const HOUR_SECONDS: i64 = 3600;
@@ -122,16 +120,19 @@ pub fn released(nesting: i32) {
     });
 }
 
-/// Flushes where the interval is over, at the end of a request, unless another backend is doing so: nobody waits for this.
+/// Flushes where the interval is over, at the end of a request, unless another backend is doing so: nobody waits for this. Not in a transaction that somebody
+/// holds open, since what it has written would stay locked until its end; such a session flushes when it ends.
 pub fn flush_if_due() {
+    if spi::is_in_block() {
+        return;
+    }
     let now = spi::now_microseconds();
     let is_due = MEMORY.with_borrow_mut(|memory| {
         if memory.last_flush == 0 {
             memory.last_flush = now;
         }
         let is_full = memory.gathered.calls.len() + memory.gathered.keys.len() >= CAPACITY;
-        let interval = if spi::is_in_block() { INTERVAL_IN_BLOCK_MICROSECONDS } else { INTERVAL_MICROSECONDS };
-        !memory.gathered.is_empty() && (is_full || now - memory.last_flush >= interval)
+        !memory.gathered.is_empty() && (is_full || now - memory.last_flush >= INTERVAL_MICROSECONDS)
     });
     if is_due && spi::try_advisory_lock(lock()) {
         write();
@@ -141,7 +142,7 @@ pub fn flush_if_due() {
 /// Flushes now; returns how many rows were written. Where another flush doesn't end in time, what was gathered is kept for the next.
 #[must_use]
 pub fn flush() -> u64 {
-    if MEMORY.with_borrow(|memory| memory.gathered.is_empty()) {
+    if spi::is_in_block() || MEMORY.with_borrow(|memory| memory.gathered.is_empty()) {
         return 0;
     }
     let deadline = spi::now_microseconds() + PATIENCE_MICROSECONDS;
@@ -193,9 +194,15 @@ fn write() -> u64 {
             );
         }
         if !keys.0.is_empty() {
+            // A key that somebody is changing is left out: nobody waits for another's transaction, and its next use is written with the next batch.
             rows += spi::run(
                 "update nebula.api_key k set last_used_at = u.at \
-                 from (select tenant_id, id, to_timestamp(at::numeric / 1000000) as at from unnest($1::uuid[], $2::uuid[], $3::text[]) k (tenant_id, id, at)) u \
+                 from ( \
+                   select free.tenant_id, free.id, to_timestamp(used.at::numeric / 1000000) as at \
+                   from unnest($1::uuid[], $2::uuid[], $3::text[]) used (tenant_id, id, at) \
+                   join nebula.api_key free on free.tenant_id = used.tenant_id and free.id = used.id \
+                   for no key update of free skip locked \
+                 ) u \
                  where k.tenant_id = u.tenant_id and k.id = u.id and (k.last_used_at is null or k.last_used_at < u.at)",
                 &[Arg::Uuids(&keys.0), Arg::Uuids(&keys.1), Arg::Texts(&keys.2)],
             );
@@ -206,7 +213,8 @@ fn write() -> u64 {
 
 /// What is left when the backend ends, written in a transaction of its own.
 pub fn flush_at_exit() {
-    if MEMORY.with_borrow(|memory| !memory.gathered.is_empty()) {
+    // What a transaction was writing when the end came is given back as it is aborted.
+    if MEMORY.with_borrow(|memory| !memory.gathered.is_empty() || !memory.flushing.is_empty()) {
         spi::in_last_transaction(|| {
             let _ = flush();
         });

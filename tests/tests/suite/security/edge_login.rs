@@ -55,7 +55,7 @@ fn no_function_can_be_called_but_the_entry_functions() {
         "handle(uuid,json)",
         "login_challenge(text,text,text)",
         "openapi()",
-        "password_challenge(uuid,text)",
+        "password_challenge(uuid,text,text)",
         "readiness()",
     ];
     assert_eq!(callable, entries.map(|entry| format!("nebula.{entry}")));
