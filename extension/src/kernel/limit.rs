@@ -121,7 +121,7 @@ pub fn of_public(operation: &Operation, caller: &Caller, input: &Map<String, Val
         TenantFrom::Login | TenantFrom::Credential => {
             count(BY_ADDRESS, address, AUTH_PER_ADDRESS, counted)?;
             // Who asks for resets in somebody's name keeps them from no login.
-            let account = if operation.derive.is_empty() { format!("reset {}", text("email")) } else { text("email").to_owned() };
+            let account = if operation.derive.is_empty() { format!("reset {}", text("email").trim()) } else { text("email").to_owned() };
             count(Category::Auth.as_str(), account_key(caller.tenant, &account), auth_limit(caller.tenant), counted)
         }
     }
