@@ -265,6 +265,6 @@ mod tests {
         assert!(challenge.salt_seed.is_none());
         let refused = r#"{"refused":{"code":"RATE_LIMITED","retryAfterSeconds":7,"rateLimits":[]}}"#;
         let LoginChallenge::Refused { refused } = serde_json::from_str(refused).unwrap() else { panic!("challenged") };
-        assert_eq!((refused.code.as_str(), refused.retry_after_seconds), ("RATE_LIMITED", 7));
+        assert_eq!((refused.code.as_str(), refused.retry_after_seconds), ("RATE_LIMITED", Some(7)));
     }
 }
