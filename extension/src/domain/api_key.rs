@@ -69,16 +69,8 @@ shape! {
 shape! {
     /// A key with its secret, which is shown this once.
     ApiKeyWithSecret {
-        id: Uuid,
-        name: Name,
-        profile: Option<Profile>,
-        actions: Option<Vec<Key>>,
-        status: Status,
-        suspended_reason: Option<String>,
-        expires_at: Option<Instant>,
-        last_used_at: Option<Instant>,
-        created_at: Instant,
-        updated_at: Instant,
+        #[schemars(flatten)]
+        key: ApiKey,
         /// `nbk_` and 136 hex digits.
         secret: String,
     }

@@ -69,14 +69,7 @@ struct ListAudit {
 
 fn list(call: &Call, input: ListAudit) -> Result<Reply> {
     let text = |key: &Option<Key>| key.as_ref().map(|key| key.as_str().to_owned());
-    let page = ListInput {
-        limit: input.limit,
-        cursor: input.cursor,
-        sort: input.sort,
-        created_at_from: input.created_at_from,
-        created_at_to: input.created_at_to,
-        ..ListInput::default()
-    };
+    let page = ListInput::page(input.limit, input.cursor, input.sort).created(input.created_at_from, input.created_at_to);
     List {
         name: "audit",
         from: "from nebula.audit_log l where l.tenant_id = $1",

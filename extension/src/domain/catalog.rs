@@ -135,13 +135,8 @@ shape! {
 shape! {
     /// A package and what it grants.
     PackageWithActions {
-        id: Uuid,
-        key: Key,
-        name: Name,
-        description: Description,
-        status: Status,
-        created_at: Instant,
-        updated_at: Instant,
+        #[schemars(flatten)]
+        package: Package,
         actions: Vec<Key>,
     }
 }

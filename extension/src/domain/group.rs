@@ -290,7 +290,7 @@ struct ListOfGroup {
 
 impl ListOfGroup {
     fn list_input(self) -> ListInput {
-        ListInput { limit: self.limit, cursor: self.cursor, sort: self.sort, ..ListInput::default() }
+        ListInput::page(self.limit, self.cursor, self.sort)
     }
 }
 

@@ -105,17 +105,7 @@ fn list(call: &Call, input: ListJobs) -> Result<Reply> {
         tenant: Some(call.tenant()),
         parent: None,
     }
-    .page(
-        &call.caller,
-        &ListInput {
-            limit: input.limit,
-            cursor: input.cursor,
-            sort: input.sort,
-            created_at_from: input.created_at_from,
-            created_at_to: input.created_at_to,
-            ..ListInput::default()
-        },
-    )
+    .page(&call.caller, &ListInput::page(input.limit, input.cursor, input.sort).created(input.created_at_from, input.created_at_to))
 }
 
 #[derive(Deserialize, JsonSchema)]

@@ -234,7 +234,7 @@ fn list_sessions(call: &Call, input: ListSessions) -> Result<Reply> {
         tenant: Some(call.tenant()),
         parent: Some(own_user(call)?),
     }
-    .page(&call.caller, &ListInput { limit: input.limit, cursor: input.cursor, sort: input.sort, ..ListInput::default() })
+    .page(&call.caller, &ListInput::page(input.limit, input.cursor, input.sort))
 }
 
 fn revoke_sessions(call: &Call, _: Nothing) -> Result<Reply> {

@@ -22,7 +22,6 @@ use nebula_core::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 #[must_use]
@@ -276,12 +275,8 @@ fn refresh(call: &Call, input: Refresh) -> Result<Reply> {
 /// The next token of a family. Its secret is made of the one before and the installation's: a retry within the window gets the same token
 /// again though only its hash is stored, and neither a dump alone nor an old token alone makes one.
 fn successor(token: &OpaqueToken, id: Uuid) -> OpaqueToken {
-    let mut digest = Sha256::new();
-    let seed = hex::encode(&token.secret.0);
-    for half in ["left", "right"] {
-        digest.update(installation::keyed(&["refresh", half, &seed, &id.to_string()]));
-    }
-    OpaqueToken { kind: TokenKind::Refresh, tenant: token.tenant, id, secret: Secret(digest.finalize().into()) }
+    let secret = installation::keyed_secret("refresh", &[&hex::encode(&token.secret.0), &id.to_string()]);
+    OpaqueToken { kind: TokenKind::Refresh, tenant: token.tenant, id, secret: Secret(secret) }
 }
 
 /// A token that was rotated already: a retry within 10 seconds gets the successor again; anything else is reuse and ends the family.

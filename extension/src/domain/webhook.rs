@@ -88,15 +88,8 @@ shape! {
 shape! {
     /// A subscription with its new secret, which is shown this once.
     WebhookWithSecret {
-        id: Uuid,
-        url: WebhookUrl,
-        description: Description,
-        events: Vec<EventFilter>,
-        status: Status,
-        suspended_reason: Option<String>,
-        previous_secret_expires_at: Option<Instant>,
-        created_at: Instant,
-        updated_at: Instant,
+        #[schemars(flatten)]
+        webhook: Webhook,
         /// `whsec_` and the standard base64 of 32 bytes.
         secret: String,
     }
@@ -368,14 +361,7 @@ fn list_deliveries(call: &Call, input: ListDeliveries) -> Result<Reply> {
     }
     .page(
         &call.caller,
-        &ListInput {
-            limit: input.limit,
-            cursor: input.cursor,
-            sort: input.sort,
-            created_at_from: input.created_at_from,
-            created_at_to: input.created_at_to,
-            ..ListInput::default()
-        },
+        &ListInput::page(input.limit, input.cursor, input.sort).created(input.created_at_from, input.created_at_to),
     )
 }
 

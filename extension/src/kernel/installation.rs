@@ -5,7 +5,7 @@ use super::{
     sql_caller::OWNER,
 };
 use hmac::{Hmac, Mac};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use std::{cell::RefCell, collections::HashMap, rc::Rc};
 use uuid::Uuid;
 
@@ -67,6 +67,16 @@ pub fn keyed(words: &[&str]) -> [u8; 16] {
         }
     }
     bytes
+}
+
+/// 256 bits that only this installation can make of a purpose and these words.
+#[must_use]
+pub fn keyed_secret(purpose: &str, words: &[&str]) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    for half in ["left", "right"] {
+        digest.update(keyed(&[&[purpose, half], words].concat()));
+    }
+    digest.finalize().into()
 }
 
 /// Registers a public key; only a DBA may. Returns false when the kid is known already.

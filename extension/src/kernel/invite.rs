@@ -12,7 +12,6 @@ use nebula_core::{
     text::Instant,
 };
 use schemars::JsonSchema;
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 /// A token with which a person sets a password; shown this once.
@@ -48,11 +47,8 @@ pub fn reveal_reset(tenant: Uuid, id: Uuid) -> Option<String> {
 }
 
 fn reset_token(tenant: Uuid, id: Uuid) -> OpaqueToken {
-    let mut digest = Sha256::new();
-    for half in ["left", "right"] {
-        digest.update(installation::keyed(&["reset", half, &tenant.to_string(), &id.to_string()]));
-    }
-    OpaqueToken { kind: Kind::Invite, tenant, id, secret: Secret(digest.finalize().into()) }
+    let secret = installation::keyed_secret("reset", &[&tenant.to_string(), &id.to_string()]);
+    OpaqueToken { kind: Kind::Invite, tenant, id, secret: Secret(secret) }
 }
 
 /// Makes a one-time invite of three days; its JSON `{"token", "expiresAt"}` is the only place where the token stands.

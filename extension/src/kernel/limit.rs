@@ -133,17 +133,16 @@ pub fn peek_address(ip: Option<IpAddr>) -> Result<()> {
     if verdict.is_admitted { Ok(()) } else { Err(Refusal::rate_limited(BY_ADDRESS, verdict.reset_seconds)) }
 }
 
-/// Counts a token that was refused before its operation began.
-pub fn count_address(ip: Option<IpAddr>) {
+/// Counts a refused request against its address.
+pub fn count_address(ip: Option<IpAddr>, counted: &mut Vec<Counted>) {
     // It is refused already.
-    let _ = count(BY_ADDRESS, address_key(ip), AUTH_PER_ADDRESS, &mut Vec::new());
+    let _ = count(BY_ADDRESS, address_key(ip), AUTH_PER_ADDRESS, counted);
 }
 
 /// Counts a request with a token that was refused, for whatever reason, against its address: who floods with made-up tokens is stopped there.
 pub fn of_refused_token(operation: &Operation, caller: &Caller, counted: &mut Vec<Counted>) {
     if matches!(operation.tenant_from, TenantFrom::BodyToken(_)) {
-        // It is refused already.
-        let _ = count(BY_ADDRESS, address_key(caller.origin.ip), AUTH_PER_ADDRESS, counted);
+        count_address(caller.origin.ip, counted);
     }
 }
 

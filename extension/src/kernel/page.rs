@@ -107,6 +107,20 @@ pub struct ListInput {
     pub created_at_to: Option<Instant>,
 }
 
+impl ListInput {
+    /// Of a list that takes a place and an order, and no filter of these.
+    #[must_use]
+    pub fn page(limit: Limit, cursor: Option<String>, sort: Option<String>) -> Self {
+        Self { limit, cursor, sort, ..Self::default() }
+    }
+
+    /// With the times between which a row was made.
+    #[must_use]
+    pub fn created(self, from: Option<Instant>, to: Option<Instant>) -> Self {
+        Self { created_at_from: from, created_at_to: to, ..self }
+    }
+}
+
 /// A list of one resource, as SQL.
 pub struct List<'a> {
     /// The resource's name: cursors of one list open no other.

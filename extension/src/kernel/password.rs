@@ -46,7 +46,7 @@ impl Stored {
     fn challenge(self, tenant: Uuid, words: [&str; 2]) -> Value {
         let [one, two] = words;
         let cost = self.cost.unwrap_or(Cost::DEFAULT);
-        let seed = [installation::keyed(&["seed", "left", one, two]), installation::keyed(&["seed", "right", one, two])].concat();
+        let seed = installation::keyed_secret("seed", &[one, two]);
         json!({
             "tenantId": tenant,
             "salt": Bytes::<16>(self.salt.unwrap_or_else(|| installation::keyed(&["salt", one, two]))),
@@ -130,7 +130,7 @@ fn of_invite(tenant: Uuid, text: &str, ip: Option<IpAddr>) -> Result<Value> {
         hash.is_some_and(|hash| token.secret.matches(&hash))
     });
     if !is_known {
-        limit::count_address(ip);
+        limit::count_address(ip, &mut Vec::new());
         return Err(Code::InvalidToken.into());
     }
     Ok(Stored::default().challenge(tenant, [&tenant.to_string(), text]))
