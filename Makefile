@@ -24,7 +24,7 @@ STAGE := $(shell if [ "$$(id -u)" = 0 ] && ! runuser -u nobody -- test -x "$(CUR
 TREE := $(STAGE)/postgres-$(PG)
 export NEBULA_PG_BINDIR := $(TREE)/lib/postgresql/$(PG)/bin
 
-SQL := sql/roles.sql sql/functions/entry.sql sql/functions/table.sql sql/functions/call.sql sql/functions/typed.sql sql/grants.sql
+SQL := sql/roles.sql $(patsubst %,sql/functions/%.sql,entry outbox worker webhook retention export credential privacy table call typed) sql/grants.sql
 NEBULA := target/release/nebula
 
 .PHONY: up down clean seed build install packages tools check docs test bench bench-lists

@@ -19,6 +19,8 @@ pub enum Error {
     Issuer(String),
     #[error("signing key: {0}")]
     Key(String),
+    #[error("storage: {0}")]
+    Storage(String),
     #[error("sealing key: {0}")]
     SealingKey(String),
     #[error("{path}: {source}", path = .path.display())]

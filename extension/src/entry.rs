@@ -4,6 +4,14 @@
 //! pgrx's macros expand to `unsafe` glue, hence the exception.
 #![allow(unsafe_code, clippy::needless_pass_by_value)]
 
+pub mod credential;
+pub mod export;
+pub mod outbox;
+pub mod privacy;
+pub mod retention;
+pub mod webhook;
+pub mod worker;
+
 use crate::kernel::{
     audit, authenticate, context,
     error::Refusal,
@@ -22,6 +30,7 @@ use pgrx::{
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+/// The parameter as the rest of the crate knows it.
 fn uuid(id: pgrx::Uuid) -> Uuid {
     Uuid::from_bytes(*id.as_bytes())
 }

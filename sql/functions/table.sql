@@ -130,7 +130,7 @@ declare
 begin
   for parent, month in
     select p.name, m
-    from unnest(array['audit_log', 'usage_metrics', 'webhook_delivery']) p (name)
+    from unnest(array['audit_log', 'usage_metrics', 'webhook_delivery', 'outbox_finished']) p (name)
     cross join generate_series(date_trunc('month', now() at time zone 'utc'), date_trunc('month', now() at time zone 'utc') + make_interval(months => months_ahead), interval '1 month') m
   loop
     partition := format('%s_%s', parent, to_char(month, 'YYYY_MM'));

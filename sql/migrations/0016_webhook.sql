@@ -13,6 +13,7 @@ create table nebula.webhook_subscription (
   previous_secret_expires_at timestamptz,
   status nebula.status not null default 'ativo',
   suspended_reason text,
+  failing_since timestamptz,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   constraint pk_webhook_subscription primary key (tenant_id, id),
@@ -31,6 +32,7 @@ comment on column nebula.webhook_subscription.secret_key_version is 'Which of th
 comment on column nebula.webhook_subscription.previous_secret_sealed is 'The secret before the last rotation: both sign until previous_secret_expires_at.';
 comment on column nebula.webhook_subscription.previous_secret_key_version is 'Which of the edge''s keys sealed that.';
 comment on column nebula.webhook_subscription.status is 'suspenso: by a person, or after days of failure; nothing is sent.';
+comment on column nebula.webhook_subscription.failing_since is 'The first failed attempt since the last success; null while it works.';
 create index idx_webhook_subscription_created_at on nebula.webhook_subscription (tenant_id, created_at, id);
 select nebula.govern_tenant_table('nebula.webhook_subscription');
 

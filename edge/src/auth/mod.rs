@@ -8,6 +8,7 @@ mod key_folder;
 mod key_ring;
 mod password;
 pub mod sealing;
+mod sealing_keys;
 mod signer;
 
 pub use credential::{Presented, present, well_formed};
@@ -16,4 +17,5 @@ pub use jwks::document as jwks_document;
 pub use key_files::{PrivateKey, generate, load_all};
 pub use key_ring::{KeyRing, Refused};
 pub use password::{Deriver, Prepared, Rule as PasswordRule, prepare, salt};
+pub use sealing_keys::{FileKeys, SealingKeys};
 pub use signer::Signer;

@@ -4,7 +4,7 @@
 use super::key_folder;
 use crate::error::Error;
 use aws_lc_rs::{
-    aead::{AES_256_GCM, Aad, RandomizedNonceKey},
+    aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey},
     rand,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -33,13 +33,27 @@ impl SealingKey {
     /// Nonce, ciphertext and tag of a plain text; `None` if the library refuses, which a loaded key gives no reason for.
     #[must_use]
     pub fn seal(&self, place: Place<'_>, plain: &[u8]) -> Option<Vec<u8>> {
-        let Place { tenant, row, field } = place;
-        let associated = Aad::from(format!("nebula/{tenant}/{row}/{field}/{}", self.version));
         // Room for the tag from the start: growing would leave a copy of the plain text behind.
         let mut text = Vec::with_capacity(plain.len() + TAG_BYTES);
         text.extend_from_slice(plain);
-        let nonce = self.key.seal_in_place_append_tag(associated, &mut text).ok()?;
+        let nonce = self.key.seal_in_place_append_tag(self.associated(place), &mut text).ok()?;
         Some([nonce.as_ref().as_slice(), &text].concat())
+    }
+}
+
+impl SealingKey {
+    /// The plain text of nonce, ciphertext and tag; `None` where they were sealed for another place, by another key, or changed.
+    #[must_use]
+    pub fn open(&self, place: Place<'_>, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let (nonce, text) = sealed.split_first_chunk::<NONCE_LEN>()?;
+        let mut text = Zeroizing::new(text.to_vec());
+        let length = self.key.open_in_place(Nonce::from(nonce), self.associated(place), &mut text).ok()?.len();
+        text.truncate(length);
+        Some(text)
+    }
+
+    fn associated(&self, Place { tenant, row, field }: Place<'_>) -> Aad<String> {
+        Aad::from(format!("nebula/{tenant}/{row}/{field}/{}", self.version))
     }
 }
 
@@ -86,7 +100,8 @@ pub fn versions(folder: &Path) -> Result<Vec<u16>, Error> {
     Ok(versions)
 }
 
-fn load(folder: &Path, version: u16) -> Result<SealingKey, Error> {
+/// Reads one version.
+pub fn load(folder: &Path, version: u16) -> Result<SealingKey, Error> {
     let path = folder.join(name(version));
     let unreadable = || Error::SealingKey(format!("{}: not 32 bytes as standard base64", path.display()));
     let text = Zeroizing::new(fs::read_to_string(&path).map_err(Error::file(&path))?);
@@ -110,7 +125,7 @@ fn name(version: u16) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use aws_lc_rs::aead::{LessSafeKey, Nonce, UnboundKey};
+    use aws_lc_rs::aead::{LessSafeKey, UnboundKey};
     use std::{os::unix::fs::PermissionsExt, path::PathBuf};
 
     fn folder() -> PathBuf {

@@ -58,6 +58,28 @@ settings! {
     jwks_cooldown_seconds: u64, "NEBULA_JWKS_COOLDOWN_SECONDS", (30), [value_name = "SECONDS"];
     /// Also fetch keys over http, from loopback addresses alone: for development and tests [default: false].
     allow_loopback_jwks: bool, "NEBULA_ALLOW_LOOPBACK_JWKS", (false), [value_name = "BOOL"];
+    /// Where `worker` connects: a login of role `nebula_worker`, which may call the worker's functions and nothing else. Not through a pooler in transaction mode.
+    worker_database_url: DatabaseUrl, "NEBULA_WORKER_DATABASE_URL", (none), [value_name = "URL"];
+    /// Database connections kept by a worker [default: 6].
+    worker_pool_size: usize, "NEBULA_WORKER_POOL_SIZE", (6), [value_name = "N"];
+    /// Pieces of work that a worker does at once [default: 64].
+    worker_concurrency: usize, "NEBULA_WORKER_CONCURRENCY", (64), [value_name = "N"];
+    /// Of these, at most so many of one tenant [default: 16].
+    worker_tenant_concurrency: usize, "NEBULA_WORKER_TENANT_CONCURRENCY", (16), [value_name = "N"];
+    /// Webhook requests at once to one host, of all tenants [default: 8].
+    worker_host_concurrency: usize, "NEBULA_WORKER_HOST_CONCURRENCY", (8), [value_name = "N"];
+    /// How long a claimed piece of work stays this worker's without a sign of life, in seconds: another then does it again [default: 30].
+    worker_lease_seconds: u64, "NEBULA_WORKER_LEASE_SECONDS", (30), [value_name = "SECONDS"];
+    /// The longest sleep of a worker that has nothing to do, in milliseconds; new work wakes it at once [default: 1000].
+    worker_poll_ms: u64, "NEBULA_WORKER_POLL_MS", (1_000), [value_name = "MS"];
+    /// The time for one webhook request, in milliseconds [default: 15000].
+    webhook_timeout_ms: u64, "NEBULA_WEBHOOK_TIMEOUT_MS", (15_000), [value_name = "MS"];
+    /// Also deliver webhooks to loopback addresses: for development and tests [default: false].
+    allow_loopback_webhooks: bool, "NEBULA_ALLOW_LOOPBACK_WEBHOOKS", (false), [value_name = "BOOL"];
+    /// Where exports and archives are kept: `file:///folder`, or `s3://bucket/prefix` with the usual `AWS_*` variables. Without it there are none.
+    storage_url: String, "NEBULA_STORAGE_URL", (none), [value_name = "URL"];
+    /// How long an export can be downloaded, in hours [default: 168].
+    export_hours: u32, "NEBULA_EXPORT_HOURS", (168), [value_name = "HOURS"];
     /// The address and port that `serve` listens on [default: 127.0.0.1:8080].
     listen: SocketAddr, "NEBULA_LISTEN", (SocketAddr::from(([127, 0, 0, 1], 8080))), [value_name = "ADDRESS"];
     /// The folder of private signing keys and sealing keys, mode 700 [default: .nebula/keys].

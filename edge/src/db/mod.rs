@@ -8,6 +8,7 @@ mod json_text;
 mod listener;
 mod pool;
 mod state;
+mod worker;
 
 pub use admin::{admin_state, connect as connect_admin, scalar_text};
 pub use failure::Failure;
@@ -18,3 +19,4 @@ pub use state::{
     BodyToken, Challenge, Deprecation, DeriveMode, EdgeState, KeyStatus, Kind, LoginChallenge, RateLimit, RateLimits, RefusedLogin, Route,
     Scope, SealMode, TenantFrom, TenantSource,
 };
+pub use worker::WorkerDatabase;

@@ -43,10 +43,15 @@ const MIGRATIONS: &[Migration] = migrations! {
     14 "0014_limit",
     15 "0015_usage",
     16 "0016_webhook",
+    17 "0017_operational_profile",
+    18 "0018_worker",
+    19 "0019_archive",
+    20 "0020_export",
+    21 "0021_credential",
 };
 
 /// The oldest schema that this library works with.
-pub const REQUIRED_VERSION: i32 = 16;
+pub const REQUIRED_VERSION: i32 = 21;
 
 /// One migration runs at a time; the number is arbitrary and the same in every version.
 const LOCK: i64 = 0x6e65_6275_6c61_0001;

@@ -1,0 +1,59 @@
+//! The worker's pool. Every worker function has its method in the file of its noun; the statement and its types are all that they need from here.
+
+use super::{failure::Failure, pool::parse};
+use crate::{config::Config, error::Error};
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use std::time::Duration;
+use tokio_postgres::{
+    NoTls, Row,
+    types::{ToSql, Type},
+};
+
+/// Connections of the login `nebula_worker`. Cheap to clone.
+#[derive(Clone)]
+pub struct WorkerDatabase {
+    pool: Pool,
+}
+
+impl WorkerDatabase {
+    /// Makes the pool; connects to nothing yet.
+    pub fn new(config: &Config) -> Result<Self, Error> {
+        let url = config.worker_database_url.as_ref().ok_or(Error::Missing("NEBULA_WORKER_DATABASE_URL"))?;
+        let mut postgres = parse(url.reveal())?;
+        postgres.application_name("nebula-worker");
+        let manager = Manager::from_config(postgres, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
+        let pool = Pool::builder(manager)
+            .max_size(config.worker_pool_size.max(2))
+            .runtime(Runtime::Tokio1)
+            .wait_timeout(Some(Duration::from_secs(30)))
+            .create_timeout(Some(Duration::from_secs(5)))
+            .recycle_timeout(Some(Duration::from_secs(5)))
+            .build()
+            .map_err(|error| Error::Database(error.to_string()))?;
+        Ok(Self { pool })
+    }
+
+    /// A connection of one's own: for a transaction of several statements.
+    pub async fn client(&self) -> Result<Object, Failure> {
+        Ok(self.pool.get().await?)
+    }
+
+    /// One statement, whole transaction. Its plan is kept in the connection: workers connect to the server or to a pooler in session mode.
+    pub async fn rows(&self, statement: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<Vec<Row>, Failure> {
+        let client = self.client().await?;
+        let (values, types): (Vec<_>, Vec<_>) = parameters.iter().map(|(value, kind)| (*value, kind.clone())).unzip();
+        let run = async {
+            let prepared = client.prepare_typed_cached(statement, &types).await?;
+            client.query(&prepared, &values).await
+        };
+        run.await.map_err(|error| {
+            client.statement_cache.clear();
+            Failure::of(&error)
+        })
+    }
+
+    /// The only row of a statement.
+    pub async fn row(&self, statement: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<Row, Failure> {
+        self.rows(statement, parameters).await?.into_iter().next().ok_or_else(|| Failure::Statement("no row was answered".to_owned()))
+    }
+}

@@ -1,0 +1,18 @@
+//! `nebula`: the REST edge of Nebula, its worker and its command line. A library, so that services of the operator can use what the worker can
+//! (`worker::credentials`); the program only starts it.
+//!
+//! Imports flow one way: config ← db ← auth ← storage ← issuers ← http, worker ← command.
+
+mod auth;
+mod cli;
+mod command;
+mod config;
+mod db;
+mod error;
+mod http;
+mod issuers;
+mod storage;
+mod telemetry;
+pub mod worker;
+
+pub use cli::run;

@@ -1,0 +1,1 @@
+//! Opening what tenants keep sealed, for services of the operator: never a route, and each opening is audited.

@@ -1,0 +1,1 @@
+//! Exports of a tenant: one file in object storage, streamed.

@@ -1,0 +1,16 @@
+//! The worker: claims what the outbox holds and does it; any number of them may run. What it may do is what its login may call
+//! (docs/worker-protocol.md).
+
+pub mod credentials;
+mod context;
+mod job;
+
+mod archive;
+mod exports;
+mod privacy;
+mod reseal;
+mod retention;
+mod webhooks;
+
+pub use context::Context;
+pub use job::{Job, Outcome};

@@ -1,0 +1,1 @@
+//! Who was anonymised, kept outside the database, so that a restored backup can be brought up to it.

@@ -1,0 +1,1 @@
+//! Sealing anew with the newest key, online.

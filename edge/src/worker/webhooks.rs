@@ -1,0 +1,1 @@
+//! Telling tenants: one attempt at one address.

@@ -1,0 +1,1 @@
+//! A tenant out of the database and into one.

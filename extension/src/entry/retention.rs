@@ -1,0 +1,1 @@
+//! What is too old: partitions, archives, tokens.

@@ -1,0 +1,1 @@
+//! What every worker asks first: whether this database may send, and whose turn a task is.

@@ -1,0 +1,1 @@
+-- Events, and the worker's side of them. Behaviour is in extension/src/kernel/outbox.rs and queue.rs.

@@ -1,0 +1,1 @@
+-- Anonymising again what a restored backup has brought back.

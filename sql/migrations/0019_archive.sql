@@ -1,0 +1,25 @@
+-- What left the database for object storage.
+
+create table nebula.archive (
+  id uuid not null default nebula.uuid_v7(),
+  tenant_id uuid not null,
+  source text not null,
+  month date not null,
+  location text not null,
+  row_count bigint not null,
+  sha256 bytea not null,
+  expires_at timestamptz not null,
+  created_at timestamptz not null default now(),
+  constraint pk_archive primary key (tenant_id, id),
+  constraint uq_archive_tenant_id_source_month unique (tenant_id, source, month),
+  constraint fk_archive_tenant_id foreign key (tenant_id) references nebula.tenant (id),
+  constraint ck_archive_row_count check (row_count > 0),
+  constraint ck_archive_sha256 check (octet_length(sha256) = 32)
+);
+comment on table nebula.archive is 'A tenant''s rows of one month that were archived before their partition was dropped.';
+comment on column nebula.archive.source is 'The table they were rows of.';
+comment on column nebula.archive.month is 'The first day of their month (UTC).';
+comment on column nebula.archive.location is 'The folder in object storage, with rows and manifest.json.';
+comment on column nebula.archive.row_count is 'How many rows.';
+comment on column nebula.archive.sha256 is 'Of the compressed file.';
+select nebula.govern_tenant_table('nebula.archive');
