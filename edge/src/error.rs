@@ -1,5 +1,6 @@
 //! Why a command failed, one variant a cause. What a request can be refused for is in `http::refusal`.
 
+use crate::db::Failure;
 use std::path::PathBuf;
 
 /// The error of a command; its text goes to the person at the terminal, so it names the remedy where there is one.
@@ -19,6 +20,10 @@ pub enum Error {
     Issuer(String),
     #[error("signing key: {0}")]
     Key(String),
+    #[error(
+        "this database is a copy, or was moved: nothing is sent from here until somebody says so, by `nebula worker --adopt` or `select nebula.adopt_here()`"
+    )]
+    NotAdopted,
     #[error("storage: {0}")]
     Storage(String),
     #[error("sealing key: {0}")]
@@ -42,6 +47,12 @@ impl Error {
     pub fn file(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::File { path, source }
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        Self::Database(failure.reason().to_owned())
     }
 }
 

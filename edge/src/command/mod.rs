@@ -8,4 +8,6 @@ pub mod migrate;
 mod output;
 pub mod seed;
 pub mod serve;
+mod signals;
 pub mod up;
+pub mod worker;

@@ -2,8 +2,20 @@
 //! (docs/worker-protocol.md).
 
 pub mod credentials;
+
+mod completions;
 mod context;
+mod dispatch;
+mod hand;
+mod handlers;
+mod http;
 mod job;
+mod leases;
+mod patience;
+mod queue;
+mod run;
+mod schedule;
+mod wake;
 
 mod archive;
 mod exports;
@@ -14,3 +26,4 @@ mod webhooks;
 
 pub use context::Context;
 pub use job::{Job, Outcome};
+pub use run::{Until, run};
