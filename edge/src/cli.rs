@@ -36,7 +36,7 @@ enum Command {
     Keys(command::keys::Arguments),
     /// Other issuers of tokens (OpenID providers, Supabase Auth), and their keys.
     Issuers(command::issuers::Arguments),
-    /// Starts a private Postgres and the edge for development, ready to be called.
+    /// Starts a private Postgres, the edge and a worker for development, ready to be called.
     Up(command::up::Arguments),
     /// Stops what `up` started; the data stays.
     Down(command::down::Arguments),

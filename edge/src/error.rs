@@ -36,7 +36,7 @@ pub enum Error {
     Foreign(PathBuf),
     #[error("{program} failed: {output}")]
     Program { program: String, output: String },
-    #[error("waited {seconds} s for {what}; see {log}", log = .log.display())]
+    #[error("waited {seconds} s for the {what} to become ready; see {log}", log = .log.display())]
     NotReady { what: &'static str, seconds: u64, log: PathBuf },
     #[error("{0}")]
     Telemetry(String),
