@@ -10,7 +10,7 @@ use super::{
     queue, schedule, wake,
     webhooks::Webhooks,
 };
-use crate::error::Error;
+use crate::{db::Failure, error::Error};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{Notify, Semaphore, mpsc},
@@ -32,6 +32,14 @@ pub enum Until {
     Told,
     /// Nothing is due and nothing in hand.
     Idle,
+}
+
+/// What a claim gave.
+enum Claimed {
+    Nothing,
+    Some,
+    /// As much as could be had: there may be more.
+    More,
 }
 
 /// What a worker's parts share.
@@ -112,15 +120,14 @@ impl Running {
         let mut patience = Patience::with("claim work");
         while let Some(room) = self.room().await {
             let was_idle = self.hand.is_empty();
-            let pause = match queue::claim(&self.context, room, self.hand.share(), &self.hand.busy()).await {
-                Ok(jobs) => {
+            let pause = match self.claim_once(room).await {
+                Ok(Claimed::More) => {
                     patience.rewarded();
-                    if jobs.is_empty() && was_idle && until == Until::Idle {
-                        return Ok(());
-                    }
-                    if dispatch(self, jobs, room) {
-                        continue;
-                    }
+                    continue;
+                }
+                Ok(Claimed::Nothing) if was_idle && until == Until::Idle => return Ok(()),
+                Ok(_) => {
+                    patience.rewarded();
                     if until == Until::Idle { SHORT_POLL } else { Duration::from_millis(self.context.config.worker_poll_ms.max(1)) }
                 }
                 // Copied or moved under a running worker.
@@ -135,6 +142,23 @@ impl Running {
             }
         }
         Ok(())
+    }
+
+    /// One claim, and a second one where only those have work left who have much in hand already.
+    async fn claim_once(self: &Arc<Self>, room: usize) -> Result<Claimed, Failure> {
+        let mut terms = self.hand.terms();
+        let mut jobs = queue::claim(&self.context, room, &terms).await?;
+        if jobs.is_empty()
+            && let Some(rest) = self.hand.terms_for_the_rest()
+        {
+            jobs = queue::claim(&self.context, room, &rest).await?;
+            terms = rest;
+        }
+        Ok(match jobs.is_empty() {
+            true => Claimed::Nothing,
+            false if dispatch(self, jobs, room, terms.per_tenant) => Claimed::More,
+            false => Claimed::Some,
+        })
     }
 
     /// Waits for room; how much there is for one claim. `None` when it is to stop.
