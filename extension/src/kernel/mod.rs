@@ -23,7 +23,9 @@ pub mod page;
 pub mod password;
 pub mod place;
 pub mod queue;
+pub mod round;
 pub mod task;
+pub mod turn;
 pub mod usage;
 pub mod wake;
 
