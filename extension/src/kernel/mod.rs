@@ -23,6 +23,10 @@ pub mod page;
 pub mod password;
 pub mod usage;
 
+pub mod expiry;
+pub mod partition;
+pub mod retention;
+
 pub mod installation;
 pub mod issuer;
 pub mod migrate;
