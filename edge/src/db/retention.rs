@@ -53,6 +53,11 @@ pub struct ExpiredArchive {
 }
 
 impl WorkerDatabase {
+    /// `nebula.may_deliver`: whether this is no copy of the database that somebody adopted.
+    pub async fn may_deliver(&self) -> Result<bool, Failure> {
+        value(&self.row("select nebula.may_deliver()", &[]).await?)
+    }
+
     /// The turn to run retention, as long as the connection is kept; `None` where somebody else has it.
     pub async fn retention_turn(&self) -> Result<Option<RetentionTurn>, Error> {
         let client = self.client().await?;

@@ -79,6 +79,12 @@ pub async fn make_partitions(context: &Context) -> Result<(), Error> {
 /// Everything once. Does nothing where another run is under way; a step that fails keeps no other from being done.
 pub async fn retain(database: &WorkerDatabase, storage: Option<&Storage>) -> Result<Report, Error> {
     let mut report = Report::default();
+    if !database.may_deliver().await? {
+        report
+            .problems
+            .push("this database is a copy: it archives and drops nothing until it is adopted (select nebula.adopt_here())".to_owned());
+        return Ok(report);
+    }
     let Some(_turn) = database.retention_turn().await? else {
         report.problems.push("another run is under way".to_owned());
         return Ok(report);

@@ -1,4 +1,5 @@
 //! What is too old: partitions, archives, tokens. SQL shapes are in `sql/functions/retention.sql`.
+#![allow(unsafe_code, clippy::needless_pass_by_value)]
 
 use super::uuid;
 use crate::kernel::{expiry, partition::Source, retention};
@@ -32,8 +33,8 @@ fn record_archive(tenant: pgrx::Uuid, source: &str, month: &str, row_count: i64,
 }
 
 #[pg_extern(sql = false)]
-fn drop_partition(source: &str, month: &str, keep: Vec<pgrx::Uuid>) -> Option<&'static str> {
-    let keep = keep.into_iter().map(uuid).collect::<Vec<_>>();
+fn drop_partition(source: &str, month: &str, keep: Vec<Option<pgrx::Uuid>>) -> Option<&'static str> {
+    let keep = keep.into_iter().flatten().map(uuid).collect::<Vec<_>>();
     retention::drop_partition(source, month, &keep)
 }
 

@@ -1,7 +1,10 @@
 //! Rows that end by themselves, deleted a batch of each table at a time. No trigger keeps these, and no index finds them by time: each would cost every write
 //! what one pass over the table costs once a day.
 
-use super::spi::{self, Arg};
+use super::{
+    place,
+    spi::{self, Arg},
+};
 use serde_json::{Map, Value, json};
 
 const MAX_BATCH: i32 = 10_000;
@@ -34,6 +37,7 @@ const EXPIRED: [(&str, &str); 9] = [
 /// Deletes up to `limit` rows of each table: `{"table": rows}`.
 #[must_use]
 pub fn purge(limit: i32) -> Value {
+    place::require_known();
     let mut deleted = Map::new();
     for (table, rows) in EXPIRED {
         pgrx::check_for_interrupts!();

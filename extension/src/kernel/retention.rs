@@ -2,9 +2,12 @@
 //!
 //! Rows of history can't be deleted. What is neither expired nor archived stands in the way of dropping its month's partition, and is brought into a fresh one
 //! that takes its place (docs/decisions/0016-retention.md).
+//!
+//! A copy of a database raises 55000 and lets go of nothing: its archives would take the place of the original's in the storage that both know.
 
 use super::{
     partition::{LOCK, Month, SOURCES, Source},
+    place,
     spi::{self, Arg},
 };
 use serde_json::{Value, json};
@@ -61,6 +64,7 @@ fn location(tenant: Uuid, source: &Source, month: Month) -> String {
 /// The months of which something may go, with what is to be archived before.
 #[must_use]
 pub fn plan() -> Value {
+    place::require_known();
     let mut plan = Vec::new();
     for source in &SOURCES {
         for month in source.old_months() {
@@ -134,6 +138,7 @@ pub fn archive_page(tenant: Uuid, source: &str, month: &str, position: &str, lim
 /// Remembers an archive that holds as many rows as there are; whoever made it has read it back.
 #[must_use]
 pub fn record_archive(tenant: Uuid, source: &str, month: &str, row_count: i64, sha256: &[u8]) -> bool {
+    place::require_known();
     spi::advisory_lock(LOCK);
     let Some((source, month, expires_at)) = due(tenant, source, month) else { return false };
     let sql = format!(
@@ -160,6 +165,7 @@ pub fn record_archive(tenant: Uuid, source: &str, month: &str, row_count: i64, s
 /// Lets go of what may go of a month, but for the rows of `keep`. `None` where there is no such partition.
 #[must_use]
 pub fn drop_partition(source: &str, month: &str, keep: &[Uuid]) -> Option<&'static str> {
+    place::require_known();
     if !spi::is_read_committed() {
         // What others have committed since the transaction began would be dropped unseen.
         pgrx::error!("nebula.drop_partition() runs in read committed transactions only");
@@ -204,6 +210,7 @@ pub fn drop_partition(source: &str, month: &str, keep: &[Uuid]) -> Option<&'stat
 /// Archives whose time is over, a thousand at most: tenant, id and location.
 #[must_use]
 pub fn expired_archives() -> Vec<(Uuid, Uuid, String)> {
+    place::require_known();
     let sql = "select tenant_id, id, location from nebula.archive where expires_at <= now() order by expires_at, tenant_id, id limit 1000";
     let read = spi::rows(sql, &[], |row| Some((row.uuid(1)?, row.uuid(2)?, row.text(3)?)));
     read.into_iter().flatten().collect()
@@ -212,6 +219,7 @@ pub fn expired_archives() -> Vec<(Uuid, Uuid, String)> {
 /// Forgets an archive whose objects were removed; false where its time is not over.
 #[must_use]
 pub fn forget_archive(tenant: Uuid, id: Uuid) -> bool {
+    place::require_known();
     let sql = "delete from nebula.archive where tenant_id = $1 and id = $2 and expires_at <= now()";
     spi::run(sql, &[Arg::Uuid(tenant), Arg::Uuid(id)]) > 0
 }
