@@ -72,6 +72,22 @@ grant execute on function nebula.claim(text, integer, interval, integer, uuid[],
 -- The worker delivers what was asked for.
 grant execute on function nebula.reset_token(uuid, uuid) to nebula_worker;
 
+-- The worker: retention. What changes tables belongs to their owner, who is bound by RLS and reads no tenant's rows; what reads all tenants' rows owns no table.
+alter function nebula.copy_partition(text, text, text) owner to nebula_owner;
+alter function nebula.exchange_partition(text, text, text[]) owner to nebula_owner;
+alter function nebula.retention_plan() owner to nebula_platform;
+alter function nebula.archive_columns(text) owner to nebula_platform;
+alter function nebula.archive_page(uuid, text, text, text, integer) owner to nebula_platform;
+alter function nebula.record_archive(uuid, text, text, bigint, bytea) owner to nebula_platform;
+alter function nebula.drop_partition(text, text, uuid[]) owner to nebula_platform;
+alter function nebula.settle_default(text) owner to nebula_platform;
+alter function nebula.expired_archives() owner to nebula_platform;
+alter function nebula.forget_archive(uuid, uuid) owner to nebula_platform;
+alter function nebula.purge(integer) owner to nebula_platform;
+grant execute on function nebula.ensure_partitions(integer), nebula.retention_plan(), nebula.archive_columns(text),
+  nebula.archive_page(uuid, text, text, text, integer), nebula.record_archive(uuid, text, text, bigint, bytea), nebula.drop_partition(text, text, uuid[]),
+  nebula.settle_default(text), nebula.expired_archives(), nebula.forget_archive(uuid, uuid), nebula.purge(integer) to nebula_worker;
+
 -- Who keeps other issuers' keys fresh: no more than that. The edge's own login can't, so that a thief of it makes no token count.
 grant execute on function nebula.issuer_state(), nebula.replace_issuer_keys(text, json) to nebula_keys;
 

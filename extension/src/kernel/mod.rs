@@ -29,6 +29,10 @@ pub mod turn;
 pub mod usage;
 pub mod wake;
 
+pub mod expiry;
+pub mod partition;
+pub mod retention;
+
 pub mod installation;
 pub mod issuer;
 pub mod migrate;

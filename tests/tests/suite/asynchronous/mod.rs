@@ -1,3 +1,6 @@
 //! What happens after a request: the outbox and its worker.
 
+mod archives;
+mod expiry;
 mod outbox;
+mod retention;
