@@ -9,4 +9,6 @@ mod output;
 pub mod retention;
 pub mod seed;
 pub mod serve;
+mod signals;
 pub mod up;
+pub mod worker;

@@ -14,6 +14,7 @@ mod worker;
 pub use admin::{admin_state, connect as connect_admin, scalar_text};
 pub use failure::Failure;
 pub use issuer::{ForeignIssuer, IssuerState, issuer_state, replace_issuer_keys};
+pub use json_text::JsonText;
 pub use listener::listen;
 pub use pool::{Database, Reply};
 pub use retention::{DueArchive, OldMonth};

@@ -4,3 +4,5 @@ mod archives;
 mod expiry;
 mod outbox;
 mod retention;
+mod webhooks;
+mod worker;
