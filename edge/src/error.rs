@@ -26,6 +26,8 @@ pub enum Error {
     NotAdopted,
     #[error("storage: {0}")]
     Storage(String),
+    #[error("retention: {0}")]
+    Retention(String),
     #[error("sealing key: {0}")]
     SealingKey(String),
     #[error("{path}: {source}", path = .path.display())]

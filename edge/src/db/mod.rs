@@ -7,6 +7,7 @@ mod issuer;
 mod json_text;
 mod listener;
 mod pool;
+mod retention;
 mod state;
 mod worker;
 
@@ -16,6 +17,7 @@ pub use issuer::{ForeignIssuer, IssuerState, issuer_state, replace_issuer_keys};
 pub use json_text::JsonText;
 pub use listener::listen;
 pub use pool::{Database, Reply};
+pub use retention::{DueArchive, OldMonth};
 pub use state::{
     BodyToken, Challenge, Deprecation, DeriveMode, EdgeState, KeyStatus, Kind, LoginChallenge, RateLimit, RateLimits, RefusedLogin, Route,
     Scope, SealMode, TenantFrom, TenantSource,

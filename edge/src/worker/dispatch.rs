@@ -1,11 +1,9 @@
-//! Handing out what was claimed: each job gets a place in the room and a task of its own; events share a statement.
+//! Handing out what was claimed: each job gets a place in the room and a task of its own.
 
 use super::{
     Job, Outcome,
     hand::Hold,
     handlers::{self, Kind},
-    patience::until_answered,
-    queue,
     run::Running,
     webhooks,
 };
@@ -58,18 +56,14 @@ pub fn dispatch(running: &Arc<Running>, jobs: Vec<Job>, room: usize, per_tenant:
         *of_tenants.entry(job.tenant).or_insert(0_usize) += 1;
     }
     let is_more_likely = jobs.len() >= room || of_tenants.values().any(|count| *count >= per_tenant);
-    let (mut events, mut deliveries) = (Vec::new(), Vec::new());
+    let mut deliveries = Vec::new();
     for job in jobs {
         let hold = running.hand.take(&job);
         let taken = Taken { hold, place: Arc::clone(&running.room).try_acquire_owned().ok(), job };
         match Kind::of(&taken.job) {
-            Kind::Event => events.push(taken),
             Kind::Webhook => deliveries.push(taken),
             Kind::Work => work(Arc::clone(running), taken),
         }
-    }
-    if !events.is_empty() {
-        tokio::spawn(fan_out(Arc::clone(running), events));
     }
     if !deliveries.is_empty() {
         tokio::spawn(webhooks::deliver(Arc::clone(running), deliveries));
@@ -85,20 +79,4 @@ fn work(running: Arc<Running>, mut taken: Taken) {
         running.end(taken, outcome).await;
     });
     hand.may_abort(lease, task.abort_handle());
-}
-
-/// One statement for all. Where it is refused each is tried alone, so that one that can't be handed on holds up no other.
-async fn fan_out(running: Arc<Running>, events: Vec<Taken>) {
-    let leases = events.iter().map(|taken| taken.job.lease()).collect::<Vec<_>>();
-    let told = until_answered("hand events to webhooks", || queue::fan_out(&running.context, &leases)).await;
-    if told.is_ok() {
-        return;
-    }
-    for taken in events {
-        let lease = [taken.job.lease()];
-        if let Err(failure) = until_answered("hand events to webhooks", || queue::fan_out(&running.context, &lease)).await {
-            let error = format!("could not be handed to webhooks ({})", failure.reason());
-            running.end(taken, Outcome::Retry { error, after: None }).await;
-        }
-    }
 }

@@ -5,8 +5,6 @@ use super::{Context, Job, Outcome, exports, privacy};
 /// What a job is, by its type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Handed to the webhooks that want it.
-    Event,
     /// A request to somebody's address.
     Webhook,
     /// Work of the product itself.
@@ -18,8 +16,7 @@ impl Kind {
     pub fn of(job: &Job) -> Self {
         match job.kind.as_str() {
             "webhook.delivery" | "webhook.test" | "webhook.redelivery" => Self::Webhook,
-            "export.run" | "storage.remove" | "privacy.erased" => Self::Work,
-            _ => Self::Event,
+            _ => Self::Work,
         }
     }
 }

@@ -13,6 +13,7 @@ mod job;
 mod leases;
 mod patience;
 mod queue;
+mod relay;
 mod run;
 mod schedule;
 mod wake;
@@ -26,4 +27,5 @@ mod webhooks;
 
 pub use context::Context;
 pub use job::{Job, Outcome};
+pub(crate) use retention::retain;
 pub use run::{Until, run};

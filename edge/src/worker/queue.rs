@@ -6,10 +6,16 @@ use std::time::Duration;
 use tokio_postgres::{Row, types::Type};
 use uuid::Uuid;
 
-/// Leases up to `limit` due jobs.
+/// Hands up to `limit` due events on to the webhooks that want them; how many were due.
+pub async fn relay(context: &Context, limit: usize) -> Result<usize, Failure> {
+    let row = context.database.row("select nebula.relay($1, $2)", &[(&context.worker, Type::TEXT), (&number(limit), Type::INT4)]).await?;
+    Ok(usize::try_from(read::<i32>(&row)?).unwrap_or(0))
+}
+
+/// Leases up to `limit` due jobs, no events.
 pub async fn claim(context: &Context, limit: usize, Terms { per_tenant, busy }: &Terms) -> Result<Vec<Job>, Failure> {
     let statement = "select c.id, c.tenant_id, c.type, c.data::json, c.attempt \
-                     from nebula.claim($1, $2, make_interval(secs => $3), $4, $5) as c (id, tenant_id, type, data, attempt)";
+                     from nebula.claim($1, $2, make_interval(secs => $3), $4, $5, true) as c (id, tenant_id, type, data, attempt)";
     let rows = context
         .database
         .rows(
@@ -62,13 +68,6 @@ pub async fn extend(context: &Context, leases: &[Lease]) -> Result<Vec<Uuid>, Fa
         (&lease_seconds(context) as _, Type::FLOAT8),
     ];
     first_column(&context.database.rows("select nebula.extend($1, $2, $3, make_interval(secs => $4))", &parameters).await?)
-}
-
-/// Makes a delivery of each event for each webhook that wants it, and finishes the events.
-pub async fn fan_out(context: &Context, leases: &[Lease]) -> Result<(), Failure> {
-    let (ids, attempts) = split(leases);
-    let parameters = [(&context.worker as _, Type::TEXT), (&ids as _, Type::UUID_ARRAY), (&attempts as _, Type::INT4_ARRAY)];
-    context.database.rows("select nebula.fan_out($1, $2, $3)", &parameters).await.map(|_| ())
 }
 
 /// Waits in the database until there is something to claim; false after the timeout.

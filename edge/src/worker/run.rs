@@ -7,13 +7,13 @@ use super::{
     hand::Hand,
     leases,
     patience::Patience,
-    queue, schedule, wake,
+    queue, relay, schedule, wake,
     webhooks::Webhooks,
 };
 use crate::{db::Failure, error::Error};
 use std::{sync::Arc, time::Duration};
 use tokio::{
-    sync::{Notify, Semaphore, mpsc},
+    sync::{Semaphore, mpsc, watch},
     task::JoinSet,
     time::{sleep, timeout},
 };
@@ -80,16 +80,17 @@ pub async fn run(context: Context, until: Until, stop: impl Future<Output = ()> 
     if !running.may_start().await? {
         return Ok(());
     }
-    let work = Arc::new(Notify::new());
+    let (woken, work) = watch::channel(());
     parts.spawn(leases::keep(Arc::clone(&running.context), Arc::clone(&running.hand)));
-    parts.spawn(wake::listen(Arc::clone(&running.context), Arc::clone(&work)));
+    parts.spawn(wake::listen(Arc::clone(&running.context), woken));
     if until == Until::Told {
+        parts.spawn(relay::keep(Arc::clone(&running.context), work.clone(), running.stopping.clone()));
         for task in schedule::Task::ALL {
             parts.spawn(schedule::keep(Arc::clone(&running.context), task));
         }
     }
     tracing::info!("worker {} works", running.context.worker);
-    let outcome = running.claim(&work, until).await;
+    let outcome = running.claim(work, until).await;
     running.stopping.cancel();
     tracing::info!("stopping: nothing more is claimed, what runs finishes");
     if timeout(Duration::from_secs(running.context.config.drain_seconds), running.hand.emptied()).await.is_err() {
@@ -116,10 +117,15 @@ impl Running {
     }
 
     /// Claims and hands out. Returns when it is to stop; an error where this database may not send (any more).
-    async fn claim(self: &Arc<Self>, work: &Notify, until: Until) -> Result<(), Error> {
+    async fn claim(self: &Arc<Self>, mut work: watch::Receiver<()>, until: Until) -> Result<(), Error> {
         let mut patience = Patience::with("claim work");
         while let Some(room) = self.room().await {
             let was_idle = self.hand.is_empty();
+            if until == Until::Idle
+                && let Err(failure) = relay::all(&self.context).await
+            {
+                sleep(patience.after(&failure)).await;
+            }
             let pause = match self.claim_once(room).await {
                 Ok(Claimed::More) => {
                     patience.rewarded();
@@ -135,7 +141,7 @@ impl Running {
                 Err(failure) => patience.after(&failure),
             };
             tokio::select! {
-                () = work.notified() => {}
+                _ = work.changed() => {}
                 () = self.hand.freed.notified() => {}
                 () = sleep(pause) => {}
                 () = self.stopping.cancelled() => {}

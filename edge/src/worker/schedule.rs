@@ -41,7 +41,7 @@ impl Task {
     async fn run(self, context: &Context) -> Result<(), Error> {
         match self {
             Self::Retention => retention::run(context).await,
-            Self::Partitions => retention::ensure_partitions(context).await,
+            Self::Partitions => retention::make_partitions(context).await,
             Self::Reseal => reseal::run(context).await,
             Self::ExpiredExports => exports::expire(context).await,
         }

@@ -2,20 +2,20 @@
 
 use super::{Context, patience::Patience, queue};
 use std::{sync::Arc, time::Duration};
-use tokio::{sync::Notify, time::sleep};
+use tokio::{sync::watch, time::sleep};
 
 /// How long one statement waits: bounds how long the server keeps the session of a worker that is gone.
 const WAIT: Duration = Duration::from_secs(5);
 
-/// Notifies whenever something was committed that may be claimed. Never returns.
-pub async fn listen(context: Arc<Context>, work: Arc<Notify>) {
+/// Tells whenever something was committed that may be claimed. Never returns.
+pub async fn listen(context: Arc<Context>, work: watch::Sender<()>) {
     let mut patience = Patience::with("wait for work");
     loop {
         match queue::wait_for_work(&context, WAIT).await {
             Ok(is_there) => {
                 patience.rewarded();
                 if is_there {
-                    work.notify_one();
+                    work.send_replace(());
                 }
             }
             Err(failure) => sleep(patience.after(&failure)).await,

@@ -1,5 +1,8 @@
 //! What happens after a request: the outbox and its worker.
 
+mod archives;
+mod expiry;
 mod outbox;
+mod retention;
 mod webhooks;
 mod worker;
