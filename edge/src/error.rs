@@ -21,6 +21,10 @@ pub enum Error {
     Key(String),
     #[error("storage: {0}")]
     Storage(String),
+    #[error("tenant: {0}")]
+    Tenant(String),
+    #[error("import: {0}")]
+    Import(String),
     #[error("sealing key: {0}")]
     SealingKey(String),
     #[error("{path}: {source}", path = .path.display())]

@@ -8,4 +8,5 @@ pub mod migrate;
 mod output;
 pub mod seed;
 pub mod serve;
+pub mod tenant;
 pub mod up;

@@ -1,6 +1,7 @@
 //! The database as the edge sees it: the functions of docs/edge-protocol.md and a notification.
 
 mod admin;
+mod export;
 mod failure;
 mod flush;
 mod issuer;
@@ -11,12 +12,16 @@ mod state;
 mod worker;
 
 pub use admin::{admin_state, connect as connect_admin, scalar_text};
+pub use export::{
+    ExportFormat, ExportLease, ExportPlan, Finished, ImportPlan, Line, Started, TableDescription, TenantDescription, begin_import,
+    expire_exports, export_rows, export_tables, finish_export, import_rows, open_export, start_export,
+};
 pub use failure::Failure;
 pub use issuer::{ForeignIssuer, IssuerState, issuer_state, replace_issuer_keys};
 pub use listener::listen;
 pub use pool::{Database, Reply};
 pub use state::{
     BodyToken, Challenge, Deprecation, DeriveMode, EdgeState, KeyStatus, Kind, LoginChallenge, RateLimit, RateLimits, RefusedLogin, Route,
-    Scope, SealMode, TenantFrom, TenantSource,
+    Scope, SealMode, StoredFile, TenantFrom, TenantSource,
 };
 pub use worker::WorkerDatabase;

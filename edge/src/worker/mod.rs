@@ -1,8 +1,8 @@
 //! The worker: claims what the outbox holds and does it; any number of them may run. What it may do is what its login may call
 //! (docs/worker-protocol.md).
 
-pub mod credentials;
 mod context;
+pub mod credentials;
 mod job;
 
 mod archive;
