@@ -4,7 +4,7 @@
 # make tools  what only the tests use, under target/
 # make test   everything CI runs  make check  formatting, lints and unit tests only (seconds)
 # make docs   writes the pages that the program makes: docs/openapi.json, docs/permissions.md
-# make bench  measures, and writes target/bench/; make bench-lists measures lists of ten million rows
+# make bench  measures, and writes target/bench/; make bench-jobs the outbox beside graphile-worker; make bench-lists lists of ten million rows
 #
 # Nothing outside this directory is changed but packages: Postgres runs from a copy of its own tree under target/, so that the extension can be
 # installed without root and beside whatever the system runs.
@@ -27,7 +27,7 @@ export NEBULA_PG_BINDIR := $(TREE)/lib/postgresql/$(PG)/bin
 SQL := sql/roles.sql $(patsubst %,sql/functions/%.sql,entry outbox worker webhook retention export credential privacy table call typed) sql/grants.sql
 NEBULA := target/release/nebula
 
-.PHONY: up down clean seed build install packages tools check docs test bench bench-lists
+.PHONY: up down clean seed build install packages tools check docs test bench bench-jobs bench-lists
 
 up: install
 	@$(NEBULA) up --pg-bindir $(NEBULA_PG_BINDIR)
@@ -37,7 +37,7 @@ down:
 
 clean: down
 	@# Where the checkout can't be reached by Postgres' user, its files are elsewhere.
-	@for dir in .nebula target/bench target/bench-lists; do if [ -f $$dir/postgres_home ]; then rm -rf "$$(cat $$dir/postgres_home)"; fi; rm -rf $$dir; done
+	@for dir in .nebula target/bench target/bench-jobs target/bench-lists; do if [ -f $$dir/postgres_home ]; then rm -rf "$$(cat $$dir/postgres_home)"; fi; rm -rf $$dir; done
 
 # The global catalog, again: changes nothing that is there already.
 seed: install
@@ -109,6 +109,15 @@ bench: install
 	@command -v wrk >/dev/null || { if [ "$$(id -u)" = 0 ]; then run=; else run=sudo; fi; \
 	  $$run apt-get update -qq; DEBIAN_FRONTEND=noninteractive $$run apt-get install -y -qq wrk >/dev/null; }
 	@NEBULA=$(CURDIR)/$(NEBULA) tests/bench/run.sh
+
+# The outbox beside graphile-worker.
+bench-jobs: install
+	@if ! cmp -s tests/bench/js/package-lock.json target/bench-js/package-lock.json; then \
+	  mkdir -p target/bench-js && cp tests/bench/js/package.json tests/bench/js/package-lock.json tests/bench/js/.npmrc target/bench-js/; \
+	  (cd target/bench-js && npm ci --silent --no-audit --no-fund) || { rm -f target/bench-js/package-lock.json; exit 1; }; \
+	fi
+	@cp tests/bench/js/graphile.mjs target/bench-js/
+	@NEBULA=$(CURDIR)/$(NEBULA) tests/bench/jobs.sh
 
 bench-lists: install
 	@NEBULA=$(CURDIR)/$(NEBULA) tests/bench/lists.sh

@@ -41,6 +41,19 @@ alter function nebula.login_challenge(text, text, text) owner to nebula_platform
 alter function nebula.password_challenge(uuid, text, text) owner to nebula_owner;
 alter function nebula.flush() owner to nebula_platform;
 alter function nebula.reset_token(uuid, uuid) owner to nebula_platform;
+alter function nebula.emit_event(text, json, text, uuid, text) owner to nebula_platform;
+alter function nebula.claim(text, integer, interval, integer, uuid[]) owner to nebula_platform;
+alter function nebula.complete(text, uuid[], integer[]) owner to nebula_platform;
+alter function nebula.fail(text, uuid, integer, text, interval, boolean) owner to nebula_platform;
+alter function nebula.extend(text, uuid[], integer[], interval) owner to nebula_platform;
+alter function nebula.requeue(uuid) owner to nebula_platform;
+alter function nebula.fan_out(text, uuid[], integer[]) owner to nebula_platform;
+alter function nebula.wait_for_work(integer) owner to nebula_platform;
+alter function nebula.may_deliver() owner to nebula_platform;
+alter function nebula.delivery_place_here() owner to nebula_platform;
+alter function nebula.adopt_here() owner to nebula_platform;
+alter function nebula.start_task(text, text, interval, interval) owner to nebula_platform;
+alter function nebula.finish_task(text, text, text) owner to nebula_platform;
 alter function nebula.seed() owner to nebula_platform;
 alter function nebula.seed_tenant(uuid) owner to nebula_platform;
 alter function nebula.issue_operator_key(text) owner to nebula_platform;
@@ -58,6 +71,11 @@ alter function nebula.import_rows(text, json, json) owner to nebula_owner;
 -- The edge: these and nothing else.
 grant execute on function nebula.handle(uuid, json), nebula.login_challenge(text, text, text), nebula.password_challenge(uuid, text, text), nebula.flush(),
   nebula.edge_state(), nebula.openapi(), nebula.readiness() to nebula_edge;
+
+-- The worker: its queue.
+grant execute on function nebula.claim(text, integer, interval, integer, uuid[]), nebula.complete(text, uuid[], integer[]),
+  nebula.fail(text, uuid, integer, text, interval, boolean), nebula.extend(text, uuid[], integer[], interval), nebula.fan_out(text, uuid[], integer[]),
+  nebula.wait_for_work(integer), nebula.may_deliver(), nebula.start_task(text, text, interval, interval), nebula.finish_task(text, text, text) to nebula_worker;
 
 -- The worker delivers what was asked for.
 grant execute on function nebula.reset_token(uuid, uuid) to nebula_worker;
@@ -102,7 +120,8 @@ begin
       'nebula.open_export(text), nebula.export_tables(text, uuid, integer), nebula.export_rows(text, uuid, integer, text, text, integer), '
       'nebula.begin_import(json), nebula.import_rows(text, json, json), '
       'nebula.bind_role(text, uuid, text), nebula.ensure_partitions(integer), nebula.version(), nebula.routes(), nebula.openapi(), nebula.readiness(), '
-      'nebula.edge_state() to %I', session_user);
+      'nebula.edge_state(), nebula.emit(text, jsonb, text, uuid, timestamptz), nebula.emit_event(text, json, text, uuid, text), nebula.requeue(uuid), '
+      'nebula.delivery_place_here(), nebula.may_deliver(), nebula.adopt_here() to %I', session_user);
   end if;
 end
 $$;

@@ -18,6 +18,7 @@ create table nebula.outbox (
   attempts integer not null default 0,
   failures integer not null default 0,
   available_at timestamptz not null default now(),
+  is_held boolean not null default false,
   locked_by text,
   locked_until timestamptz,
   last_error text,
@@ -36,6 +37,7 @@ comment on column nebula.outbox.payload is '{"version", "data"}.';
 comment on column nebula.outbox.status is 'pending, running (leased until locked_until), done, dead (a person must retry it).';
 comment on column nebula.outbox.attempts is 'How often it was claimed: with it a worker proves that the lease is still its own.';
 comment on column nebula.outbox.failures is 'How many attempts were reported as failed: decides the next wait, and when it is dead.';
+comment on column nebula.outbox.is_held is 'It was due and is not its turn: what is earlier about the same comes first, and makes it due when finished.';
 comment on column nebula.outbox.locked_by is 'The worker that has or had the lease.';
 comment on column nebula.outbox.locked_until is 'The end of a worker''s lease.';
 comment on column nebula.outbox.last_error is 'Why the last attempt failed, in the product''s words.';
@@ -52,6 +54,7 @@ comment on table nebula.outbox_live is 'What waits or is being worked on.';
 create index idx_outbox_live_available_at on nebula.outbox_live (tenant_id, available_at, position);
 create index idx_outbox_live_aggregate on nebula.outbox_live (tenant_id, aggregate, position) where aggregate is not null;
 select nebula.govern_partition('nebula.outbox_live');
+grant select, update, delete on nebula.outbox_live to nebula_platform;
 
 create table nebula.outbox_finished partition of nebula.outbox for values in ('done', 'dead') partition by range (created_at);
 comment on table nebula.outbox_finished is 'What is done, and what is dead until a person retries it.';

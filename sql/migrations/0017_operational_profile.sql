@@ -18,7 +18,7 @@ create table nebula.operational_profile (
   constraint ck_operational_profile_key check (key in ('mvp', 'standard', 'enterprise')),
   constraint ck_operational_profile_days check (audit_days > 0 and usage_months > 0 and delivery_days > 0 and webhook_failure_days > 0),
   constraint ck_operational_profile_archive_months check (archive_months > 0),
-  constraint ck_operational_profile_retry_seconds check (cardinality(retry_seconds) between 1 and 50 and 0 < all (retry_seconds)),
+  constraint ck_operational_profile_retry_seconds check (cardinality(retry_seconds) > 0 and 0 < all (retry_seconds)),
   constraint ck_operational_profile_recovery check (rpo_hours > 0 and rto_hours > 0)
 );
 comment on table nebula.operational_profile is 'How long things are kept and how often is retried, by operational profile.';

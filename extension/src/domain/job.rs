@@ -8,6 +8,7 @@ use crate::kernel::{
         Operation, Reply, Sorts, shape,
     },
     page::{Limit, List, ListInput},
+    queue,
     spi::{self, Arg},
 };
 use nebula_core::{
@@ -115,17 +116,11 @@ struct ById {
 }
 
 fn retry(call: &Call, input: ById) -> Result<Reply> {
-    let args = [Arg::Uuid(call.tenant()), Arg::Uuid(input.id)];
-    spi::first("select from nebula.outbox where tenant_id = $1 and id = $2 for update", &args, |_| ()).ok_or(Code::NotFound)?;
-    spi::text(
-        concat!(
-            "update nebula.outbox j set status = 'pending', attempts = 0, available_at = now(), locked_until = null \
-             where j.tenant_id = $1 and j.id = $2 and j.status = 'dead' returning ",
-            job_json!(),
-            "::text"
-        ),
-        &args,
+    let is_requeued = queue::requeue(input.id, Some(call.tenant()));
+    let job = spi::text(
+        concat!("select ", job_json!(), "::text from nebula.outbox j where j.tenant_id = $1 and j.id = $2"),
+        &[Arg::Uuid(call.tenant()), Arg::Uuid(input.id)],
     )
-    .map(Reply::data)
-    .ok_or_else(|| Refusal::conflict("not_dead"))
+    .ok_or(Code::NotFound)?;
+    if is_requeued { Ok(Reply::data(job)) } else { Err(Refusal::conflict("not_dead")) }
 }

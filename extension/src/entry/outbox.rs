@@ -1,1 +1,161 @@
 //! Events: writing them, and the worker's claim, completion and failure. SQL shapes are in `sql/functions/outbox.sql`.
+#![allow(unsafe_code, clippy::needless_pass_by_value)]
+
+use super::uuid;
+use crate::kernel::{
+    context,
+    error::Result,
+    outbox,
+    queue::{self, Job, Lease},
+    spi::{self, Arg},
+    sql_caller, wake,
+};
+use pgrx::{
+    PgSqlErrorCode,
+    datum::{Interval, TimestampWithTimeZone},
+    ereport,
+    iter::TableIterator,
+    name, pg_extern,
+};
+use uuid::Uuid;
+
+/// Raises what is wrong with an argument, for the DBA to read.
+fn refuse(code: PgSqlErrorCode, reason: &str) -> ! {
+    ereport!(ERROR, code, reason.to_owned());
+}
+
+/// An argument that a function can't do without.
+fn given<T>(argument: Option<T>) -> T {
+    argument.unwrap_or_else(|| refuse(PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED, "an argument is null"))
+}
+
+fn microseconds(interval: Interval) -> i64 {
+    i64::try_from(interval.as_micros()).unwrap_or(i64::MAX)
+}
+
+fn lease_of(interval: Interval) -> i64 {
+    let lease = microseconds(interval);
+    if !(1_000_000..=86_400_000_000).contains(&lease) {
+        refuse(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, "a lease lasts from a second to a day");
+    }
+    lease
+}
+
+fn leases(ids: Vec<Option<pgrx::Uuid>>, attempts: Vec<Option<i32>>) -> Vec<Lease> {
+    if ids.len() != attempts.len() {
+        refuse(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, "ids and attempts differ in length");
+    }
+    ids.into_iter().map(|id| uuid(given(id))).zip(attempts.into_iter().map(given)).collect()
+}
+
+fn back(id: Uuid) -> pgrx::Uuid {
+    pgrx::Uuid::from_bytes(*id.as_bytes())
+}
+
+#[pg_extern(sql = false)]
+fn emit_event(
+    kind: Option<&str>,
+    data: Option<&str>,
+    aggregate: Option<&str>,
+    tenant: Option<pgrx::Uuid>,
+    available_at: Option<&str>,
+) -> Option<pgrx::Uuid> {
+    let (kind, data) = (given(kind), given(data));
+    let own = context::tenant().or_else(|| sql_caller::identity().map(|(tenant, ..)| tenant));
+    let wanted = tenant.map(uuid);
+    if own.is_some() && wanted.is_some() && own != wanted {
+        refuse(PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE, "an event is of the caller's own tenant");
+    }
+    let Some(tenant) = wanted.or(own) else {
+        refuse(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, "whose event? name a tenant");
+    };
+    if own.is_none() && spi::first("select from nebula.tenant where id = $1", &[Arg::Uuid(tenant)], |_| ()).is_none() {
+        refuse(PgSqlErrorCode::ERRCODE_FOREIGN_KEY_VIOLATION, "there is no such tenant");
+    }
+    let emitted: Result<Uuid> = outbox::emit_custom(tenant, kind, data, aggregate, available_at);
+    match emitted {
+        Ok(id) => Some(back(id)),
+        Err(refusal) => refuse(
+            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            &format!("the event is refused: {}", refusal.details.map(|details| details.to_string()).unwrap_or_default()),
+        ),
+    }
+}
+
+#[pg_extern(sql = false)]
+#[allow(clippy::type_complexity)]
+fn claim(
+    worker: Option<&str>,
+    limit: Option<i32>,
+    lease: Option<Interval>,
+    per_tenant: Option<i32>,
+    busy: Option<Vec<Option<pgrx::Uuid>>>,
+) -> TableIterator<
+    'static,
+    (
+        name!(id, pgrx::Uuid),
+        name!(tenant_id, Option<pgrx::Uuid>),
+        name!(kind, String),
+        name!(data, String),
+        name!(attempt, i32),
+        name!(created_at, TimestampWithTimeZone),
+        name!(aggregate, Option<String>),
+    ),
+> {
+    let (worker, limit, lease) = (given(worker), given(limit), given(lease));
+    if worker.is_empty() || worker.len() > 200 {
+        refuse(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, "a worker's name has 1 to 200 bytes");
+    }
+    let busy = busy.unwrap_or_default().into_iter().flatten().map(uuid).collect::<Vec<_>>();
+    let per_tenant = per_tenant.map(|most| usize::try_from(most).unwrap_or(0));
+    let jobs = queue::claim(worker, usize::try_from(limit).unwrap_or(0), lease_of(lease), per_tenant, &busy);
+    TableIterator::new(jobs.into_iter().map(|Job { id, tenant, kind, data, attempt, created_at, aggregate }| {
+        (back(id), tenant.map(back), kind, data, attempt, created_at, aggregate)
+    }))
+}
+
+#[pg_extern(sql = false)]
+fn complete(worker: &str, ids: Vec<Option<pgrx::Uuid>>, attempts: Vec<Option<i32>>) -> TableIterator<'static, (name!(id, pgrx::Uuid),)> {
+    let done = queue::complete(worker, &leases(ids, attempts));
+    TableIterator::new(done.into_iter().map(|id| (back(id),)))
+}
+
+#[pg_extern(sql = false)]
+fn fail(
+    worker: Option<&str>,
+    id: Option<pgrx::Uuid>,
+    attempt: Option<i32>,
+    error: Option<&str>,
+    retry_after: Option<Interval>,
+    dead: Option<bool>,
+) -> Option<&'static str> {
+    let lease = (uuid(given(id)), given(attempt));
+    queue::fail(given(worker), lease, given(error), retry_after.map(microseconds), dead == Some(true))
+}
+
+#[pg_extern(sql = false)]
+fn extend(
+    worker: &str,
+    ids: Vec<Option<pgrx::Uuid>>,
+    attempts: Vec<Option<i32>>,
+    lease: Interval,
+) -> TableIterator<'static, (name!(id, pgrx::Uuid),)> {
+    let lease = lease_of(lease);
+    let kept = queue::extend(worker, &leases(ids, attempts), lease);
+    TableIterator::new(kept.into_iter().map(|id| (back(id),)))
+}
+
+#[pg_extern(sql = false)]
+fn requeue(id: pgrx::Uuid) -> bool {
+    queue::requeue(uuid(id), None)
+}
+
+#[pg_extern(sql = false)]
+fn fan_out(worker: &str, ids: Vec<Option<pgrx::Uuid>>, attempts: Vec<Option<i32>>) -> i32 {
+    i32::try_from(queue::fan_out(worker, &leases(ids, attempts))).unwrap_or(i32::MAX)
+}
+
+#[pg_extern(sql = false)]
+fn wait_for_work(timeout_ms: i32) -> bool {
+    wake::wait(i64::from(timeout_ms.clamp(0, 60_000)))
+}

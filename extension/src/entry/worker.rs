@@ -1,1 +1,33 @@
 //! What every worker asks first: whether this database may send, and whose turn a task is.
+#![allow(unsafe_code, clippy::needless_pass_by_value)]
+
+use crate::kernel::{place, task};
+use pgrx::{datum::Interval, pg_extern};
+
+#[pg_extern(sql = false)]
+fn may_deliver() -> bool {
+    place::may_deliver()
+}
+
+#[pg_extern(sql = false)]
+fn delivery_place_here() -> String {
+    place::here()
+}
+
+#[pg_extern(sql = false)]
+fn adopt_here() -> String {
+    place::adopt()
+}
+
+#[pg_extern(sql = false)]
+fn start_task(worker: &str, name: &str, every: Interval, lease: Interval) -> bool {
+    let microseconds = |interval: Interval| i64::try_from(interval.as_micros()).unwrap_or(i64::MAX);
+    task::start(worker, name, microseconds(every), microseconds(lease))
+}
+
+#[pg_extern(sql = false)]
+fn finish_task(worker: Option<&str>, name: Option<&str>, error: Option<&str>) {
+    if let (Some(worker), Some(name)) = (worker, name) {
+        task::finish(worker, name, error);
+    }
+}

@@ -2,6 +2,7 @@
 
 use super::{
     error::Result,
+    place,
     spi::{self, Arg},
 };
 use nebula_core::{error::Code, hex};
@@ -53,6 +54,9 @@ const MIGRATIONS: &[Migration] = migrations! {
 /// The oldest schema that this library works with.
 pub const REQUIRED_VERSION: i32 = 21;
 
+/// The migration that made the table of places.
+const PLACE_SINCE: i32 = 18;
+
 /// One migration runs at a time; the number is arbitrary and the same in every version.
 const LOCK: i64 = 0x6e65_6275_6c61_0001;
 
@@ -74,6 +78,10 @@ pub fn migrate() -> Value {
             &[Arg::Int(migration.version), Arg::Text(migration.name), Arg::Text(&checksum)],
         );
         applied.push(migration.version);
+    }
+    if applied.contains(&PLACE_SINCE) {
+        // Who installs means this place.
+        let _ = place::adopt();
     }
     spi::run("select nebula.ensure_partitions()", &[]);
     json!({ "applied": applied, "version": installed_version() })

@@ -24,7 +24,11 @@ pub mod invite;
 pub mod outbox;
 pub mod page;
 pub mod password;
+pub mod place;
+pub mod queue;
+pub mod task;
 pub mod usage;
+pub mod wake;
 
 pub mod installation;
 pub mod issuer;

@@ -3,23 +3,66 @@
 use super::{
     error::{Refusal, Result},
     spi::{self, Arg},
+    wake,
 };
+use nebula_core::{error::Code, text::Key};
 use uuid::Uuid;
 
 /// The largest payload, in bytes of JSON text.
 const MAX_PAYLOAD_BYTES: usize = 262_144;
 
-/// Writes an event with `data` as JSON text; returns its id, by which consumers deduplicate.
+/// What is work for the worker itself and goes to no webhook as such.
+pub const INTERNAL: [&str; 6] =
+    ["webhook.delivery", "webhook.test", "webhook.redelivery", "export.run", "storage.remove", "privacy.erased"];
+
+/// The nouns of the product's own events: nobody else writes events about them.
+const OWN_NOUNS: [&str; 13] = [
+    "tenant",
+    "user",
+    "group",
+    "user_group",
+    "api_key",
+    "package",
+    "branding",
+    "config",
+    "credential",
+    "export",
+    "webhook",
+    "storage",
+    "privacy",
+];
+
+/// Writes an event with `data` as JSON text; returns its id, by which consumers deduplicate. It is about the row that `data.id` names, if it names one.
 pub fn emit(tenant: Uuid, event: &str, data: &str) -> Result<Uuid> {
+    write(tenant, event, data, None, None)
+}
+
+/// A DBA's own event, about whatever it says.
+pub fn emit_custom(tenant: Uuid, event: &str, data: &str, aggregate: Option<&str>, available_at: Option<&str>) -> Result<Uuid> {
+    let event = Key::parse(event).map_err(|rule| Refusal::invalid("type", rule.0))?;
+    let noun = event.as_str().split('.').next().unwrap_or_default();
+    if OWN_NOUNS.contains(&noun) {
+        return Err(Refusal::invalid("type", "reserved"));
+    }
+    if aggregate.is_some_and(|aggregate| aggregate.is_empty() || aggregate.len() > 200) {
+        return Err(Refusal::invalid("aggregate", "length"));
+    }
+    write(tenant, event.as_str(), data, aggregate, available_at)
+}
+
+fn write(tenant: Uuid, event: &str, data: &str, aggregate: Option<&str>, available_at: Option<&str>) -> Result<Uuid> {
     let payload = format!("{{\"version\":1,\"data\":{data}}}");
     if payload.len() > MAX_PAYLOAD_BYTES {
         return Err(Refusal::invalid("payload", "too_long"));
     }
+    wake::at_commit();
     spi::first(
-        "insert into nebula.outbox (tenant_id, type, payload) values ($1, $2, $3::jsonb) returning id",
-        &[Arg::Uuid(tenant), Arg::Text(event), Arg::Text(&payload)],
+        "insert into nebula.outbox (tenant_id, type, payload, aggregate, available_at) \
+         select $1, $2, p.payload, coalesce($4, split_part($2, '.', 1) || '/' || (p.payload -> 'data' ->> 'id')), coalesce($5::timestamptz, now()) \
+         from (select $3::jsonb as payload) p returning id",
+        &[Arg::Uuid(tenant), Arg::Text(event), Arg::Text(&payload), Arg::OptText(aggregate), Arg::OptText(available_at)],
         |row| row.uuid(1),
     )
     .flatten()
-    .ok_or_else(|| nebula_core::error::Code::InternalError.into())
+    .ok_or_else(|| Code::InternalError.into())
 }

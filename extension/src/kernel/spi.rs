@@ -7,7 +7,7 @@
 //! (catching without a subtransaction has committed duplicate keys). Guards restore memory on the way up.
 #![allow(unsafe_code)]
 
-use pgrx::{FromDatum, IntoDatum, PgTrigger, pg_sys};
+use pgrx::{FromDatum, IntoDatum, PgTrigger, datum::TimestampWithTimeZone, pg_sys};
 use sha2::{Digest, Sha256};
 use std::{
     cell::{Cell, RefCell},
@@ -25,6 +25,7 @@ pub enum Arg<'a> {
     OptText(Option<&'a str>),
     Int(i32),
     BigInt(i64),
+    Ints(&'a [i32]),
     Bool(bool),
     Bytes(&'a [u8]),
     OptBytes(Option<&'a [u8]>),
@@ -39,6 +40,7 @@ impl Arg<'_> {
             Arg::Text(_) | Arg::OptText(_) => pg_sys::TEXTOID,
             Arg::Int(_) => pg_sys::INT4OID,
             Arg::BigInt(_) => pg_sys::INT8OID,
+            Arg::Ints(_) => pg_sys::INT4ARRAYOID,
             Arg::Bool(_) => pg_sys::BOOLOID,
             Arg::Bytes(_) | Arg::OptBytes(_) => pg_sys::BYTEAOID,
             Arg::Uuids(_) => pg_sys::UUIDARRAYOID,
@@ -55,6 +57,7 @@ impl Arg<'_> {
             Arg::OptText(text) => text.into_datum(),
             Arg::Int(number) => number.into_datum(),
             Arg::BigInt(number) => number.into_datum(),
+            Arg::Ints(numbers) => numbers.to_vec().into_datum(),
             Arg::Bool(truth) => truth.into_datum(),
             Arg::Bytes(bytes) => bytes.into_datum(),
             Arg::OptBytes(bytes) => bytes.into_datum(),
@@ -91,6 +94,10 @@ impl Row {
     }
     #[must_use]
     pub fn integer(&self, column: i32) -> Option<i32> {
+        self.get(column)
+    }
+    #[must_use]
+    pub fn timestamp(&self, column: i32) -> Option<TimestampWithTimeZone> {
         self.get(column)
     }
     #[must_use]
@@ -438,8 +445,14 @@ unsafe extern "C-unwind" fn on_relcache_invalidation(_argument: pg_sys::Datum, r
 unsafe extern "C-unwind" fn on_transaction(event: pg_sys::XactEvent::Type, _argument: *mut core::ffi::c_void) {
     use pg_sys::XactEvent::{XACT_EVENT_ABORT, XACT_EVENT_COMMIT, XACT_EVENT_PREPARE};
     match event {
-        XACT_EVENT_COMMIT | XACT_EVENT_PREPARE => super::usage::committed(),
-        XACT_EVENT_ABORT => super::usage::rolled_back(1),
+        XACT_EVENT_COMMIT | XACT_EVENT_PREPARE => {
+            super::usage::committed();
+            super::wake::committed();
+        }
+        XACT_EVENT_ABORT => {
+            super::usage::rolled_back(1);
+            super::wake::rolled_back();
+        }
         _ => return,
     }
     super::context::forget_all();
@@ -487,6 +500,19 @@ pub fn register_callbacks() {
 pub fn is_in_block() -> bool {
     // SAFETY: reads a variable of the backend.
     unsafe { pg_sys::IsTransactionBlock() }
+}
+
+/// What tells this database apart from every copy of it: the cluster, the database, and the very file in the cluster's folder, which a copy has anew.
+#[must_use]
+pub fn place() -> String {
+    use std::os::unix::fs::MetadataExt;
+    // SAFETY: reads variables of the backend; `DataDir` is set for the life of the process.
+    let (cluster, folder) = unsafe { (pg_sys::GetSystemIdentifier(), CStr::from_ptr(pg_sys::DataDir).to_string_lossy().into_owned()) };
+    // Made by initdb or by whoever copies, and never written again.
+    let file = std::fs::metadata(format!("{folder}/PG_VERSION"));
+    let inode = file.as_ref().map_or(0, MetadataExt::ino);
+    let made_at = file.and_then(|file| file.created()).ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+    format!("{cluster}/{}/{inode}/{}", database_id(), made_at.map_or(0, |at| at.as_nanos()))
 }
 
 /// The database's oid: what tells databases of one cluster apart in shared memory.

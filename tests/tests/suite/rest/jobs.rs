@@ -72,8 +72,12 @@ fn only_a_dead_job_is_tried_again_and_only_by_its_tenant() {
     acme.admin.post("/v1/jobs/x/retry", &json!({})).invalid("id", "uuid");
     acme.admin.post(&format!("/v1/jobs/{job}/retry"), &json!({ "attempts": 0 })).invalid("attempts", "unknown");
     let tried = retry(&acme.admin, job).data(200);
-    assert_eq!((&tried["status"], &tried["attempts"], &tried["lastError"]), (&json!("pending"), &json!(0), &json!("HTTP 500")));
-    assert_eq!(database.text("select locked_until::text from nebula.outbox where id = $1", &[&job]), "");
+    assert_eq!(
+        (&tried["status"], &tried["attempts"], &tried["lastError"]),
+        (&json!("pending"), &json!(5), &json!("HTTP 500")),
+        "its attempts go on counting"
+    );
+    assert_eq!(database.text("select concat(locked_until, failures) from nebula.outbox where id = $1", &[&job]), "0");
     retry(&acme.admin, job).refused(409, "CONFLICT");
     // What is the installation's own is nobody's.
     let own = database

@@ -23,10 +23,16 @@ fn no_table_can_be_read_or_written() {
     let database = Database::new();
     let mut handle = database.handle();
     let relations = database.texts(
-        "select c.oid::regclass::text from pg_class c where c.relnamespace = 'nebula'::regnamespace and c.relkind in ('r', 'p', 'v', 'm', 'S', 'f')",
+        "select c.oid::regclass::text from pg_class c where c.relnamespace = 'nebula'::regnamespace and c.relkind in ('r', 'p', 'v', 'm', 'f')",
         &[],
     );
     assert!(relations.len() > 30, "{relations:?}");
+    let sequences = "select c.oid::regclass::text from pg_class c where c.relnamespace = 'nebula'::regnamespace and c.relkind = 'S'";
+    for sequence in database.texts(sequences, &[]) {
+        refused(&mut handle, &format!("select from {sequence}"));
+        refused(&mut handle, &format!("select nextval('{sequence}')"));
+        refused(&mut handle, &format!("select setval('{sequence}', 1)"));
+    }
     for relation in relations {
         refused(&mut handle, &format!("select from {relation}"));
         refused(&mut handle, &format!("insert into {relation} default values"));

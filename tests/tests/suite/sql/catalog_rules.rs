@@ -64,7 +64,7 @@ fn every_index_of_a_tenant_scoped_table_starts_with_the_tenant() {
              join pg_attribute a on a.attrelid = t.oid and a.attnum = i.indkey[0] \
              where t.scoped and t.relname <> 'tenant' and a.attname <> 'tenant_id' \
                and i.indexrelid::regclass::text not in ( \
-                 'nebula.pk_outbox', /* events of the installation have no tenant; consumers deduplicate by id */ \
+                 'nebula.pk_outbox_live', /* events of the installation have no tenant; consumers deduplicate by id */ \
                  'nebula.pk_seed_history', /* seeds of the catalog have no tenant */ \
                  'nebula.uq_role_binding_role_name' /* a login has one tenant: asked before the tenant is known */ \
                )",
@@ -189,7 +189,8 @@ fn nothing_is_granted_to_public_or_beyond_the_list() {
          from pg_proc p cross join lateral aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) acl \
          where p.pronamespace = 'nebula'::regnamespace and (acl.grantee = 0 or acl.is_grantable and acl.grantee <> p.proowner \
            or acl.grantee <> p.proowner and acl.grantee::regrole::text not in ('nebula_owner', 'nebula_platform', 'nebula_edge', 'nebula_keys', 'nebula_app', 'authenticated') \
-           and not (acl.grantee = 'nebula_worker'::regrole and p.proname = 'reset_token'))",
+           and not (acl.grantee = 'nebula_worker'::regrole and p.proname in ('reset_token', 'claim', 'complete', 'fail', 'extend', 'fan_out', 'wait_for_work', \
+             'may_deliver', 'start_task', 'finish_task')))",
     );
     holds(
         "tables are their owner's and the platform's",
@@ -217,7 +218,8 @@ fn nothing_is_granted_to_public_or_beyond_the_list() {
         "select oid::regprocedure::text from pg_proc where pronamespace = 'nebula'::regnamespace \
          and (has_function_privilege('nebula_app', oid, 'execute') or has_function_privilege('authenticated', oid, 'execute')) \
          and proname in ('handle', 'login_challenge', 'password_challenge', 'flush', 'reset_token', 'edge_state', 'migrate', 'seed', 'seed_tenant', 'issue_operator_key', 'register_signing_key', \
-           'retire_signing_key', 'revoke_signing_key', 'register_issuer', 'replace_issuer_keys', 'set_issuer_secret', 'remove_issuer', 'issuer_state', 'bind_role', 'ensure_partitions', 'govern_table', 'govern_tenant_table', 'govern_partition', 'random_bytes')",
+           'retire_signing_key', 'revoke_signing_key', 'register_issuer', 'replace_issuer_keys', 'set_issuer_secret', 'remove_issuer', 'issuer_state', 'bind_role', 'ensure_partitions', 'govern_table', 'govern_tenant_table', 'govern_partition', 'random_bytes', \
+           'emit', 'emit_event', 'claim', 'complete', 'fail', 'extend', 'requeue', 'fan_out', 'wait_for_work', 'may_deliver', 'delivery_place_here', 'adopt_here', 'start_task', 'finish_task')",
     );
 }
 
@@ -247,6 +249,7 @@ fn every_table_is_audited_or_named_here_with_a_reason() {
                  'schema_migration', 'installation', 'seed_history', 'rights_sentinel', /* of the installation; seeds keep their own history */ \
                  'permission_usage', 'revoked_token', 'session', 'refresh_token', /* told by login, logout and reuse */ \
                  'rate_limit', 'login_failure', 'quota_usage', 'usage_metrics', /* counters */ \
+                 'sealing_key', 'task', /* no data of anybody's */ \
                  'audit_log', 'idempotency_key', 'outbox', 'webhook_delivery' /* the record itself */ \
                ) \
                and not (t.relname = 'user_secret' and verb.name <> 'insert') /* changes are told by their operation */ \

@@ -53,7 +53,7 @@ fn eight_migrations_at_once_apply_each_file_once() {
         }
     });
     let versions = database.text("select count(*) || ' ' || max(version) from nebula.schema_migration", &[]);
-    assert_eq!(versions, "16 16");
+    assert_eq!(versions, "21 21");
 }
 
 #[test]

@@ -21,9 +21,14 @@ fn sql_types(rust: &str) -> &'static [&'static str] {
         // `json` is the same bytes as `text`; `jsonb` is not.
         "&str" | "&'static str" | "String" => &["text", "json"],
         "i32" => &["integer"],
+        "Vec<Option<pgrx::Uuid>>" => &["uuid[]"],
+        "Vec<Option<i32>>" => &["integer[]"],
+        "Interval" => &["interval"],
+        "TimestampWithTimeZone" => &["timestamp with time zone"],
         "bool" => &["boolean"],
         "&[u8]" | "Vec<u8>" => &["bytea"],
         "trigger" => &["trigger"],
+        "" => &["void"],
         _ => &[],
     }
 }
@@ -64,8 +69,10 @@ fn bracketed(text: &str) -> (&str, &str) {
 
 /// Every function of the source that carries one of pgrx's attributes.
 fn in_rust() -> BTreeMap<String, Function<String>> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("extension/src/entry.rs");
-    let source = fs::read_to_string(path).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("extension/src");
+    let files = fs::read_dir(folder.join("entry")).unwrap().map(|file| file.unwrap().path()).chain([folder.join("entry.rs")]);
+    let source = files.map(|file| fs::read_to_string(file).unwrap()).collect::<String>();
+    let source = source.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut functions = BTreeMap::new();
     for (attribute, is_trigger) in [("#[pg_extern", false), ("#[pg_trigger", true)] {
         for after in source.split(attribute).skip(1) {
@@ -76,6 +83,9 @@ fn in_rust() -> BTreeMap<String, Function<String>> {
             let (name, rest) = declaration.split_at(name_ends);
             let (args, rest) = bracketed(&rest[rest.find('(').unwrap()..]);
             let returns = rest.split_once('{').unwrap().0.trim().strip_prefix("->").unwrap_or_default().trim();
+            // As if it stood in one line.
+            let returns = returns.replace("< ", "<").replace(", >", ">").replace("( ", "(").replace(", )", ")");
+            let returns = returns.as_str();
             let mut function = Function::default();
             if is_trigger {
                 function.returns = "trigger".to_owned();

@@ -1,0 +1,3 @@
+//! What happens after a request: the outbox and its worker.
+
+mod outbox;
