@@ -10,6 +10,7 @@
     reason = "a harness that fails, fails the test"
 )]
 
+pub mod archive;
 pub mod callers;
 pub mod cluster;
 pub mod conformity;
@@ -28,6 +29,7 @@ pub mod token;
 pub mod wait;
 pub mod world;
 
+pub use archive::Archive;
 pub use callers::{Anonymous, Caller, Key, User};
 pub use cluster::Library;
 pub use database::Database;

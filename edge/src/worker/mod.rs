@@ -6,7 +6,7 @@ pub mod credentials;
 mod job;
 
 mod archive;
-mod exports;
+pub(crate) mod exports;
 mod privacy;
 mod reseal;
 mod retention;

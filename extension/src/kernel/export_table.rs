@@ -100,6 +100,7 @@ pub const TABLES: &[ExportTable] = &[
         on_import: &[
             ("status", "case when r.status in ('pending', 'running') then 'dead' else r.status end"),
             ("last_error", "case when r.status in ('pending', 'running') then 'imported while it waited' else r.last_error end"),
+            ("is_held", "false"),
             ("locked_until", "null"),
             ("finished_at", "coalesce(r.finished_at, now())"),
         ],

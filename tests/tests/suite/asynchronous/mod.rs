@@ -1,3 +1,5 @@
 //! What happens after a request: the outbox and its worker.
 
+mod exports;
+mod imports;
 mod outbox;

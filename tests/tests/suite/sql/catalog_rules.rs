@@ -190,7 +190,7 @@ fn nothing_is_granted_to_public_or_beyond_the_list() {
          where p.pronamespace = 'nebula'::regnamespace and (acl.grantee = 0 or acl.is_grantable and acl.grantee <> p.proowner \
            or acl.grantee <> p.proowner and acl.grantee::regrole::text not in ('nebula_owner', 'nebula_platform', 'nebula_edge', 'nebula_keys', 'nebula_app', 'authenticated') \
            and not (acl.grantee = 'nebula_worker'::regrole and p.proname in ('reset_token', 'claim', 'complete', 'fail', 'extend', 'fan_out', 'wait_for_work', \
-             'may_deliver', 'start_task', 'finish_task')))",
+             'may_deliver', 'start_task', 'finish_task', 'start_export', 'export_tables', 'export_rows', 'finish_export', 'expire_exports')))",
     );
     holds(
         "tables are their owner's and the platform's",
@@ -219,7 +219,8 @@ fn nothing_is_granted_to_public_or_beyond_the_list() {
          and (has_function_privilege('nebula_app', oid, 'execute') or has_function_privilege('authenticated', oid, 'execute')) \
          and proname in ('handle', 'login_challenge', 'password_challenge', 'flush', 'reset_token', 'edge_state', 'migrate', 'seed', 'seed_tenant', 'issue_operator_key', 'register_signing_key', \
            'retire_signing_key', 'revoke_signing_key', 'register_issuer', 'replace_issuer_keys', 'set_issuer_secret', 'remove_issuer', 'issuer_state', 'bind_role', 'ensure_partitions', 'govern_table', 'govern_tenant_table', 'govern_partition', 'random_bytes', \
-           'emit', 'emit_event', 'claim', 'complete', 'fail', 'extend', 'requeue', 'fan_out', 'wait_for_work', 'may_deliver', 'delivery_place_here', 'adopt_here', 'start_task', 'finish_task')",
+           'emit', 'emit_event', 'claim', 'complete', 'fail', 'extend', 'requeue', 'fan_out', 'wait_for_work', 'may_deliver', 'delivery_place_here', 'adopt_here', 'start_task', 'finish_task', \
+           'start_export', 'export_tables', 'export_rows', 'finish_export', 'expire_exports', 'open_export', 'begin_import', 'import_rows')",
     );
 }
 
