@@ -137,7 +137,7 @@ impl Loading<'_> {
 
     /// A row as it is to be here: with its secrets opened and the ids of this installation's catalog. `None` where it is to be left out.
     async fn prepare<'a>(&'a self, line: &'a str) -> Result<Option<JsonRow<'a>>, Error> {
-        let mut row = JsonRow::parse(line)?;
+        let mut row = JsonRow::parse(line).ok_or_else(|| damaged(format!("a line of {} is no row", self.table.file)))?;
         if let Some(column) = row.columns().find(|column| !self.table.columns.iter().any(|known| known == column)) {
             return Err(damaged(format!("{} has a member {column} that the manifest doesn't name", self.table.file)));
         }

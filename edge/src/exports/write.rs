@@ -141,7 +141,7 @@ impl Contents<'_> {
                 text.push('\n');
                 continue;
             }
-            let mut row = JsonRow::parse(&line.text)?;
+            let mut row = JsonRow::parse(&line.text).ok_or_else(|| Error::Database("a row is no JSON".to_owned()))?;
             row.seal(tenant, table, self.keys).await?;
             match self.format {
                 ExportFormat::Csv => csv_row::append(&row, &table.columns, &mut records)?,

@@ -162,9 +162,10 @@ fn it_holds_every_row_of_the_tenant_and_none_of_another() {
         // As Postgres compares: numbers by value, members in any order.
         let mut superuser = database.superuser();
         let sql = format!(
-            "select (select count(*) from nebula.\"{name}\" where {tenant_column} = $1), count(*), count(*) filter (where not exists ( \
-               select from nebula.\"{name}\" t where t.{tenant_column} = $1 and to_jsonb(t) - $3::text[] = to_jsonb(r) - $3::text[])) \
-             from json_populate_recordset(null::nebula.\"{name}\", $2::text::json) r"
+            "with filed as (select to_jsonb(r) - $3::text[] as r from json_populate_recordset(null::nebula.\"{name}\", $2::text::json) r), \
+               stored as (select to_jsonb(t) - $3::text[] as r from nebula.\"{name}\" t where t.{tenant_column} = $1) \
+             select (select count(*) from stored), (select count(*) from filed), \
+               (select count(*) from (select r from filed except select r from stored) d)"
         );
         let mut rows = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect::<Vec<_>>();
         let lines = text.lines().count();
