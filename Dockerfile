@@ -11,20 +11,16 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 # Named one by one, so that neither .nebula (keys, passwords) nor target gets into a layer.
-COPY Cargo.toml Cargo.lock rust-toolchain.toml ./
+COPY Cargo.toml Cargo.lock Makefile rust-toolchain.toml ./
 COPY extension extension
 COPY edge edge
 COPY tests tests
 COPY sql sql
 RUN cargo build --release --locked -p nebula -p nebula-edge
-# The order is that of SQL in the Makefile.
-RUN version=$(sed -n "s/^default_version = '\(.*\)'/\1/p" extension/nebula.control) \
+RUN make script \
     && mkdir /out \
     && cp target/release/libnebula.so /out/nebula.so \
-    && cp target/release/nebula /out/nebula \
-    && cp extension/nebula.control /out/ \
-    && cat sql/roles.sql sql/functions/entry.sql sql/functions/table.sql sql/functions/call.sql sql/functions/typed.sql sql/grants.sql \
-       > "/out/nebula--$version.sql"
+    && cp target/release/nebula target/release/nebula--*.sql extension/nebula.control /out/
 
 FROM postgres:15-bookworm AS extension
 COPY --from=builder --chmod=755 /out/nebula.so /usr/lib/postgresql/15/lib/

@@ -27,7 +27,7 @@ export NEBULA_PG_BINDIR := $(TREE)/lib/postgresql/$(PG)/bin
 SQL := sql/roles.sql $(patsubst %,sql/functions/%.sql,entry outbox worker webhook retention export credential privacy table call typed) sql/grants.sql
 NEBULA := target/release/nebula
 
-.PHONY: up down clean seed build install packages tools check docs test bench bench-jobs bench-lists
+.PHONY: up down clean seed build script install packages tools check docs test bench bench-jobs bench-lists
 
 up: install
 	@$(NEBULA) up --pg-bindir $(NEBULA_PG_BINDIR)
@@ -60,6 +60,12 @@ packages:
 build: packages
 	@echo "building (the first time takes minutes)"
 	@cargo build --release --locked --quiet --workspace
+	@$(MAKE) script
+
+# The extension's install script, of its parts.
+script:
+	@mkdir -p target/release
+	@cat $(SQL) > target/release/nebula--$(VERSION).sql
 
 # The server's own tree, copied once, with the extension in it. Postgres finds its libraries relative to its binary.
 install: build
@@ -72,7 +78,7 @@ install: build
 	@cp target/release/libnebula.so $(TREE)/lib/postgresql/$(PG)/lib/nebula.so.new
 	@mv $(TREE)/lib/postgresql/$(PG)/lib/nebula.so.new $(TREE)/lib/postgresql/$(PG)/lib/nebula.so
 	@cp extension/nebula.control $(TREE)/share/postgresql/$(PG)/extension/nebula.control
-	@cat $(SQL) > $(TREE)/share/postgresql/$(PG)/extension/nebula--$(VERSION).sql
+	@cp target/release/nebula--$(VERSION).sql $(TREE)/share/postgresql/$(PG)/extension/
 
 # What the tests use that isn't ours (tests/js/package-lock.json, tests/python/requirements.txt), under target/.
 tools: packages

@@ -42,12 +42,13 @@ alter function nebula.password_challenge(uuid, text, text) owner to nebula_owner
 alter function nebula.flush() owner to nebula_platform;
 alter function nebula.reset_token(uuid, uuid) owner to nebula_platform;
 alter function nebula.emit_event(text, json, text, uuid, text) owner to nebula_platform;
-alter function nebula.claim(text, integer, interval, integer, uuid[]) owner to nebula_platform;
+alter function nebula.claim(text, integer, interval, integer, uuid[], boolean) owner to nebula_platform;
 alter function nebula.complete(text, uuid[], integer[]) owner to nebula_platform;
 alter function nebula.fail(text, uuid, integer, text, interval, boolean) owner to nebula_platform;
 alter function nebula.extend(text, uuid[], integer[], interval) owner to nebula_platform;
 alter function nebula.requeue(uuid) owner to nebula_platform;
 alter function nebula.fan_out(text, uuid[], integer[]) owner to nebula_platform;
+alter function nebula.relay(text, integer) owner to nebula_platform;
 alter function nebula.wait_for_work(integer) owner to nebula_platform;
 alter function nebula.may_deliver() owner to nebula_platform;
 alter function nebula.delivery_place_here() owner to nebula_platform;
@@ -73,9 +74,9 @@ grant execute on function nebula.handle(uuid, json), nebula.login_challenge(text
   nebula.edge_state(), nebula.openapi(), nebula.readiness() to nebula_edge;
 
 -- The worker: its queue.
-grant execute on function nebula.claim(text, integer, interval, integer, uuid[]), nebula.complete(text, uuid[], integer[]),
+grant execute on function nebula.claim(text, integer, interval, integer, uuid[], boolean), nebula.complete(text, uuid[], integer[]),
   nebula.fail(text, uuid, integer, text, interval, boolean), nebula.extend(text, uuid[], integer[], interval), nebula.fan_out(text, uuid[], integer[]),
-  nebula.wait_for_work(integer), nebula.may_deliver(), nebula.start_task(text, text, interval, interval), nebula.finish_task(text, text, text) to nebula_worker;
+  nebula.relay(text, integer), nebula.wait_for_work(integer), nebula.may_deliver(), nebula.start_task(text, text, interval, interval), nebula.finish_task(text, text, text) to nebula_worker;
 
 -- The worker delivers what was asked for.
 grant execute on function nebula.reset_token(uuid, uuid) to nebula_worker;
@@ -83,6 +84,21 @@ grant execute on function nebula.reset_token(uuid, uuid) to nebula_worker;
 -- The worker: exports.
 grant execute on function nebula.start_export(text, uuid, integer), nebula.export_tables(text, uuid, integer),
   nebula.export_rows(text, uuid, integer, text, text, integer), nebula.finish_export(text, uuid, integer, json), nebula.expire_exports() to nebula_worker;
+-- The worker: retention. What changes tables belongs to their owner, who is bound by RLS and reads no tenant's rows; what reads all tenants' rows owns no table.
+alter function nebula.copy_partition(text, text, text) owner to nebula_owner;
+alter function nebula.exchange_partition(text, text, text[]) owner to nebula_owner;
+alter function nebula.retention_plan() owner to nebula_platform;
+alter function nebula.archive_columns(text) owner to nebula_platform;
+alter function nebula.archive_page(uuid, text, text, text, integer) owner to nebula_platform;
+alter function nebula.record_archive(uuid, text, text, bigint, bytea) owner to nebula_platform;
+alter function nebula.drop_partition(text, text, uuid[]) owner to nebula_platform;
+alter function nebula.settle_default(text) owner to nebula_platform;
+alter function nebula.expired_archives() owner to nebula_platform;
+alter function nebula.forget_archive(uuid, uuid) owner to nebula_platform;
+alter function nebula.purge(integer) owner to nebula_platform;
+grant execute on function nebula.ensure_partitions(integer), nebula.retention_plan(), nebula.archive_columns(text),
+  nebula.archive_page(uuid, text, text, text, integer), nebula.record_archive(uuid, text, text, bigint, bytea), nebula.drop_partition(text, text, uuid[]),
+  nebula.settle_default(text), nebula.expired_archives(), nebula.forget_archive(uuid, uuid), nebula.purge(integer) to nebula_worker;
 
 -- Who keeps other issuers' keys fresh: no more than that. The edge's own login can't, so that a thief of it makes no token count.
 grant execute on function nebula.issuer_state(), nebula.replace_issuer_keys(text, json) to nebula_keys;

@@ -36,6 +36,8 @@ enum Command {
     Issuers(command::issuers::Arguments),
     /// A tenant into a file, and from a file into this installation.
     Tenant(command::tenant::Arguments),
+    /// Lets go of what is too old, once: what the worker does by itself, for where none runs.
+    Retention,
     /// Starts a private Postgres and the edge for development, ready to be called.
     Up(command::up::Arguments),
     /// Stops what `up` started; the data stays.
@@ -71,6 +73,7 @@ fn start(cli: Cli) -> Result<(), Error> {
             Command::Keys(arguments) => command::keys::run(&arguments, &config).await,
             Command::Issuers(arguments) => command::issuers::run(&arguments, &config).await,
             Command::Tenant(arguments) => command::tenant::run(&arguments, &config).await,
+            Command::Retention => command::retention::run(&config).await,
             Command::Up(arguments) => command::up::run(&arguments).await,
             Command::Down(arguments) => command::down::run(&arguments).await,
             Command::Config => command::config::run(&config),

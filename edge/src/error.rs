@@ -1,5 +1,6 @@
 //! Why a command failed, one variant a cause. What a request can be refused for is in `http::refusal`.
 
+use crate::db::Failure;
 use std::path::PathBuf;
 
 /// The error of a command; its text goes to the person at the terminal, so it names the remedy where there is one.
@@ -25,6 +26,8 @@ pub enum Error {
     Tenant(String),
     #[error("import: {0}")]
     Import(String),
+    #[error("retention: {0}")]
+    Retention(String),
     #[error("sealing key: {0}")]
     SealingKey(String),
     #[error("{path}: {source}", path = .path.display())]
@@ -46,6 +49,12 @@ impl Error {
     pub fn file(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::File { path, source }
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        Self::Database(failure.reason().to_owned())
     }
 }
 

@@ -33,3 +33,16 @@ fn local(folder: &FilePath) -> Result<Storage, Error> {
     let store = LocalFileSystem::new_with_prefix(folder).map_err(|error| Error::Storage(error.to_string()))?;
     Ok(Arc::new(store.with_automatic_cleanup(true)))
 }
+
+/// What went wrong, in words that hold neither credentials nor what the other side answered, which repeats parts of the request.
+#[must_use]
+pub fn reason(error: &object_store::Error) -> &'static str {
+    use object_store::Error;
+    match error {
+        Error::NotFound { .. } => "there is no such object",
+        Error::PermissionDenied { .. } => "permission denied",
+        Error::Unauthenticated { .. } => "the credentials are refused",
+        Error::NotSupported { .. } | Error::NotImplemented { .. } => "not supported",
+        _ => "the storage failed",
+    }
+}

@@ -109,6 +109,7 @@ begin
   execute format('create policy platform_access on %s to nebula_platform using (true) with check (true)', target);
   execute format('revoke all on %s from public', target);
   execute format('revoke update, delete, truncate on %s from nebula_owner', target);
+  execute format('grant select on %s to nebula_platform', target);
   -- Statement triggers are not inherited by partitions.
   execute format('create trigger refuse_truncate before truncate on %s for each statement execute function nebula.refuse_change()', target);
   execute format('alter table %s enable always trigger refuse_truncate', target);
@@ -128,6 +129,9 @@ declare
   partition text;
   made integer := 0;
 begin
+  if months_ahead not between 0 and 120 then
+    raise exception 'months_ahead is 0 to 120' using errcode = 'invalid_parameter_value';
+  end if;
   for parent, month in
     select p.name, m
     from unnest(array['audit_log', 'usage_metrics', 'webhook_delivery', 'outbox_finished']) p (name)
@@ -141,7 +145,7 @@ begin
           partition, parent, month || ' 00:00:00+00', (month + interval '1 month')::date || ' 00:00:00+00'
         );
       exception
-        -- Rows of that month are in the default partition, where history stays where it is.
+        -- Rows of that month are in the default partition: nebula.settle_default brings them out.
         when check_violation then
           raise warning 'partition % was not made: %_default holds rows of that month', partition, parent;
           continue;
@@ -155,4 +159,4 @@ begin
 end
 $$;
 comment on function nebula.ensure_partitions(integer) is
-  'Makes the missing monthly partitions of this month and so many ahead; returns how many it made. Called by nebula.migrate().';
+  'Makes the missing monthly partitions of this month and so many ahead; returns how many it made. Called by nebula.migrate() and by workers.';

@@ -1,1 +1,1 @@
-select nebula.emit('bench.tick', '{}', null, :'tenant'::uuid);
+select nebula.emit('bench.tick', '{}', null, :tenant::uuid);

@@ -24,7 +24,7 @@ tenant=$(psql -qXAt -c "select id from nebula.tenant limit 1")
 # So many committed events that no webhook wants, done by the worker that runs: jobs a second between the first and the last that was finished.
 nebula_throughput() {
   psql -qXAt <<SQL
-truncate nebula.outbox_finished;
+delete from nebula.outbox_finished;
 select count(nebula.emit('bench.noop', '{}', null, '$tenant')) from generate_series(1, $jobs) \g /dev/null
 SQL
   while [ "$(psql -qXAt -c "select count(*) from nebula.outbox_live")" != 0 ]; do sleep 0.2; done
@@ -34,7 +34,7 @@ SQL
 # Milliseconds from before the commit until after the first attempt, the 99th of a hundred.
 nebula_latency() {
   psql -qXAt -c "delete from nebula.outbox_finished where type = 'bench.tick'"
-  "$NEBULA_PG_BINDIR/pgbench" -n -c 4 -j 1 -R "$rate" -T "$seconds" -D tenant="$tenant" -f "$here/emit.sql" "$NEBULA_ADMIN_DATABASE_URL" >/dev/null 2>&1
+  "$NEBULA_PG_BINDIR/pgbench" -n -M prepared -c 4 -j 1 -R "$rate" -T "$seconds" -D tenant="$tenant" -f "$here/emit.sql" "$NEBULA_ADMIN_DATABASE_URL" >/dev/null 2>&1
   while [ "$(psql -qXAt -c "select count(*) from nebula.outbox_live")" != 0 ]; do sleep 0.2; done
   psql -qXAt -c "select round((percentile_cont(0.99) within group (order by extract(epoch from finished_at - created_at)) * 1000)::numeric, 1) from nebula.outbox_finished where type = 'bench.tick'"
 }

@@ -6,6 +6,7 @@ pub mod issuers;
 pub mod keys;
 pub mod migrate;
 mod output;
+pub mod retention;
 pub mod seed;
 pub mod serve;
 pub mod tenant;

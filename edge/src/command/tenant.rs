@@ -111,7 +111,7 @@ async fn run_exports(config: &Config) -> Result<(), Error> {
     };
     jobs::expire(&context).await?;
     let database = |failure: db::Failure| Error::Database(failure.reason().to_owned());
-    let claim = "select id, tenant_id, kind, data::text, attempt from nebula.claim($1, 100, interval '10 minutes')";
+    let claim = "select id, tenant_id, kind, data::text, attempt from nebula.claim($1, 100, interval '10 minutes', jobs_only => true)";
     for row in context.database.rows(claim, &[(&context.worker, Type::TEXT)]).await.map_err(database)? {
         let data: String = row.try_get(3)?;
         let job = Job {

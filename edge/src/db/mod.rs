@@ -8,6 +8,7 @@ mod issuer;
 mod json_text;
 mod listener;
 mod pool;
+mod retention;
 mod state;
 mod worker;
 
@@ -20,6 +21,7 @@ pub use failure::Failure;
 pub use issuer::{ForeignIssuer, IssuerState, issuer_state, replace_issuer_keys};
 pub use listener::listen;
 pub use pool::{Database, Reply};
+pub use retention::{DueArchive, OldMonth};
 pub use state::{
     BodyToken, Challenge, Deprecation, DeriveMode, EdgeState, KeyStatus, Kind, LoginChallenge, RateLimit, RateLimits, RefusedLogin, Route,
     Scope, SealMode, StoredFile, TenantFrom, TenantSource,

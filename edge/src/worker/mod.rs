@@ -14,3 +14,4 @@ mod webhooks;
 
 pub use context::Context;
 pub use job::{Job, Outcome};
+pub(crate) use retention::retain;

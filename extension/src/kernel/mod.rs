@@ -26,9 +26,15 @@ pub mod page;
 pub mod password;
 pub mod place;
 pub mod queue;
+pub mod round;
 pub mod task;
+pub mod turn;
 pub mod usage;
 pub mod wake;
+
+pub mod expiry;
+pub mod partition;
+pub mod retention;
 
 pub mod installation;
 pub mod issuer;

@@ -352,6 +352,15 @@ pub fn advisory_lock(name: &str) {
     unsafe { pgrx::direct_function_call::<()>(pg_sys::pg_advisory_xact_lock_int8, &[advisory_key(name).into_datum()]) };
 }
 
+/// Keeps everybody from writing to a table until the transaction ends; reading goes on. Waits as long as `lock_timeout` says. LOCK TABLE would need the
+/// right to change its rows, which nobody has where they are history.
+pub fn lock_against_writes(table: &str) {
+    let relation = text("select $1::regclass::oid::text", &[Arg::Text(table)]).and_then(|oid| oid.parse::<u32>().ok());
+    let Some(relation) = relation else { pgrx::error!("a table has no oid") };
+    // SAFETY: takes a lock that the transaction's end releases; that the relation exists was asked above.
+    unsafe { pg_sys::LockRelationOid(pg_sys::Oid::from(relation), pg_sys::ShareLock.cast_signed()) };
+}
+
 /// The number of an advisory lock: 64 bits of the text's SHA-256.
 #[must_use]
 pub fn advisory_key(name: &str) -> i64 {

@@ -94,6 +94,20 @@ fn lived_in() -> (Database, Tenant<String>, String) {
     let _issuer = nebula_tests::Issuer::registered(&database, &json!({}));
     // Old history, in the default partition.
     database.execute("insert into nebula.audit_log (tenant_id, actor_type, action, entity_type, created_at) select id, 'system', 'old', 'x', '2020-01-01' from nebula.tenant");
+    // An old month of which one tenant's rows have gone: its partition was rebuilt.
+    database.execute(
+        "set role nebula_owner; \
+         create table nebula.audit_log_2021_03 partition of nebula.audit_log for values from ('2021-03-01 00:00:00+00') to ('2021-04-01 00:00:00+00'); \
+         select nebula.govern_partition('nebula.audit_log_2021_03'); \
+         comment on table nebula.audit_log_2021_03 is 'x'; \
+         set role none; \
+         insert into nebula.audit_log (tenant_id, actor_type, action, entity_type, created_at) select id, 'system', 'old', 'x', '2021-03-15' from nebula.tenant; \
+         update nebula.operational_profile set audit_days = 36500 where key = 'enterprise'; \
+         insert into nebula.tenant_config (tenant_id, profile) select id, 'enterprise' from nebula.tenant where slug = 'acme'; \
+         select nebula.adopt_here()",
+    );
+    let dropped = database.connect("nebula_worker").query_one("select nebula.drop_partition('audit_log', '2021-03', '{}')", &[]).unwrap();
+    assert_eq!(dropped.get::<_, Option<&str>>(0), Some("rebuilt"));
     (database, acme, key)
 }
 

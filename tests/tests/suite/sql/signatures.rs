@@ -21,6 +21,7 @@ fn sql_types(rust: &str) -> &'static [&'static str] {
         // `json` is the same bytes as `text`; `jsonb` is not.
         "&str" | "&'static str" | "String" => &["text", "json"],
         "i32" => &["integer"],
+        "i64" => &["bigint"],
         "Vec<Option<pgrx::Uuid>>" => &["uuid[]"],
         "Vec<Option<i32>>" => &["integer[]"],
         "Interval" => &["interval"],
