@@ -1,4 +1,4 @@
-# make up     builds everything, starts a private Postgres and the edge under .nebula/, prints how to call it
+# make up     builds everything, starts a private Postgres, the edge and a worker under .nebula/, prints how to call it
 # make down   stops them          make clean  removes them and what they stored
 # make seed   upserts the global catalog
 # make tools  what only the tests use, under target/

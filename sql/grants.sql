@@ -78,6 +78,11 @@ grant execute on function nebula.claim(text, integer, interval, integer, uuid[],
   nebula.fail(text, uuid, integer, text, interval, boolean), nebula.extend(text, uuid[], integer[], interval), nebula.fan_out(text, uuid[], integer[]),
   nebula.relay(text, integer), nebula.wait_for_work(integer), nebula.may_deliver(), nebula.start_task(text, text, interval, interval), nebula.finish_task(text, text, text) to nebula_worker;
 
+-- The worker: webhooks.
+alter function nebula.webhook_requests(text, uuid[], integer[]) owner to nebula_platform;
+alter function nebula.record_deliveries(text, json) owner to nebula_platform;
+grant execute on function nebula.webhook_requests(text, uuid[], integer[]), nebula.record_deliveries(text, json) to nebula_worker;
+
 -- The worker delivers what was asked for.
 grant execute on function nebula.reset_token(uuid, uuid) to nebula_worker;
 

@@ -26,6 +26,8 @@ struct Cli {
 enum Command {
     /// Serves the REST interface until SIGTERM or SIGINT.
     Serve(command::serve::Arguments),
+    /// Does what the outbox holds, webhooks above all, until SIGTERM or SIGINT.
+    Worker(command::worker::Arguments),
     /// Creates or updates the extension, then applies the migrations that are missing.
     Migrate,
     /// Upserts the global catalog, or what one tenant starts with.
@@ -38,7 +40,7 @@ enum Command {
     Tenant(command::tenant::Arguments),
     /// Lets go of what is too old, once: what the worker does by itself, for where none runs.
     Retention,
-    /// Starts a private Postgres and the edge for development, ready to be called.
+    /// Starts a private Postgres, the edge and a worker for development, ready to be called.
     Up(command::up::Arguments),
     /// Stops what `up` started; the data stays.
     Down(command::down::Arguments),
@@ -61,13 +63,14 @@ pub fn run() -> ExitCode {
 
 fn start(cli: Cli) -> Result<(), Error> {
     let config = Config::load(cli.config.as_deref(), cli.settings)?;
-    if matches!(cli.command, Command::Serve(_)) {
+    if matches!(cli.command, Command::Serve(_) | Command::Worker(_)) {
         telemetry::start(&config.log_level)?;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match cli.command {
             Command::Serve(arguments) => command::serve::run(&arguments, config).await,
+            Command::Worker(arguments) => command::worker::run(&arguments, config).await,
             Command::Migrate => command::migrate::run(&config).await,
             Command::Seed(arguments) => command::seed::run(&arguments, &config).await,
             Command::Keys(arguments) => command::keys::run(&arguments, &config).await,

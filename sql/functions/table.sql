@@ -50,6 +50,8 @@ create function nebula.govern_table(target regclass, audited boolean default tru
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+  unobserved text;
 begin
   execute format('revoke all on %s from public', target);
   execute format('grant select, insert, update, delete on %s to nebula_platform', target);
@@ -58,15 +60,13 @@ begin
     from pg_attribute
     where attrelid = target and attname = 'updated_at' and not attisdropped
   ) then
-    -- What is gathered and written in batches is no change of the row.
+    -- What the product notes by itself, alone in its statement, is no change of the row (extension/src/kernel/audit.rs has the same list).
+    select 'when (' || string_agg(format('old.%1$I is not distinct from new.%1$I', attname), ' and ') || ')' into unobserved
+    from pg_attribute
+    where attrelid = target and attname in ('last_used_at', 'failing_since') and not attisdropped;
     execute format(
       'create trigger touch_updated_at before update on %s for each row %s execute function nebula.touch_updated_at()',
-      target,
-      case
-        when exists (select from pg_attribute where attrelid = target and attname = 'last_used_at' and not attisdropped)
-          then 'when (old.last_used_at is not distinct from new.last_used_at)'
-        else ''
-      end
+      target, coalesce(unobserved, '')
     );
   end if;
   if audited then

@@ -1,4 +1,4 @@
-//! Exports of a tenant: made by the program as a worker or a DBA runs it, and read by a library that isn't ours to trust.
+//! Exports of a tenant: made by a worker or by a DBA's command, and read by a library that isn't ours to trust.
 
 use crate::{Database, cluster::nebula_program};
 use serde_json::Value;
@@ -60,36 +60,22 @@ impl Database {
     /// `nebula …` on this database, however it ends.
     #[must_use]
     pub fn nebula(&self, arguments: &[&str], settings: &[(&str, &str)]) -> Output {
-        self.nebula_command(arguments, settings).output().unwrap()
-    }
-
-    /// The same, not run yet.
-    #[must_use]
-    pub fn nebula_command(&self, arguments: &[&str], settings: &[(&str, &str)]) -> Command {
-        let mut command = Command::new(nebula_program());
-        command
+        Command::new(nebula_program())
             .env_clear()
             .env("NEBULA_ADMIN_DATABASE_URL", self.url("postgres"))
-            .env("NEBULA_WORKER_DATABASE_URL", self.url("nebula_worker"))
             .env("NEBULA_KEYS_DIR", &self.installation.keys_dir)
             .envs(settings.iter().copied())
             .args(arguments)
-            .current_dir("/");
-        command
+            .current_dir("/")
+            .output()
+            .unwrap()
     }
 
-    /// Does the exports that wait, as a worker; what it says.
+    /// Has a worker do the exports that wait.
     #[track_caller]
-    pub fn run_exports(&self) -> String {
-        self.run_exports_with(&[("NEBULA_STORAGE_URL", &self.storage_url())])
-    }
-
-    #[track_caller]
-    pub fn run_exports_with(&self, settings: &[(&str, &str)]) -> String {
-        self.execute("select nebula.adopt_here()");
-        let output = self.nebula(&["tenant", "run-exports"], settings);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
+    pub fn run_exports(&self) {
+        let _worker = self.work_with(&[("NEBULA_STORAGE_URL", &self.storage_url())]);
+        self.settle();
     }
 
     /// `nebula tenant export`: where the file is.

@@ -1,8 +1,9 @@
 //! A test's own database.
 
 use crate::{
-    Edge, Handle,
+    Edge, Handle, Worker,
     cluster::{Installation, Library, TEMPLATE, installation, postgres_program},
+    eventually,
 };
 use postgres::{Client, types::ToSql};
 use std::{
@@ -68,6 +69,36 @@ impl Database {
     #[must_use]
     pub fn serve_with(&self, settings: &[(&str, &str)]) -> Edge {
         Edge::start(self.installation, &self.url("nebula_edge"), settings)
+    }
+
+    /// `nebula worker` on this database, which may send from where it stands.
+    #[must_use]
+    pub fn work(&self) -> Worker {
+        self.work_with(&[])
+    }
+
+    /// The same with more `NEBULA_*` settings.
+    #[must_use]
+    pub fn work_with(&self, settings: &[(&str, &str)]) -> Worker {
+        self.adopt();
+        Worker::start(self.installation, &self.url("nebula_worker"), settings)
+    }
+
+    /// A copy of the template stands elsewhere than that: this says that it may send all the same.
+    pub fn adopt(&self) {
+        self.execute("select nebula.adopt_here()");
+    }
+
+    /// Webhooks may name addresses of this machine, for sessions that begin from now on.
+    pub fn allow_loopback_webhooks(&self) {
+        self.execute(&format!("alter database {} set nebula.allow_loopback_webhooks = on", self.name));
+    }
+
+    /// Waits until nothing is due and nothing under way.
+    #[track_caller]
+    pub fn settle(&self) {
+        let unsettled = "select count(*) from nebula.outbox_live where status = 'running' or available_at <= now()";
+        eventually("nothing is left to do", || self.number(unsettled, &[]) == 0);
     }
 
     /// Runs statements as the superuser.

@@ -9,5 +9,7 @@ mod output;
 pub mod retention;
 pub mod seed;
 pub mod serve;
+mod signals;
 pub mod tenant;
 pub mod up;
+pub mod worker;

@@ -4,16 +4,12 @@ use super::output::{note, say};
 use crate::{
     auth::FileKeys,
     config::Config,
-    db::{self, ExportFormat, ExportLease, WorkerDatabase},
+    db::{self, ExportFormat, ExportLease},
     error::Error,
     exports::{self, Contents},
-    storage,
-    worker::{Context, Job, Outcome, exports as jobs},
 };
-use std::{fs, os::unix::fs::OpenOptionsExt, path::PathBuf, sync::Arc};
+use std::{fs, os::unix::fs::OpenOptionsExt, path::PathBuf};
 use tokio::{fs::File, io::AsyncWriteExt};
-use tokio_postgres::types::Type;
-use uuid::Uuid;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -27,9 +23,6 @@ enum Action {
     Export(ExportArguments),
     /// Loads an export in json into this installation: the same tenant, row for row, all or nothing.
     Import(ImportArguments),
-    /// Does the exports that wait, once, as a worker would.
-    #[command(hide = true)]
-    RunExports,
 }
 
 #[derive(Debug, clap::Args)]
@@ -56,7 +49,6 @@ pub async fn run(arguments: &Arguments, config: &Config) -> Result<(), Error> {
     match &arguments.action {
         Action::Export(arguments) => export(arguments, config).await,
         Action::Import(arguments) => import(arguments, config).await,
-        Action::RunExports => run_exports(config).await,
     }
 }
 
@@ -98,45 +90,4 @@ async fn import(arguments: &ImportArguments, config: &Config) -> Result<(), Erro
         note(&format!("{table}: {rows} rows are this cluster's to make (nebula.bind_role)"));
     }
     say(&format!("tenant {} ({}): {} rows", loaded.slug, loaded.tenant, loaded.rows))
-}
-
-/// One claim's worth of exports; other jobs that it meets wait for their lease to end.
-async fn run_exports(config: &Config) -> Result<(), Error> {
-    let context = Context {
-        worker: format!("run-exports-{}", Uuid::now_v7()),
-        config: config.clone(),
-        database: WorkerDatabase::new(config)?,
-        keys: Arc::new(FileKeys::load(&config.keys_dir)?),
-        storage: storage::open(config)?,
-    };
-    jobs::expire(&context).await?;
-    let database = |failure: db::Failure| Error::Database(failure.reason().to_owned());
-    let claim = "select id, tenant_id, kind, data::text, attempt from nebula.claim($1, 100, interval '10 minutes', jobs_only => true)";
-    for row in context.database.rows(claim, &[(&context.worker, Type::TEXT)]).await.map_err(database)? {
-        let data: String = row.try_get(3)?;
-        let job = Job {
-            id: row.try_get(0)?,
-            tenant: row.try_get(1)?,
-            kind: row.try_get(2)?,
-            data: serde_json::from_str(&data).unwrap_or_default(),
-            attempt: row.try_get(4)?,
-        };
-        if !matches!(job.kind.as_str(), "export.run" | "storage.remove") {
-            continue;
-        }
-        let lease = [(&context.worker as _, Type::TEXT), (&job.id as _, Type::UUID), (&job.attempt as _, Type::INT4)];
-        match jobs::run(&context, &job).await {
-            Outcome::Done | Outcome::Settled => {
-                say(&format!("{} done", job.kind))?;
-                context.database.rows("select nebula.complete($1, array[$2], array[$3])", &lease).await.map_err(database)?;
-            }
-            Outcome::Retry { error, .. } | Outcome::Dead { error } => {
-                say(&format!("{} failed: {error}", job.kind))?;
-                let [worker, id, attempt] = lease;
-                let parameters = [worker, id, attempt, (&error as _, Type::TEXT)];
-                context.database.rows("select nebula.fail($1, $2, $3, $4)", &parameters).await.map_err(database)?;
-            }
-        }
-    }
-    Ok(())
 }

@@ -164,11 +164,6 @@ pub async fn finish_export(client: &Client, lease: &ExportLease, finished: &Fini
     Ok(client.query_typed_one("select nebula.finish_export($1, $2, $3, $4)", &parameters).await?.try_get(0)?)
 }
 
-/// Has files removed whose time has passed; how many exports changed.
-pub async fn expire_exports(client: &Client) -> Result<i32, Error> {
-    Ok(client.query_typed_one("select nebula.expire_exports()", &[]).await?.try_get(0)?)
-}
-
 /// Lets this transaction read a tenant; its id, or `None` where there is no such tenant. For a DBA.
 pub async fn open_export(client: &Client, tenant: &str) -> Result<Option<Uuid>, Error> {
     Ok(client.query_typed_one("select nebula.open_export($1)", &[(&tenant, Type::TEXT)]).await?.try_get(0)?)

@@ -15,10 +15,11 @@ mod worker;
 pub use admin::{admin_state, connect as connect_admin, scalar_text};
 pub use export::{
     ExportFormat, ExportLease, ExportPlan, Finished, ImportPlan, Line, Started, TableDescription, TenantDescription, begin_import,
-    expire_exports, export_rows, export_tables, finish_export, import_rows, open_export, start_export,
+    export_rows, export_tables, finish_export, import_rows, open_export, start_export,
 };
 pub use failure::Failure;
 pub use issuer::{ForeignIssuer, IssuerState, issuer_state, replace_issuer_keys};
+pub use json_text::JsonText;
 pub use listener::listen;
 pub use pool::{Database, Reply};
 pub use retention::{DueArchive, OldMonth};

@@ -9,12 +9,15 @@ use crate::{
 };
 use deadpool_postgres::Object;
 use object_store::{ObjectStoreExt, buffered::BufWriter};
-use tokio::io::AsyncWriteExt;
+use tokio::{io::AsyncWriteExt, sync::Semaphore};
 
 /// Parts of an upload: 10,000 of them are the most that S3 takes, so that a file may have 80 GB.
 const PART_BYTES: usize = 8 << 20;
 /// Parts on their way at once: with the one that fills up, all that an upload holds in memory.
 const PARTS_AT_ONCE: usize = 2;
+
+/// Files that a worker makes at once: each holds a connection of its own and some 30 MiB. The others wait with their leases.
+static FILES_AT_ONCE: Semaphore = Semaphore::const_new(2);
 
 /// One state of everything. Storage may be slow; a file is no reason to end the session.
 const BEGIN: &str = "begin isolation level repeatable read read only; set local idle_in_transaction_session_timeout = '10min'";
@@ -38,9 +41,8 @@ pub async fn run(context: &Context, job: &Job) -> Outcome {
 
 /// The periodic task `expired_exports`: files whose time has passed get a job that removes them.
 pub async fn expire(context: &Context) -> Result<(), Error> {
-    let client = connection(context).await?;
-    db::expire_exports(&client).await?;
-    Ok(())
+    let expired = context.database.row("select nebula.expire_exports()", &[]).await;
+    expired.map(drop).map_err(|failure| Error::Database(failure.reason().to_owned()))
 }
 
 /// What a tenant may read of an error.
@@ -64,6 +66,7 @@ fn storage(context: &Context) -> Result<&Storage, Error> {
 
 async fn export(context: &Context, job: &Job) -> Result<(), Error> {
     let storage = storage(context)?;
+    let _turn = FILES_AT_ONCE.acquire().await.map_err(|error| Error::Storage(error.to_string()))?;
     // Out of the pool: whatever becomes of this job, no transaction of it stays open in a connection that others use.
     let client = Object::take(connection(context).await?);
     let lease = ExportLease { worker: context.worker.clone(), job: job.id, attempt: job.attempt };

@@ -1,12 +1,25 @@
 //! The worker: claims what the outbox holds and does it; any number of them may run. What it may do is what its login may call
 //! (docs/worker-protocol.md).
 
-mod context;
 pub mod credentials;
+
+mod completions;
+mod context;
+mod dispatch;
+mod hand;
+mod handlers;
+mod http;
 mod job;
+mod leases;
+mod patience;
+mod queue;
+mod relay;
+mod run;
+mod schedule;
+mod wake;
 
 mod archive;
-pub(crate) mod exports;
+mod exports;
 mod privacy;
 mod reseal;
 mod retention;
@@ -15,3 +28,4 @@ mod webhooks;
 pub use context::Context;
 pub use job::{Job, Outcome};
 pub(crate) use retention::retain;
+pub use run::{Until, run};

@@ -14,6 +14,7 @@ pub mod tenant;
 pub mod usage;
 pub mod user;
 pub mod webhook;
+pub mod webhook_delivery;
 
 use crate::kernel::operation::Operation;
 

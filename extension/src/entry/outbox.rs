@@ -21,7 +21,7 @@ use pgrx::{
 use uuid::Uuid;
 
 /// Raises what is wrong with an argument, for the DBA to read.
-fn refuse(code: PgSqlErrorCode, reason: &str) -> ! {
+pub(super) fn refuse(code: PgSqlErrorCode, reason: &str) -> ! {
     ereport!(ERROR, code, reason.to_owned());
 }
 
@@ -42,14 +42,14 @@ fn lease_of(interval: Interval) -> i64 {
     lease
 }
 
-fn leases(ids: Vec<Option<pgrx::Uuid>>, attempts: Vec<Option<i32>>) -> Vec<Lease> {
+pub(super) fn leases(ids: Vec<Option<pgrx::Uuid>>, attempts: Vec<Option<i32>>) -> Vec<Lease> {
     if ids.len() != attempts.len() {
         refuse(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, "ids and attempts differ in length");
     }
     ids.into_iter().map(|id| uuid(given(id))).zip(attempts.into_iter().map(given)).collect()
 }
 
-fn back(id: Uuid) -> pgrx::Uuid {
+pub(super) fn back(id: Uuid) -> pgrx::Uuid {
     pgrx::Uuid::from_bytes(*id.as_bytes())
 }
 

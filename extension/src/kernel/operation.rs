@@ -522,6 +522,15 @@ const RULES: &[&str] = &[
 /// For tests of what no operation of the product has: a deprecated one. Only a superuser can set it.
 static TEST_OPERATIONS: GucSetting<bool> = GucSetting::<bool>::new(false);
 
+/// For development and tests: webhooks may name addresses of this machine. Only a superuser can set it.
+static ALLOW_LOOPBACK_WEBHOOKS: GucSetting<bool> = GucSetting::<bool>::new(false);
+
+/// Whether webhooks may name addresses of this machine.
+#[must_use]
+pub fn allows_loopback_webhooks() -> bool {
+    ALLOW_LOOPBACK_WEBHOOKS.get()
+}
+
 /// Declares the library's settings.
 pub fn define_settings() {
     GucRegistry::define_bool_guc(
@@ -531,6 +540,14 @@ pub fn define_settings() {
         &TEST_OPERATIONS,
         GucContext::Suset,
         GucFlags::NO_SHOW_ALL,
+    );
+    GucRegistry::define_bool_guc(
+        c"nebula.allow_loopback_webhooks",
+        c"Whether webhooks may name addresses of this machine, over http, too: for development and tests.",
+        c"The worker has a setting of its own, and sends there only if both allow it.",
+        &ALLOW_LOOPBACK_WEBHOOKS,
+        GucContext::Suset,
+        GucFlags::default(),
     );
 }
 

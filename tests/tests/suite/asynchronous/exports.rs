@@ -41,7 +41,7 @@ fn an_export_is_asked_for_made_and_downloaded() {
     assert_eq!((&asked["status"], &asked["format"], &asked["sha256"]), (&json!("pending"), &json!("json"), &Value::Null));
     let export = id(&asked);
     acme.admin.get(&format!("/v1/exports/{export}/download")).refused(409, "CONFLICT");
-    assert_eq!(database.run_exports(), "export.run done\n");
+    database.run_exports();
     let done = read(&acme, export);
     assert_eq!(done["status"], "done");
 
@@ -73,8 +73,8 @@ fn an_export_is_asked_for_made_and_downloaded() {
     assert_eq!(audited, ["exports.create", "exports.start", "exports.finish", "exports.download"]);
     let by = "select actor_user_id::text from nebula.audit_log where entity_id = $1 and action = 'exports.download'";
     assert_eq!(database.text(by, &[&export]), acme.admin_id.to_string());
-    // Nothing is left to do, and doing it again does nothing.
-    assert_eq!(database.run_exports(), "");
+    let jobs = acme.admin.get("/v1/jobs?type=export.run").data(200);
+    assert_eq!((jobs.as_array().unwrap().len(), &jobs[0]["status"]), (1, &json!("done")));
 }
 
 #[test]
@@ -307,7 +307,9 @@ fn an_export_expires_and_its_file_goes() {
         .unwrap();
     let refused = acme.admin.get(&format!("/v1/exports/{export}/download"));
     assert_eq!(refused.refused(409, "CONFLICT"), json!({ "rule": "expired" }));
-    assert_eq!(database.run_exports(), "storage.remove done\n");
+    // What the worker does every five minutes.
+    database.connect("nebula_worker").query_one("select nebula.expire_exports()", &[]).unwrap();
+    database.run_exports();
     assert_eq!(read(&acme, export)["status"], "expired");
     assert!(!file.exists());
     acme.admin.get(&format!("/v1/exports/{export}/download")).refused(409, "CONFLICT");
@@ -318,11 +320,13 @@ fn without_storage_and_without_the_file_the_answer_says_so() {
     let (database, _edge, acme) = served();
     let export = ask(&acme, "json");
     // The worker has none either: the job is tried again later, and its list tells why.
-    assert_eq!(database.run_exports_with(&[]), "export.run failed: no object storage is configured\n");
+    let worker = database.work();
+    database.settle();
+    drop(worker);
     let jobs = acme.admin.get("/v1/jobs?type=export.run").data(200);
     assert_eq!((&jobs[0]["status"], &jobs[0]["lastError"]), (&json!("pending"), &json!("no object storage is configured")));
     database.execute("update nebula.outbox set available_at = now() where type = 'export.run'");
-    assert_eq!(database.run_exports(), "export.run done\n");
+    database.run_exports();
 
     let path = format!("/v1/exports/{export}/download");
     let without = database.serve();
@@ -425,7 +429,7 @@ fn an_export_that_was_taken_back_while_it_was_made_does_not_count() {
     // The next attempt makes it, at another place.
     assert_eq!(queue.fail(&job, None, false).as_deref(), Some("pending"));
     database.execute("update nebula.outbox set available_at = now() where type = 'export.run'");
-    assert_eq!(database.run_exports(), "export.run done\n");
+    database.run_exports();
     assert!(database.text("select location from nebula.export_job where id = $1", &[&export]).ends_with(".2.zip"));
 }
 
@@ -493,23 +497,18 @@ fn memory_stays_flat_for_hundreds_of_thousands_of_rows() {
         )
         .unwrap();
     let export = ask(&acme, "json");
-    database.execute("select nebula.adopt_here()");
-    let url = database.storage_url();
-    let mut child = database.nebula_command(&["tenant", "run-exports"], &[("NEBULA_STORAGE_URL", &url)]).spawn().unwrap();
+    let worker = database.work_with(&[("NEBULA_STORAGE_URL", &database.storage_url())]);
     let (mut program, mut backend) = (0, 0);
     let mut superuser = database.superuser();
-    let status = loop {
-        program = program.max(memory(child.id(), "VmHWM"));
+    eventually("the export is done", || {
+        program = program.max(memory(worker.process.id(), "VmHWM"));
         let sql = "select pid from pg_stat_activity where application_name = 'nebula-worker' and datname = current_database()";
         for row in superuser.query(sql, &[]).unwrap() {
             backend = backend.max(memory(row.get::<_, i32>(0).unsigned_abs(), "RssAnon"));
         }
-        if let Some(status) = child.try_wait().unwrap() {
-            break status;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    };
-    assert!(status.success());
+        let status = superuser.query_one("select status from nebula.export_job where id = $1", &[&export]).unwrap();
+        status.get::<_, String>(0) == "done"
+    });
     let done = read(&acme, export);
     assert!(done["rowCount"].as_u64() > Some(300_000) && done["sizeBytes"].as_u64() > Some(20 << 20), "{done}");
     assert!((1..96).contains(&program), "the program took {program} MiB");

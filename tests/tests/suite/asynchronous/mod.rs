@@ -6,3 +6,5 @@ mod exports;
 mod imports;
 mod outbox;
 mod retention;
+mod webhooks;
+mod worker;
