@@ -10,6 +10,7 @@
     reason = "a harness that fails, fails the test"
 )]
 
+pub mod archive;
 pub mod callers;
 pub mod cluster;
 pub mod conformity;
@@ -34,6 +35,7 @@ pub mod wait;
 pub mod worker;
 pub mod world;
 
+pub use archive::Archive;
 pub use callers::{Anonymous, Caller, Key, User};
 pub use cluster::Library;
 pub use database::Database;

@@ -10,5 +10,6 @@ pub mod retention;
 pub mod seed;
 pub mod serve;
 mod signals;
+pub mod tenant;
 pub mod up;
 pub mod worker;

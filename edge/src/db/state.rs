@@ -69,6 +69,9 @@ pub struct Route {
     #[serde(default)]
     pub seal: Vec<Seal>,
     pub issues_token: bool,
+    /// Of the file that it answers with, where it does.
+    #[serde(default)]
+    pub content_type: Option<String>,
     #[serde(default)]
     pub deprecation: Option<Deprecation>,
 }
@@ -227,8 +230,23 @@ pub struct Context {
     pub replayed: bool,
     /// The complete claim set of an access token, to be signed as it is.
     pub claims: Option<serde_json::Value>,
+    /// What is to be sent instead of a body.
+    pub file: Option<StoredFile>,
     pub retry_after_seconds: Option<u64>,
     pub rate_limits: Vec<RateLimit>,
+}
+
+/// A file in object storage.
+#[derive(Clone, Debug, Deserialize)]
+pub struct StoredFile {
+    /// `<folder>/<tenant>/…`.
+    pub location: String,
+    /// What the client is told to call it.
+    pub name: String,
+    /// In bytes.
+    pub size: u64,
+    /// Hexadecimal.
+    pub sha256: String,
 }
 
 #[cfg(test)]

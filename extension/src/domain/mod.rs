@@ -5,6 +5,7 @@ pub mod audit;
 pub mod branding;
 pub mod catalog;
 pub mod config;
+pub mod export;
 pub mod group;
 pub mod job;
 pub mod me;
@@ -34,6 +35,7 @@ pub fn operations() -> Vec<Operation> {
         usage::operations(),
         webhook::operations(),
         job::operations(),
+        export::operations(),
     ]
     .into_iter()
     .flatten()

@@ -17,6 +17,9 @@ pub mod permission;
 pub mod rights;
 
 pub mod audit;
+pub mod export;
+pub mod export_table;
+pub mod import;
 pub mod invite;
 pub mod outbox;
 pub mod page;

@@ -295,6 +295,10 @@ fn responses(operation: &Operation, answers: &mut SchemaGenerator, refused: &mut
     let mut success = json!({ "description": "Success.", "headers": headers });
     let data = match operation.answer {
         Shape::Nothing => None,
+        Shape::File(content_type) => {
+            success["content"] = json!({ content_type: { "schema": { "type": "string", "format": "binary" } } });
+            None
+        }
         Shape::One(make) => Some(json!({ "type": "object", "properties": { "data": schema(make, answers) }, "required": ["data"] })),
         Shape::Page(make) => {
             answers.subschema_for::<Meta>();
@@ -351,6 +355,9 @@ fn refusals(operation: &Operation) -> BTreeMap<u16, Vec<Code>> {
     }
     if operation.path_parameters().next().is_some() || operation.scope == Scope::OwnUser {
         codes.push(NotFound);
+    }
+    if operation.content_type().is_some() {
+        codes.push(Conflict);
     }
     if operation.method != Method::Get {
         codes.extend([IdempotencyInProgress, IdempotencyKeyReused]);

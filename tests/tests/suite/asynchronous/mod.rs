@@ -2,6 +2,8 @@
 
 mod archives;
 mod expiry;
+mod exports;
+mod imports;
 mod outbox;
 mod retention;
 mod webhooks;

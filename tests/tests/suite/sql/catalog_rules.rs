@@ -192,7 +192,8 @@ fn nothing_is_granted_to_public_or_beyond_the_list() {
            and not (acl.grantee = 'nebula_worker'::regrole and p.proname in ('reset_token', \
              'claim', 'complete', 'fail', 'extend', 'fan_out', 'relay', 'wait_for_work', 'may_deliver', 'start_task', 'finish_task', \
              'ensure_partitions', 'retention_plan', 'archive_columns', 'archive_page', 'record_archive', 'drop_partition', 'settle_default', \
-             'expired_archives', 'forget_archive', 'purge', 'webhook_requests', 'record_deliveries')))",
+             'expired_archives', 'forget_archive', 'purge', 'webhook_requests', 'record_deliveries', \
+             'start_export', 'export_tables', 'export_rows', 'finish_export', 'expire_exports')))",
     );
     holds(
         "tables are their owner's and the platform's",
