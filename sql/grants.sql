@@ -46,12 +46,25 @@ alter function nebula.seed_tenant(uuid) owner to nebula_platform;
 alter function nebula.issue_operator_key(text) owner to nebula_platform;
 alter function nebula.bind_role(text, uuid, text) owner to nebula_platform;
 
+-- Sealing keys, credentials, privacy.
+alter function nebula.register_sealing_key(integer, bytea) owner to nebula_owner;
+alter function nebula.sealing_keys() owner to nebula_owner;
+alter function nebula.sealed_row_counts() owner to nebula_platform;
+alter function nebula.sealed_rows(text, integer, uuid, uuid, integer) owner to nebula_platform;
+alter function nebula.reseal(text, uuid, uuid, integer, bytea, integer, bytea) owner to nebula_owner;
+alter function nebula.reveal_credential(uuid, uuid, text, text, text, text) owner to nebula_owner;
+alter function nebula.anonymize_again(uuid, uuid) owner to nebula_owner;
+
 -- The edge: these and nothing else.
 grant execute on function nebula.handle(uuid, json), nebula.login_challenge(text, text, text), nebula.password_challenge(uuid, text, text), nebula.flush(),
   nebula.edge_state(), nebula.openapi(), nebula.readiness() to nebula_edge;
 
 -- The worker delivers what was asked for.
 grant execute on function nebula.reset_token(uuid, uuid) to nebula_worker;
+
+-- The worker: sealed secrets. It reads them sealed, puts back what it sealed anew, and reveals credentials; each is audited.
+grant execute on function nebula.sealing_keys(), nebula.sealed_rows(text, integer, uuid, uuid, integer),
+  nebula.reseal(text, uuid, uuid, integer, bytea, integer, bytea), nebula.reveal_credential(uuid, uuid, text, text, text, text) to nebula_worker;
 
 -- Who keeps other issuers' keys fresh: no more than that. The edge's own login can't, so that a thief of it makes no token count.
 grant execute on function nebula.issuer_state(), nebula.replace_issuer_keys(text, json) to nebula_keys;
@@ -86,6 +99,7 @@ begin
       'nebula.register_signing_key(text, bytea), nebula.retire_signing_key(text), nebula.revoke_signing_key(text), '
       'nebula.register_issuer(json), nebula.replace_issuer_keys(text, json), nebula.set_issuer_secret(text, text), nebula.remove_issuer(text), '
       'nebula.issuer_state(), '
+      'nebula.register_sealing_key(integer, bytea), nebula.sealing_keys(), nebula.sealed_row_counts(), nebula.anonymize_again(uuid, uuid), '
       'nebula.bind_role(text, uuid, text), nebula.ensure_partitions(integer), nebula.version(), nebula.routes(), nebula.openapi(), nebula.readiness(), '
       'nebula.edge_state() to %I', session_user);
   end if;

@@ -129,7 +129,8 @@ impl Traces {
     fn walk_members(&self, members: &mut Map<String, Value>, is_theirs: bool) -> bool {
         let mut changed = false;
         let is_about = self.is_about(members);
-        if !is_about && is_somebody(members) && !members.values().any(|member| member.as_str().is_some_and(|text| self.is_mentioned(text))) {
+        if !is_about && is_somebody(members) && !members.values().any(|member| member.as_str().is_some_and(|text| self.is_mentioned(text)))
+        {
             return false;
         }
         for (name, mut member) in mem::take(members) {
@@ -264,7 +265,8 @@ mod tests {
 
     #[test]
     fn what_tells_of_the_person_by_id_is_replaced_member_by_member() {
-        let event = json!({ "data": { "id": BIA, "email": "old@acme.example", "name": "X", "suspendedReason": "férias", "status": "suspenso" } });
+        let event =
+            json!({ "data": { "id": BIA, "email": "old@acme.example", "name": "X", "suspendedReason": "férias", "status": "suspenso" } });
         let after = json!({ "data": { "id": BIA, "email": "0@anonymized.invalid", "name": "Anonimizado", "suspendedReason": null, "status": "suspenso" } });
         assert_eq!(erased(event), after);
         let mut again = after.clone();
@@ -274,7 +276,9 @@ mod tests {
     #[test]
     fn what_an_event_says_of_them_is_learnt_and_then_found_elsewhere() {
         let mut traces = bia();
-        traces.learn(&json!([{ "id": BIA, "email": "first@acme.example", "name": "Primeiro Nome" }, { "id": OTHER, "email": "c@acme.example" }]));
+        traces.learn(
+            &json!([{ "id": BIA, "email": "first@acme.example", "name": "Primeiro Nome" }, { "id": OTHER, "email": "c@acme.example" }]),
+        );
         let mut value = json!({ "to": "First@ACME.example", "cc": "c@acme.example", "text": "olá, PRIMEIRO nome!" });
         assert!(traces.erase(&mut value));
         assert_eq!(value, json!({ "to": "0@anonymized.invalid", "cc": "c@acme.example", "text": "olá, Anonimizado!" }));
@@ -282,7 +286,8 @@ mod tests {
 
     #[test]
     fn addresses_go_wherever_they_stand_names_of_members_too() {
-        let before = json!({ "orders": [{ "by": "<bia@ACME.example>", "BIA@acme.example": 1 }], "note": "call bia@acme.example, bia@acme.example" });
+        let before =
+            json!({ "orders": [{ "by": "<bia@ACME.example>", "BIA@acme.example": 1 }], "note": "call bia@acme.example, bia@acme.example" });
         let after = json!({
             "orders": [{ "by": "<0@anonymized.invalid>", "0@anonymized.invalid": 1 }],
             "note": "call 0@anonymized.invalid, 0@anonymized.invalid",

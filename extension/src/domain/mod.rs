@@ -5,6 +5,7 @@ pub mod audit;
 pub mod branding;
 pub mod catalog;
 pub mod config;
+pub mod credential;
 pub mod group;
 pub mod job;
 pub mod me;
@@ -32,6 +33,7 @@ pub fn operations() -> Vec<Operation> {
         config::operations(),
         usage::operations(),
         webhook::operations(),
+        credential::operations(),
         job::operations(),
     ]
     .into_iter()

@@ -17,10 +17,13 @@ pub mod permission;
 pub mod rights;
 
 pub mod audit;
+pub mod erasure;
+pub mod export;
 pub mod invite;
 pub mod outbox;
 pub mod page;
 pub mod password;
+pub mod sealing;
 pub mod usage;
 
 pub mod installation;
