@@ -34,6 +34,8 @@ enum Command {
     Keys(command::keys::Arguments),
     /// Other issuers of tokens (OpenID providers, Supabase Auth), and their keys.
     Issuers(command::issuers::Arguments),
+    /// People who were anonymised, after a backup was restored.
+    Privacy(command::privacy::Arguments),
     /// Starts a private Postgres and the edge for development, ready to be called.
     Up(command::up::Arguments),
     /// Stops what `up` started; the data stays.
@@ -68,6 +70,7 @@ fn start(cli: Cli) -> Result<(), Error> {
             Command::Seed(arguments) => command::seed::run(&arguments, &config).await,
             Command::Keys(arguments) => command::keys::run(&arguments, &config).await,
             Command::Issuers(arguments) => command::issuers::run(&arguments, &config).await,
+            Command::Privacy(arguments) => command::privacy::run(&arguments, &config).await,
             Command::Up(arguments) => command::up::run(&arguments).await,
             Command::Down(arguments) => command::down::run(&arguments).await,
             Command::Config => command::config::run(&config),

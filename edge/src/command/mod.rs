@@ -6,6 +6,8 @@ pub mod issuers;
 pub mod keys;
 pub mod migrate;
 mod output;
+pub mod privacy;
+mod sealing_keys;
 pub mod seed;
 pub mod serve;
 pub mod up;

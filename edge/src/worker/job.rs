@@ -23,9 +23,14 @@ pub struct Job {
 pub enum Outcome {
     Done,
     /// To be tried again, not before this time.
-    Retry { error: String, after: Option<Duration> },
+    Retry {
+        error: String,
+        after: Option<Duration>,
+    },
     /// To be tried again only if a person says so.
-    Dead { error: String },
+    Dead {
+        error: String,
+    },
     /// Its handler has already told the database.
     Settled,
 }

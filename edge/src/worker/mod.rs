@@ -1,16 +1,18 @@
 //! The worker: claims what the outbox holds and does it; any number of them may run. What it may do is what its login may call
 //! (docs/worker-protocol.md).
 
-pub mod credentials;
 mod context;
+pub mod credentials;
 mod job;
+mod keys;
 
 mod archive;
 mod exports;
-mod privacy;
-mod reseal;
+pub(crate) mod privacy;
+pub(crate) mod reseal;
 mod retention;
 mod webhooks;
 
 pub use context::Context;
 pub use job::{Job, Outcome};
+pub use keys::LiveKeys;
