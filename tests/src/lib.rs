@@ -24,6 +24,7 @@ pub mod parallel;
 pub mod sql_caller;
 pub mod story;
 pub mod token;
+pub mod traces;
 pub mod wait;
 pub mod world;
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test that fails, fails")]
 
 mod suite {
+    mod asynchronous;
     mod docs;
     mod faults;
     mod rest;

@@ -189,7 +189,8 @@ fn nothing_is_granted_to_public_or_beyond_the_list() {
          from pg_proc p cross join lateral aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) acl \
          where p.pronamespace = 'nebula'::regnamespace and (acl.grantee = 0 or acl.is_grantable and acl.grantee <> p.proowner \
            or acl.grantee <> p.proowner and acl.grantee::regrole::text not in ('nebula_owner', 'nebula_platform', 'nebula_edge', 'nebula_keys', 'nebula_app', 'authenticated') \
-           and not (acl.grantee = 'nebula_worker'::regrole and p.proname = 'reset_token'))",
+           and not (acl.grantee = 'nebula_worker'::regrole \
+             and p.proname in ('reset_token', 'sealing_keys', 'sealed_rows', 'reseal', 'reveal_credential')))",
     );
     holds(
         "tables are their owner's and the platform's",
@@ -200,9 +201,10 @@ fn nothing_is_granted_to_public_or_beyond_the_list() {
         ),
     );
     holds(
-        "no column has privileges of its own",
+        "no column has privileges of its own, but for what anonymising takes out of the audit log (decision 0015)",
         &over_tables(
-            "select t.relname || '.' || a.attname from tables t join pg_attribute a on a.attrelid = t.oid where a.attacl is not null",
+            "select t.relname || '.' || a.attname || ' ' || a.attacl::text from tables t join pg_attribute a on a.attrelid = t.oid \
+             where a.attacl is not null and not (t.relname = 'audit_log' and a.attname in ('ip', 'user_agent') and a.attacl::text = '{nebula_platform=w/nebula_owner}')",
         ),
     );
     holds(
@@ -217,7 +219,8 @@ fn nothing_is_granted_to_public_or_beyond_the_list() {
         "select oid::regprocedure::text from pg_proc where pronamespace = 'nebula'::regnamespace \
          and (has_function_privilege('nebula_app', oid, 'execute') or has_function_privilege('authenticated', oid, 'execute')) \
          and proname in ('handle', 'login_challenge', 'password_challenge', 'flush', 'reset_token', 'edge_state', 'migrate', 'seed', 'seed_tenant', 'issue_operator_key', 'register_signing_key', \
-           'retire_signing_key', 'revoke_signing_key', 'register_issuer', 'replace_issuer_keys', 'set_issuer_secret', 'remove_issuer', 'issuer_state', 'bind_role', 'ensure_partitions', 'govern_table', 'govern_tenant_table', 'govern_partition', 'random_bytes')",
+           'retire_signing_key', 'revoke_signing_key', 'register_issuer', 'replace_issuer_keys', 'set_issuer_secret', 'remove_issuer', 'issuer_state', 'bind_role', 'ensure_partitions', \
+           'register_sealing_key', 'sealing_keys', 'sealed_row_counts', 'sealed_rows', 'reseal', 'reveal_credential', 'anonymize_again', 'is_erasing', 'govern_table', 'govern_tenant_table', 'govern_partition', 'random_bytes')",
     );
 }
 
@@ -261,13 +264,14 @@ fn triggers_that_guard_fire_always() {
         "audit, rights and history triggers are enabled always",
         "select t.tgrelid::regclass || ' ' || t.tgname from pg_trigger t join pg_class c on c.oid = t.tgrelid \
          where c.relnamespace = 'nebula'::regnamespace and not t.tgisinternal and t.tgenabled <> 'A' \
-           and t.tgfoid in ('nebula.audit_change'::regproc, 'nebula.rights_changed'::regproc, 'nebula.refuse_change'::regproc)",
+           and t.tgfoid in ('nebula.audit_change'::regproc, 'nebula.rights_changed'::regproc, 'nebula.refuse_change'::regproc, 'nebula.refuse_change_but_erasure'::regproc)",
     );
     holds(
         "the audit log and each partition refuse update, delete and truncate",
         "select c.oid::regclass || ' ' || verb.name from pg_class c cross join (values ('delete', 8), ('update', 16), ('truncate', 32)) as verb (name, bit) \
          where c.relnamespace = 'nebula'::regnamespace and c.relname ~ '^audit_log' and c.relkind in ('r', 'p') \
-           and not exists (select from pg_trigger t where t.tgrelid = c.oid and t.tgfoid = 'nebula.refuse_change'::regproc and t.tgtype & verb.bit > 0 and t.tgenabled = 'A')",
+           and not exists (select from pg_trigger t where t.tgrelid = c.oid and t.tgtype & verb.bit > 0 and t.tgenabled = 'A' and t.tgfoid = \
+             case verb.name when 'update' then 'nebula.refuse_change_but_erasure'::regproc else 'nebula.refuse_change'::regproc end)",
     );
 }
 

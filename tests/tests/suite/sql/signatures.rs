@@ -21,6 +21,7 @@ fn sql_types(rust: &str) -> &'static [&'static str] {
         // `json` is the same bytes as `text`; `jsonb` is not.
         "&str" | "&'static str" | "String" => &["text", "json"],
         "i32" => &["integer"],
+        "i64" => &["bigint"],
         "bool" => &["boolean"],
         "&[u8]" | "Vec<u8>" => &["bytea"],
         "trigger" => &["trigger"],
@@ -64,8 +65,10 @@ fn bracketed(text: &str) -> (&str, &str) {
 
 /// Every function of the source that carries one of pgrx's attributes.
 fn in_rust() -> BTreeMap<String, Function<String>> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("extension/src/entry.rs");
-    let source = fs::read_to_string(path).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+    let entry = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("extension/src/entry");
+    let files = fs::read_dir(&entry).unwrap().map(|file| file.unwrap().path()).chain([entry.with_extension("rs")]);
+    let source = files.map(|file| fs::read_to_string(file).unwrap()).collect::<String>();
+    let source = source.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut functions = BTreeMap::new();
     for (attribute, is_trigger) in [("#[pg_extern", false), ("#[pg_trigger", true)] {
         for after in source.split(attribute).skip(1) {
@@ -82,7 +85,9 @@ fn in_rust() -> BTreeMap<String, Function<String>> {
             } else {
                 let pair = |arg: &String| arg.split_once(':').map(|(name, kind)| (name.trim().to_owned(), kind.trim().to_owned())).unwrap();
                 function.args = parts(args).iter().map(pair).collect();
-                if let Some(row) = returns.strip_prefix("TableIterator<'static,") {
+                // However it is broken into lines.
+                let row = returns.replace("TableIterator< ", "TableIterator<").replace(", )", ")").replace("), >", ")>").replace("( ", "(");
+                if let Some(row) = row.strip_prefix("TableIterator<'static,") {
                     let row = row.trim().strip_prefix('(').unwrap().strip_suffix(")>").unwrap();
                     let column = |column: &String| {
                         let (name, kind) = column.strip_prefix("name!(").unwrap().strip_suffix(')').unwrap().split_once(',').unwrap();

@@ -18,7 +18,7 @@ enum Outcome {
 }
 
 /// The operations that take what only the edge makes: derived passwords, sealed secrets, signed tokens. SQL callers don't have them.
-const OF_THE_EDGE: [&str; 8] = [
+const OF_THE_EDGE: [&str; 10] = [
     "auth.login",
     "auth.refresh",
     "auth.logout",
@@ -27,6 +27,8 @@ const OF_THE_EDGE: [&str; 8] = [
     "me.password",
     "webhooks.create",
     "webhooks.rotate_secret",
+    "credentials.create",
+    "credentials.update",
 ];
 
 /// By HTTP.
