@@ -53,9 +53,13 @@ impl Haystack {
 fn forms(value: &str) -> BTreeMap<&'static str, Vec<String>> {
     let quoted = value.replace('\\', "\\\\").replace('"', "\\\"");
     let plain = vec![value.to_owned(), quoted.clone(), quoted.replace('\\', "\\\\"), value.replace('\'', "''")];
-    let base64 = (0..3).flat_map(|before| [base64(value, before, &STANDARD_NO_PAD), base64(value, before, &URL_SAFE_NO_PAD)]).collect();
-    let lower = value.to_lowercase();
-    let hex = [value, &lower].map(|text| text.bytes().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}")));
+    let spellings = [value, &quoted];
+    let base64 = spellings.iter().flat_map(|text| {
+        (0..3).flat_map(|before| [base64(text, before, &STANDARD_NO_PAD), base64(text, before, &URL_SAFE_NO_PAD)]).collect::<Vec<_>>()
+    });
+    let base64 = base64.collect();
+    let hex = spellings.iter().flat_map(|text| [(*text).to_owned(), text.to_lowercase()]);
+    let hex = hex.map(|text| text.bytes().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))).collect();
     let percent = |is_left: fn(u8) -> bool| {
         value.bytes().fold(
             String::new(),
@@ -81,8 +85,7 @@ fn forms(value: &str) -> BTreeMap<&'static str, Vec<String>> {
     };
     let json =
         [escaped(|c| c.is_ascii()), escaped(|_| false)].into_iter().flat_map(|text| [text.replace('\\', "\\\\"), text]).collect::<Vec<_>>();
-    let mut forms =
-        BTreeMap::from([("plain", plain), ("base64", base64), ("hex", hex.to_vec()), ("percent", percent), ("json escapes", json)]);
+    let mut forms = BTreeMap::from([("plain", plain), ("base64", base64), ("hex", hex), ("percent", percent), ("json escapes", json)]);
     // What an encoding leaves as it is has been looked for already.
     let plain = forms["plain"].clone();
     for encoding in ["percent", "json escapes"] {

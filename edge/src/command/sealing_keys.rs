@@ -2,7 +2,7 @@
 
 use super::output::{note, say};
 use crate::{
-    auth::{KeySource, LocalKeys, sealing},
+    auth::{KeySource, LocalKeys, SealingKeys, sealing},
     config::Config,
     db::{WorkerDatabase, admin_state},
     error::Error,
@@ -94,6 +94,8 @@ pub async fn reseal(config: &Config) -> Result<(), Error> {
     let url = config.worker_database_url.as_ref().map_or_else(|| config.require_admin_database_url(), Ok)?;
     let database = WorkerDatabase::connect(url, config.worker_pool_size)?;
     let keys = LiveKeys::start(KeySource::of(config), database.clone()).await?;
+    // Why there is none is in `keys list`.
+    keys.newest().ok_or_else(|| Error::SealingKey("no key of this machine seals: see `nebula keys list`".to_owned()))?;
     let report = round(&database, keys.as_ref()).await?;
     report.failed.iter().for_each(|failed| note(failed));
     say(&format!("{} values sealed anew, {} changed meanwhile", report.resealed, report.overtaken))?;

@@ -50,7 +50,7 @@ fn a_rotation_while_requests_run_fails_none_of_them_and_afterwards_the_old_key_i
     // Thousands of requests in a minute are this test's business.
     let limits = "insert into nebula.tenant_config (tenant_id, limits) values ($1, '{\"admin\": {\"perMinute\": 1000000}}')";
     database.superuser().execute(limits, &[&acme.id]).unwrap();
-    let keep = |name: &str, data: &Value| id(&acme.admin.post(PATH, &json!({ "provider": "p", "name": name, "data": data })).data(201));
+    let keep = |name: &str, data: &Value| id(&acme.admin.post(PATH, &json!({ "provider": "psp", "name": name, "data": data })).data(201));
     let quiet = (0..150).map(|number| (keep(&format!("quieta {number}"), &json!(number)), json!(number))).collect::<Vec<_>>();
     let busy = (0..2).map(|number| keep(&format!("mexida {number}"), &json!(0))).collect::<Vec<_>>();
     let hook = format!(
@@ -96,6 +96,7 @@ fn a_rotation_while_requests_run_fails_none_of_them_and_afterwards_the_old_key_i
     let audited = "select count(*) from nebula.audit_log where action = 'keys.reseal' and actor_type = 'system' and tenant_id = $1 \
                    and entity_type = 'integration_credential' and metadata -> 'changed' = '[\"data_encrypted\", \"key_version\"]'";
     assert!(database.number(audited, &[&acme.id]) >= 150);
+    assert_eq!(database.number("select count(*) from nebula.audit_log where action = 'sealing_key.insert'", &[]), 2);
     fs::remove_file(keys.join("sealing-1.key")).unwrap();
     let runtime = Runtime::new().unwrap();
     runtime.block_on(async {
@@ -117,7 +118,7 @@ fn what_was_moved_is_reported_and_left_as_it_is_and_everything_else_is_sealed_an
     let edge = database.serve_with(&[("NEBULA_KEYS_DIR", &keys.display().to_string())]);
     let acme = onboard(&edge, "acme");
     let kept = (0..3)
-        .map(|number| id(&acme.admin.post(PATH, &json!({ "provider": "p", "name": format!("n{number}"), "data": number })).data(201)));
+        .map(|number| id(&acme.admin.post(PATH, &json!({ "provider": "psp", "name": format!("n{number}"), "data": number })).data(201)));
     let kept = kept.collect::<Vec<_>>();
     // The first got the second's.
     let moved = "update nebula.integration_credential set data_encrypted = (select data_encrypted from nebula.integration_credential where id = $2) where id = $1";
@@ -148,7 +149,7 @@ fn whoever_was_faster_wins_and_only_a_newer_registered_key_may_replace() {
     let keys = database.own_keys();
     let edge = database.serve_with(&[("NEBULA_KEYS_DIR", &keys.display().to_string())]);
     let acme = onboard(&edge, "acme");
-    let credential = id(&acme.admin.post(PATH, &json!({ "provider": "p", "name": "n", "data": 1 })).data(201));
+    let credential = id(&acme.admin.post(PATH, &json!({ "provider": "psp", "name": "n", "data": 1 })).data(201));
     let mut worker = database.connect("nebula_worker");
     let source = "integration_credential.data_encrypted";
     let rows = "select id, key_version, sealed from nebula.sealed_rows($1, 2, $2, $2, 10)";
@@ -180,7 +181,7 @@ fn a_key_is_brought_to_every_machine_before_it_seals_and_two_of_one_number_are_r
     let (here, there) = (database.own_keys(), database.own_keys_named("there"));
     let edge = database.serve_with(&[("NEBULA_KEYS_DIR", &here.display().to_string())]);
     let acme = onboard(&edge, "acme");
-    let keep = |name: &str| acme.admin.post(PATH, &json!({ "provider": "p", "name": name, "data": 1 }));
+    let keep = |name: &str| acme.admin.post(PATH, &json!({ "provider": "psp", "name": name, "data": 1 }));
     assert_eq!(nebula(&database, &here, &["keys", "rotate-sealing", "--prepare"]).unwrap(), "sealing-2");
     assert_eq!(
         (listed(&database, &here, 2), listed(&database, &here, 1)),
@@ -195,7 +196,7 @@ fn a_key_is_brought_to_every_machine_before_it_seals_and_two_of_one_number_are_r
     assert_eq!(listed(&database, &there, 2), "another key than the registered one  0 values");
     let other = database.serve_with(&[("NEBULA_KEYS_DIR", &there.display().to_string())]);
     let admin = other.user(&acme.admin.token);
-    admin.post(PATH, &json!({ "provider": "p", "name": "lá", "data": 1 })).refused(503, "SERVICE_UNAVAILABLE");
+    admin.post(PATH, &json!({ "provider": "psp", "name": "lá", "data": 1 })).refused(503, "SERVICE_UNAVAILABLE");
     assert!(other.log().contains("version 2 of this machine is another key than the registered one"), "{}", other.log());
     fs::copy(here.join("sealing-2.key"), there.join("sealing-2.key")).unwrap();
     eventually("the edge here seals with the registered key", || {
@@ -206,6 +207,7 @@ fn a_key_is_brought_to_every_machine_before_it_seals_and_two_of_one_number_are_r
     let empty = here.join("empty");
     nebula(&database, &empty, &["keys", "generate"]).unwrap();
     assert!(!empty.join("sealing-1.key").exists());
+    assert!(nebula(&database, &empty, &["keys", "reseal"]).unwrap_err().contains("no key of this machine seals"));
     // Version 3, though the folder knows of none.
     assert_eq!(nebula(&database, &empty, &["keys", "rotate-sealing"]).unwrap(), "sealing-3");
 }
