@@ -31,6 +31,7 @@ pub mod sql_caller;
 pub mod standard_webhooks;
 pub mod story;
 pub mod token;
+pub mod traces;
 pub mod wait;
 pub mod worker;
 pub mod world;
