@@ -26,6 +26,10 @@ pub enum Error {
     NotAdopted,
     #[error("storage: {0}")]
     Storage(String),
+    #[error("tenant: {0}")]
+    Tenant(String),
+    #[error("import: {0}")]
+    Import(String),
     #[error("retention: {0}")]
     Retention(String),
     #[error("sealing key: {0}")]

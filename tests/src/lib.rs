@@ -10,6 +10,7 @@
     reason = "a harness that fails, fails the test"
 )]
 
+pub mod archive;
 pub mod callers;
 pub mod cluster;
 pub mod conformity;
@@ -20,6 +21,7 @@ pub mod http;
 pub mod issuer;
 pub mod jose;
 pub mod jwks_server;
+pub mod object_storage;
 pub mod parallel;
 pub mod process;
 pub mod queue;
@@ -29,10 +31,12 @@ pub mod sql_caller;
 pub mod standard_webhooks;
 pub mod story;
 pub mod token;
+pub mod traces;
 pub mod wait;
 pub mod worker;
 pub mod world;
 
+pub use archive::Archive;
 pub use callers::{Anonymous, Caller, Key, User};
 pub use cluster::Library;
 pub use database::Database;
@@ -42,6 +46,7 @@ pub use http::Answer;
 pub use issuer::Issuer;
 pub use jose::Jose;
 pub use jwks_server::JwksServer;
+pub use object_storage::ObjectStorage;
 pub use parallel::parallel;
 pub use process::Process;
 pub use queue::{Leased, Queue};

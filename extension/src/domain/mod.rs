@@ -5,6 +5,8 @@ pub mod audit;
 pub mod branding;
 pub mod catalog;
 pub mod config;
+pub mod credential;
+pub mod export;
 pub mod group;
 pub mod job;
 pub mod me;
@@ -33,7 +35,9 @@ pub fn operations() -> Vec<Operation> {
         config::operations(),
         usage::operations(),
         webhook::operations(),
+        credential::operations(),
         job::operations(),
+        export::operations(),
     ]
     .into_iter()
     .flatten()

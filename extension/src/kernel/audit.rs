@@ -2,6 +2,7 @@
 
 use super::{
     context::{self, Caller},
+    import,
     spi::{self, Arg, ChangedTable},
     sql_caller::PLATFORM,
 };
@@ -95,6 +96,10 @@ pub fn acting(caller: &Caller) {
 
 /// The body of the trigger `nebula.audit_change()`: one row per changed row, with the names of changed columns and none of their values.
 pub fn change(trigger: &PgTrigger) {
+    if import::is_loading() {
+        // The rows' own history is loaded with them.
+        return;
+    }
     let (Some(table), Ok(operation)) = (spi::changed_table(trigger), trigger.op()) else {
         pgrx::error!("the audit trigger does not know its table");
     };
