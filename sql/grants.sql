@@ -42,12 +42,13 @@ alter function nebula.password_challenge(uuid, text, text) owner to nebula_owner
 alter function nebula.flush() owner to nebula_platform;
 alter function nebula.reset_token(uuid, uuid) owner to nebula_platform;
 alter function nebula.emit_event(text, json, text, uuid, text) owner to nebula_platform;
-alter function nebula.claim(text, integer, interval, integer, uuid[]) owner to nebula_platform;
+alter function nebula.claim(text, integer, interval, integer, uuid[], boolean) owner to nebula_platform;
 alter function nebula.complete(text, uuid[], integer[]) owner to nebula_platform;
 alter function nebula.fail(text, uuid, integer, text, interval, boolean) owner to nebula_platform;
 alter function nebula.extend(text, uuid[], integer[], interval) owner to nebula_platform;
 alter function nebula.requeue(uuid) owner to nebula_platform;
 alter function nebula.fan_out(text, uuid[], integer[]) owner to nebula_platform;
+alter function nebula.relay(text, integer) owner to nebula_platform;
 alter function nebula.wait_for_work(integer) owner to nebula_platform;
 alter function nebula.may_deliver() owner to nebula_platform;
 alter function nebula.delivery_place_here() owner to nebula_platform;
@@ -59,18 +60,43 @@ alter function nebula.seed_tenant(uuid) owner to nebula_platform;
 alter function nebula.issue_operator_key(text) owner to nebula_platform;
 alter function nebula.bind_role(text, uuid, text) owner to nebula_platform;
 
+alter function nebula.start_export(text, uuid, integer) owner to nebula_owner;
+alter function nebula.export_tables(text, uuid, integer) owner to nebula_owner;
+alter function nebula.export_rows(text, uuid, integer, text, text, integer) owner to nebula_owner;
+alter function nebula.finish_export(text, uuid, integer, json) owner to nebula_owner;
+alter function nebula.expire_exports() owner to nebula_platform;
+alter function nebula.open_export(text) owner to nebula_owner;
+alter function nebula.begin_import(json) owner to nebula_owner;
+alter function nebula.import_rows(text, json, json) owner to nebula_owner;
+-- Sealing keys, credentials, privacy.
+alter function nebula.register_sealing_key(integer, bytea) owner to nebula_owner;
+alter function nebula.sealing_keys() owner to nebula_owner;
+alter function nebula.sealed_row_counts() owner to nebula_platform;
+alter function nebula.sealed_rows(text, integer, uuid, uuid, integer) owner to nebula_platform;
+alter function nebula.reseal(text, uuid, uuid, integer, bytea, integer, bytea) owner to nebula_owner;
+alter function nebula.reveal_credential(uuid, uuid, text, text, text, text) owner to nebula_owner;
+alter function nebula.anonymize_again(uuid, uuid) owner to nebula_owner;
+
 -- The edge: these and nothing else.
 grant execute on function nebula.handle(uuid, json), nebula.login_challenge(text, text, text), nebula.password_challenge(uuid, text, text), nebula.flush(),
   nebula.edge_state(), nebula.openapi(), nebula.readiness() to nebula_edge;
 
 -- The worker: its queue.
-grant execute on function nebula.claim(text, integer, interval, integer, uuid[]), nebula.complete(text, uuid[], integer[]),
+grant execute on function nebula.claim(text, integer, interval, integer, uuid[], boolean), nebula.complete(text, uuid[], integer[]),
   nebula.fail(text, uuid, integer, text, interval, boolean), nebula.extend(text, uuid[], integer[], interval), nebula.fan_out(text, uuid[], integer[]),
-  nebula.wait_for_work(integer), nebula.may_deliver(), nebula.start_task(text, text, interval, interval), nebula.finish_task(text, text, text) to nebula_worker;
+  nebula.relay(text, integer), nebula.wait_for_work(integer), nebula.may_deliver(), nebula.start_task(text, text, interval, interval), nebula.finish_task(text, text, text) to nebula_worker;
+
+-- The worker: webhooks.
+alter function nebula.webhook_requests(text, uuid[], integer[]) owner to nebula_platform;
+alter function nebula.record_deliveries(text, json) owner to nebula_platform;
+grant execute on function nebula.webhook_requests(text, uuid[], integer[]), nebula.record_deliveries(text, json) to nebula_worker;
 
 -- The worker delivers what was asked for.
 grant execute on function nebula.reset_token(uuid, uuid) to nebula_worker;
 
+-- The worker: exports.
+grant execute on function nebula.start_export(text, uuid, integer), nebula.export_tables(text, uuid, integer),
+  nebula.export_rows(text, uuid, integer, text, text, integer), nebula.finish_export(text, uuid, integer, json), nebula.expire_exports() to nebula_worker;
 -- The worker: retention. What changes tables belongs to their owner, who is bound by RLS and reads no tenant's rows; what reads all tenants' rows owns no table.
 alter function nebula.copy_partition(text, text, text) owner to nebula_owner;
 alter function nebula.exchange_partition(text, text, text[]) owner to nebula_owner;
@@ -86,6 +112,9 @@ alter function nebula.purge(integer) owner to nebula_platform;
 grant execute on function nebula.ensure_partitions(integer), nebula.retention_plan(), nebula.archive_columns(text),
   nebula.archive_page(uuid, text, text, text, integer), nebula.record_archive(uuid, text, text, bigint, bytea), nebula.drop_partition(text, text, uuid[]),
   nebula.settle_default(text), nebula.expired_archives(), nebula.forget_archive(uuid, uuid), nebula.purge(integer) to nebula_worker;
+-- The worker: sealed secrets. It reads them sealed, puts back what it sealed anew, and reveals credentials; each is audited.
+grant execute on function nebula.sealing_keys(), nebula.sealed_rows(text, integer, uuid, uuid, integer),
+  nebula.reseal(text, uuid, uuid, integer, bytea, integer, bytea), nebula.reveal_credential(uuid, uuid, text, text, text, text) to nebula_worker;
 
 -- Who keeps other issuers' keys fresh: no more than that. The edge's own login can't, so that a thief of it makes no token count.
 grant execute on function nebula.issuer_state(), nebula.replace_issuer_keys(text, json) to nebula_keys;
@@ -120,6 +149,9 @@ begin
       'nebula.register_signing_key(text, bytea), nebula.retire_signing_key(text), nebula.revoke_signing_key(text), '
       'nebula.register_issuer(json), nebula.replace_issuer_keys(text, json), nebula.set_issuer_secret(text, text), nebula.remove_issuer(text), '
       'nebula.issuer_state(), '
+      'nebula.open_export(text), nebula.export_tables(text, uuid, integer), nebula.export_rows(text, uuid, integer, text, text, integer), '
+      'nebula.begin_import(json), nebula.import_rows(text, json, json), '
+      'nebula.register_sealing_key(integer, bytea), nebula.sealing_keys(), nebula.sealed_row_counts(), nebula.anonymize_again(uuid, uuid), '
       'nebula.bind_role(text, uuid, text), nebula.ensure_partitions(integer), nebula.version(), nebula.routes(), nebula.openapi(), nebula.readiness(), '
       'nebula.edge_state(), nebula.emit(text, jsonb, text, uuid, timestamptz), nebula.emit_event(text, json, text, uuid, text), nebula.requeue(uuid), '
       'nebula.delivery_place_here(), nebula.may_deliver(), nebula.adopt_here() to %I', session_user);

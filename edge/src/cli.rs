@@ -26,6 +26,8 @@ struct Cli {
 enum Command {
     /// Serves the REST interface until SIGTERM or SIGINT.
     Serve(command::serve::Arguments),
+    /// Does what the outbox holds, webhooks above all, until SIGTERM or SIGINT.
+    Worker(command::worker::Arguments),
     /// Creates or updates the extension, then applies the migrations that are missing.
     Migrate,
     /// Upserts the global catalog, or what one tenant starts with.
@@ -34,9 +36,13 @@ enum Command {
     Keys(command::keys::Arguments),
     /// Other issuers of tokens (OpenID providers, Supabase Auth), and their keys.
     Issuers(command::issuers::Arguments),
+    /// People who were anonymised, after a backup was restored.
+    Privacy(command::privacy::Arguments),
+    /// A tenant into a file, and from a file into this installation.
+    Tenant(command::tenant::Arguments),
     /// Lets go of what is too old, once: what the worker does by itself, for where none runs.
     Retention,
-    /// Starts a private Postgres and the edge for development, ready to be called.
+    /// Starts a private Postgres, the edge and a worker for development, ready to be called.
     Up(command::up::Arguments),
     /// Stops what `up` started; the data stays.
     Down(command::down::Arguments),
@@ -59,18 +65,21 @@ pub fn run() -> ExitCode {
 
 fn start(cli: Cli) -> Result<(), Error> {
     let config = Config::load(cli.config.as_deref(), cli.settings)?;
-    if matches!(cli.command, Command::Serve(_)) {
+    if matches!(cli.command, Command::Serve(_) | Command::Worker(_)) {
         telemetry::start(&config.log_level)?;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match cli.command {
             Command::Serve(arguments) => command::serve::run(&arguments, config).await,
+            Command::Worker(arguments) => command::worker::run(&arguments, config).await,
             Command::Migrate => command::migrate::run(&config).await,
             Command::Seed(arguments) => command::seed::run(&arguments, &config).await,
             Command::Keys(arguments) => command::keys::run(&arguments, &config).await,
             Command::Issuers(arguments) => command::issuers::run(&arguments, &config).await,
+            Command::Tenant(arguments) => command::tenant::run(&arguments, &config).await,
             Command::Retention => command::retention::run(&config).await,
+            Command::Privacy(arguments) => command::privacy::run(&arguments, &config).await,
             Command::Up(arguments) => command::up::run(&arguments).await,
             Command::Down(arguments) => command::down::run(&arguments).await,
             Command::Config => command::config::run(&config),

@@ -20,8 +20,16 @@ pub enum Error {
     Issuer(String),
     #[error("signing key: {0}")]
     Key(String),
+    #[error(
+        "this database is a copy, or was moved: nothing is sent from here until somebody says so, by `nebula worker --adopt` or `select nebula.adopt_here()`"
+    )]
+    NotAdopted,
     #[error("storage: {0}")]
     Storage(String),
+    #[error("tenant: {0}")]
+    Tenant(String),
+    #[error("import: {0}")]
+    Import(String),
     #[error("retention: {0}")]
     Retention(String),
     #[error("sealing key: {0}")]
@@ -34,7 +42,7 @@ pub enum Error {
     Foreign(PathBuf),
     #[error("{program} failed: {output}")]
     Program { program: String, output: String },
-    #[error("waited {seconds} s for {what}; see {log}", log = .log.display())]
+    #[error("waited {seconds} s for the {what} to become ready; see {log}", log = .log.display())]
     NotReady { what: &'static str, seconds: u64, log: PathBuf },
     #[error("{0}")]
     Telemetry(String),

@@ -14,10 +14,10 @@ $$;
 comment on function nebula.emit(text, jsonb, text, uuid, timestamptz) is
   'Writes an event in the caller''s transaction, for the tenant''s webhooks; its id. Of the caller''s tenant, or of the one that a DBA''s code names. Events about the same aggregate are delivered in order.';
 
-create function nebula.claim(worker text, "limit" integer, lease interval, per_tenant integer default null, busy uuid[] default '{}') returns table (id uuid, tenant_id uuid, kind text, data json, attempt integer, created_at timestamptz, aggregate text)
+create function nebula.claim(worker text, "limit" integer, lease interval, per_tenant integer default null, busy uuid[] default '{}', jobs_only boolean default false) returns table (id uuid, tenant_id uuid, kind text, data json, attempt integer, created_at timestamptz, aggregate text)
 language c volatile parallel unsafe security definer set search_path = pg_catalog, pg_temp set row_security = on set jit = off set enable_seqscan = off set enable_sort = off as 'MODULE_PATHNAME', 'claim_wrapper';
-comment on function nebula.claim(text, integer, interval, integer, uuid[]) is
-  'Leases due jobs: of as many tenants as have some, at most per_tenant of each, none of the busy ones. Raises 55000 in a copy of the database.';
+comment on function nebula.claim(text, integer, interval, integer, uuid[], boolean) is
+  'Leases due jobs: of as many tenants as have some, at most per_tenant of each, none of the busy ones; with jobs_only no events. Raises 55000 in a copy of the database.';
 
 create function nebula.complete(worker text, ids uuid[], attempts integer[]) returns table (id uuid)
 language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp set row_security = on set jit = off set enable_seqscan = off set enable_sort = off as 'MODULE_PATHNAME', 'complete_wrapper';
@@ -48,3 +48,8 @@ create function nebula.wait_for_work(timeout_ms integer) returns boolean
 language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp set row_security = on as 'MODULE_PATHNAME', 'wait_for_work_wrapper';
 comment on function nebula.wait_for_work(integer) is
   'Returns when work was committed that this session was not told of, or after the timeout; whether there was some.';
+
+create function nebula.relay(worker text, "limit" integer) returns integer
+language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp set row_security = on set jit = off set enable_seqscan = off set enable_sort = off as 'MODULE_PATHNAME', 'relay_wrapper';
+comment on function nebula.relay(text, integer) is
+  'Hands due events on without a lease, in one transaction: one job a subscription that wants one, and they are done. How many were due. Raises 55000 in a copy of the database.';

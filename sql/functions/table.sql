@@ -5,11 +5,12 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  new.updated_at := pg_catalog.now();
+  -- Null is how an update says that nothing was changed which anybody sees: a secret that was sealed anew.
+  new.updated_at := case when new.updated_at is null then old.updated_at else pg_catalog.now() end;
   return new;
 end
 $$;
-comment on function nebula.touch_updated_at() is 'Trigger: sets updated_at to the time of the transaction.';
+comment on function nebula.touch_updated_at() is 'Trigger: sets updated_at to the time of the transaction, unless the update sets it to null: then it stays.';
 
 create function nebula.refuse_change() returns trigger
 language plpgsql
@@ -50,6 +51,8 @@ create function nebula.govern_table(target regclass, audited boolean default tru
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+  unobserved text;
 begin
   execute format('revoke all on %s from public', target);
   execute format('grant select, insert, update, delete on %s to nebula_platform', target);
@@ -58,15 +61,13 @@ begin
     from pg_attribute
     where attrelid = target and attname = 'updated_at' and not attisdropped
   ) then
-    -- What is gathered and written in batches is no change of the row.
+    -- What the product notes by itself, alone in its statement, is no change of the row (extension/src/kernel/audit.rs has the same list).
+    select 'when (' || string_agg(format('old.%1$I is not distinct from new.%1$I', attname), ' and ') || ')' into unobserved
+    from pg_attribute
+    where attrelid = target and attname in ('last_used_at', 'failing_since') and not attisdropped;
     execute format(
       'create trigger touch_updated_at before update on %s for each row %s execute function nebula.touch_updated_at()',
-      target,
-      case
-        when exists (select from pg_attribute where attrelid = target and attname = 'last_used_at' and not attisdropped)
-          then 'when (old.last_used_at is not distinct from new.last_used_at)'
-        else ''
-      end
+      target, coalesce(unobserved, '')
     );
   end if;
   if audited then

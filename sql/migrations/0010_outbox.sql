@@ -14,6 +14,7 @@ create table nebula.outbox (
   type text not null,
   aggregate text,
   payload jsonb not null,
+  is_job boolean not null default false,
   status text not null default 'pending',
   attempts integer not null default 0,
   failures integer not null default 0,
@@ -34,6 +35,7 @@ comment on column nebula.outbox.tenant_id is 'Whose event; null for the installa
 comment on column nebula.outbox.type is 'The event''s name, such as user.created, or the work''s, such as webhook.delivery.';
 comment on column nebula.outbox.aggregate is 'What the event is about: of one tenant''s events with the same, one at a time is worked on, in the order in which they were written.';
 comment on column nebula.outbox.payload is '{"version", "data"}.';
+comment on column nebula.outbox.is_job is 'Work of the product itself, such as the delivery of an event to one webhook; false: an event.';
 comment on column nebula.outbox.status is 'pending, running (leased until locked_until), done, dead (a person must retry it).';
 comment on column nebula.outbox.attempts is 'How often it was claimed: with it a worker proves that the lease is still its own.';
 comment on column nebula.outbox.failures is 'How many attempts were reported as failed: decides the next wait, and when it is dead.';
@@ -51,7 +53,8 @@ for values in ('pending', 'running') with (
   fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0
 );
 comment on table nebula.outbox_live is 'What waits or is being worked on.';
-create index idx_outbox_live_available_at on nebula.outbox_live (tenant_id, available_at, position);
+create index idx_outbox_live_event on nebula.outbox_live (tenant_id, available_at, position) where not is_job;
+create index idx_outbox_live_job on nebula.outbox_live (tenant_id, available_at, position) where is_job;
 create index idx_outbox_live_aggregate on nebula.outbox_live (tenant_id, aggregate, position) where aggregate is not null;
 select nebula.govern_partition('nebula.outbox_live');
 grant select, update, delete on nebula.outbox_live to nebula_platform;

@@ -25,7 +25,8 @@ create table nebula.webhook_subscription (
   )
 );
 comment on table nebula.webhook_subscription is 'An address of a tenant that is told of events.';
-comment on column nebula.webhook_subscription.url is 'An https URL of the public network.';
+comment on column nebula.webhook_subscription.url is
+  'An https URL of the public network; of this machine where nebula.allow_loopback_webhooks allowed it.';
 comment on column nebula.webhook_subscription.events is 'Event types; * for all.';
 comment on column nebula.webhook_subscription.secret_sealed is 'Sealed by the edge, bound to tenant and row; the database has no key to it.';
 comment on column nebula.webhook_subscription.secret_key_version is 'Which of the edge''s keys sealed it.';
@@ -57,10 +58,11 @@ comment on column nebula.webhook_delivery.webhook_subscription_id is 'The subscr
 comment on column nebula.webhook_delivery.event_type is 'The event''s name, such as user.created.';
 comment on column nebula.webhook_delivery.latency_ms is 'From the attempt to the answer, milliseconds.';
 comment on column nebula.webhook_delivery.event_id is 'The event''s id in the outbox, the same at every attempt: what consumers deduplicate by.';
-comment on column nebula.webhook_delivery.attempt is 'From 1.';
+comment on column nebula.webhook_delivery.attempt is 'Of telling this address of this event, from 1.';
 comment on column nebula.webhook_delivery.status_code is 'What the receiver answered; null where it did not.';
-comment on column nebula.webhook_delivery.error is 'Why there was no answer, in the product''s words.';
+comment on column nebula.webhook_delivery.error is 'Why it is no success, in the product''s words; null where it is one.';
 create index idx_webhook_delivery_webhook_subscription_id on nebula.webhook_delivery (tenant_id, webhook_subscription_id, created_at, id);
+create index idx_webhook_delivery_event_id on nebula.webhook_delivery (tenant_id, event_id, webhook_subscription_id);
 create index idx_webhook_delivery_id on nebula.webhook_delivery (tenant_id, id);
 select nebula.govern_tenant_table('nebula.webhook_delivery', audited => false);
 

@@ -3,6 +3,7 @@
 create table nebula.export_job (
   id uuid not null default nebula.uuid_v7(),
   tenant_id uuid not null,
+  job_id uuid not null,
   format text not null,
   status text not null default 'pending',
   location text,
@@ -25,6 +26,7 @@ create table nebula.export_job (
   constraint ck_export_job_location check ((status = 'done') = (location is not null))
 );
 comment on table nebula.export_job is 'Exports of a tenant''s data: one file in object storage each, until it expires.';
+comment on column nebula.export_job.job_id is 'The work in the outbox, export.run. No foreign key: finished work moves between partitions and is dropped with them.';
 comment on column nebula.export_job.format is 'json (one NDJSON file a table; what can be imported) or csv.';
 comment on column nebula.export_job.status is 'pending, running, done (can be downloaded until expires_at), failed, expired (the file is gone).';
 comment on column nebula.export_job.location is 'The path in object storage.';

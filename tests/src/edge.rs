@@ -1,28 +1,18 @@
 //! The real edge: a process of its own on a free port.
 
-use crate::{
-    Anonymous, Caller, Key, User,
-    cluster::{Installation, nebula_program},
-    eventually,
-    http::agent,
-};
+use crate::{Anonymous, Caller, Key, Process, User, cluster::Installation, eventually, http::agent};
 use std::{
-    fs::{self, File},
     io::{Read, Write},
     net::TcpStream,
-    path::PathBuf,
-    process::{Child, Command, ExitStatus, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
+    process::ExitStatus,
     time::Duration,
 };
 
-/// A running `nebula serve`; killed by its id when dropped.
+/// A running `nebula serve`.
 pub struct Edge {
-    child: Child,
+    process: Process,
     pub base: String,
     pub agent: ureq::Agent,
-    log: PathBuf,
-    mark: PathBuf,
     operator_key: String,
 }
 
@@ -38,28 +28,12 @@ impl Edge {
     /// Starts the edge and waits until it listens, whether or not there is a database.
     #[must_use]
     pub fn start_without_database(installation: &Installation, database_url: &str, settings: &[(&str, &str)]) -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let dir = &installation.cluster.dir;
-        let log = dir.join(format!("edge-{}.log", COUNT.fetch_add(1, Ordering::Relaxed)));
-        let child = Command::new(nebula_program())
-            .arg("serve")
-            .env_clear()
-            .env("NEBULA_DATABASE_URL", database_url)
-            .env("NEBULA_LISTEN", "127.0.0.1:0")
-            .env("NEBULA_KEYS_DIR", &installation.keys_dir)
-            .envs(settings.iter().copied())
-            .current_dir("/")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(File::create(&log).unwrap())
-            .spawn()
-            .unwrap();
-        let mark = dir.join("edges").join(child.id().to_string());
-        fs::write(&mark, "").unwrap();
-        let mut edge = Self { child, base: String::new(), agent: agent(), log, mark, operator_key: installation.operator_key.clone() };
+        let variables = [&[("NEBULA_DATABASE_URL", database_url), ("NEBULA_LISTEN", "127.0.0.1:0")], settings].concat();
+        let process = Process::start(installation, &["serve"], &variables);
+        let mut edge = Self { process, base: String::new(), agent: agent(), operator_key: installation.operator_key.clone() };
         eventually("the edge listens", || {
             let log = edge.log();
-            assert!(edge.child.try_wait().unwrap().is_none(), "the edge ended: {log}");
+            assert!(edge.process.ended().is_none(), "the edge ended: {log}");
             let port =
                 log.split("listening on 127.0.0.1:").nth(1).map(|rest| rest.chars().take_while(char::is_ascii_digit).collect::<String>());
             edge.base = port.map(|port| format!("http://127.0.0.1:{port}")).unwrap_or_default();
@@ -77,7 +51,7 @@ impl Edge {
     /// What it has logged so far.
     #[must_use]
     pub fn log(&self) -> String {
-        String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
+        self.process.log()
     }
 
     #[must_use]
@@ -121,32 +95,11 @@ impl Edge {
 
     /// Sends SIGTERM.
     pub fn terminate(&self) {
-        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
-        assert!(sent.success());
+        self.process.signal("TERM");
     }
 
     /// Waits until the process has ended.
     pub fn wait(&mut self) -> ExitStatus {
-        let mut status = None;
-        eventually("the edge ends", || {
-            status = self.child.try_wait().unwrap();
-            status.is_some()
-        });
-        status.unwrap()
-    }
-}
-
-impl Drop for Edge {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = fs::remove_file(&self.mark);
-        if std::thread::panicking() {
-            let log = self.log();
-            let errors = log.lines().filter(|line| line.contains("\"ERROR\"") && !line.contains("/health/ready")).collect::<Vec<_>>();
-            if !errors.is_empty() {
-                let _ = writeln!(std::io::stderr(), "the edge logged:\n{}", errors.join("\n"));
-            }
-        }
+        self.process.wait()
     }
 }

@@ -63,6 +63,16 @@ impl Request {
         self.try_send().unwrap_or_else(|error| panic!("no answer: {error}"))
     }
 
+    /// For an answer that is no text: status, headers and bytes.
+    #[track_caller]
+    pub fn download(self) -> (u16, HeaderMap, Vec<u8>) {
+        let mut request = http::Request::builder().method(self.method).uri(self.uri);
+        *request.headers_mut().unwrap() = self.headers;
+        let mut response = self.agent.run(request.body(()).unwrap()).unwrap();
+        let bytes = response.body_mut().with_config().limit(1 << 30).read_to_vec().unwrap();
+        (response.status().as_u16(), response.headers().clone(), bytes)
+    }
+
     /// For where the connection may break.
     pub fn try_send(self) -> Result<Answer, ureq::Error> {
         let mut request = http::Request::builder().method(self.method).uri(self.uri);

@@ -1,6 +1,6 @@
 //! The harness: one private Postgres a run, a database a test, the real `nebula serve` where HTTP is asked for. Nothing is mocked.
 //!
-//! `cluster` starts Postgres and makes the template, `database` copies it, `edge` serves it, `callers` speak HTTP, `handle` speaks as the edge's
+//! `cluster` starts Postgres and makes the template, `database` copies it, `edge` serves it, `worker` works on it, `callers` speak HTTP, `handle` speaks as the edge's
 //! login, `sql_caller` as PostgREST or as a bound login, `token` signs what the edge would sign and what it never would, `issuer` what others sign.
 #![allow(
     clippy::unwrap_used,
@@ -10,6 +10,7 @@
     reason = "a harness that fails, fails the test"
 )]
 
+pub mod archive;
 pub mod callers;
 pub mod cluster;
 pub mod conformity;
@@ -22,14 +23,20 @@ pub mod jose;
 pub mod jwks_server;
 pub mod object_storage;
 pub mod parallel;
+pub mod process;
 pub mod queue;
+pub mod receiver;
 pub mod retention;
 pub mod sql_caller;
+pub mod standard_webhooks;
 pub mod story;
 pub mod token;
+pub mod traces;
 pub mod wait;
+pub mod worker;
 pub mod world;
 
+pub use archive::Archive;
 pub use callers::{Anonymous, Caller, Key, User};
 pub use cluster::Library;
 pub use database::Database;
@@ -41,9 +48,12 @@ pub use jose::Jose;
 pub use jwks_server::JwksServer;
 pub use object_storage::ObjectStorage;
 pub use parallel::parallel;
+pub use process::Process;
 pub use queue::{Leased, Queue};
+pub use receiver::{Behaviour, Received, Receiver};
 pub use retention::Retention;
 pub use story::{Tenant, onboard, onboard_by_sql};
 pub use token::Signer;
 pub use wait::eventually;
+pub use worker::Worker;
 pub use world::World;

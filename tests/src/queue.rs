@@ -70,6 +70,12 @@ impl Queue {
         self.of_leases("select from generate_series(1, nebula.fan_out($1, $2, $3))", jobs, &[])
     }
 
+    /// Hands due events on; how many were due.
+    #[track_caller]
+    pub fn relay(&mut self, limit: i32) -> i32 {
+        self.client.query_one("select nebula.relay($1, $2)", &[&self.name, &limit]).unwrap().get(0)
+    }
+
     #[track_caller]
     fn of_leases(&mut self, sql: &str, jobs: &[Leased], more: &[&(dyn ToSql + Sync)]) -> usize {
         let ids = jobs.iter().map(|job| job.id).collect::<Vec<_>>();

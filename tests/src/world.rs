@@ -86,8 +86,10 @@ pub struct World {
     permission: Uuid,
     key: Uuid,
     webhook: Uuid,
+    credential: Uuid,
     delivery: Uuid,
     dead_job: Uuid,
+    export: Uuid,
     /// Another tenant, for the platform's operations.
     customer: Uuid,
 }
@@ -115,6 +117,11 @@ fn assign_notes(database: &Database, handle: &mut Handle, tenant: Uuid) {
 /// What the edge puts into a member that it seals.
 fn sealed(row: Uuid) -> Value {
     json!({ "row": row, "sealed": "c2VhbGVk", "keyVersion": 1, "plain": "whsec_plain" })
+}
+
+/// What the edge makes of a member that the client gave: 40 bytes that nothing opens.
+fn given(row: Uuid) -> Value {
+    json!({ "row": row, "sealed": "c2VhbGVkIHNlYWxlZCBzZWFsZWQgc2VhbGVkIHNlYWxlZCBzZWFsZWQ=", "keyVersion": 1, "fingerprint": "ZmluZ2VycHJpbnQ=" })
 }
 
 impl World {
@@ -151,7 +158,9 @@ impl World {
         let key = id(&does("api_keys.create", json!({ "name": "robô", "actions": [SOLD_ACTION] }), 201));
         let webhook = Uuid::now_v7();
         does("webhooks.create", json!({ "url": "https://acme.example/hook", "events": ["*"], "secret": sealed(webhook) }), 201);
-        let (delivery, dead_job) = (Uuid::now_v7(), Uuid::now_v7());
+        let credential = Uuid::now_v7();
+        does("credentials.create", json!({ "provider": "stripe", "name": "conta", "data": given(credential) }), 201);
+        let (delivery, dead_job, export) = (Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7());
         let mut superuser = database.superuser();
         superuser
             .execute(
@@ -166,12 +175,34 @@ impl World {
                 &[&dead_job, &tenant],
             )
             .unwrap();
+        superuser
+            .execute(
+                "insert into nebula.export_job (id, tenant_id, job_id, format, status, location, row_count, size_bytes, sha256, expires_at) \
+                 values ($1, $2, gen_random_uuid(), 'json', 'done', 'exports/' || $2 || '/x.zip', 1, 1, sha256('x'), now() + interval '1 day')",
+                &[&export, &tenant],
+            )
+            .unwrap();
         let customer = onboard_by_sql(database, &format!("{slug}-cliente")).id;
         let operator = &database.installation.operator_key;
         let exception = json!({ "tenantId": customer, "actionKey": "users.create", "limits": { "perMinute": 1000 } });
         handle.call(tenant_of(operator), operator, "tenants.overrides.set", &exception).data(200);
         let permission = id(&granted[0]);
-        Self { tenant, slug: slug.to_owned(), founder, person, member, group, permission, key, webhook, delivery, dead_job, customer }
+        Self {
+            tenant,
+            slug: slug.to_owned(),
+            founder,
+            person,
+            member,
+            group,
+            permission,
+            key,
+            webhook,
+            credential,
+            delivery,
+            dead_job,
+            export,
+            customer,
+        }
     }
 
     /// A person with a group of their own that grants these actions, logged in.
@@ -246,6 +277,11 @@ impl World {
             "webhooks.rotate_secret" => with(&webhook, json!({ "secret": sealed(self.webhook) })),
             "webhooks.read" | "webhooks.delete" | "webhooks.test" | "webhooks.deliveries.list" => webhook,
             "webhooks.redeliver" => json!({ "id": self.delivery }),
+            "exports.create" => json!({ "format": "json" }),
+            "exports.read" | "exports.download" => json!({ "id": self.export }),
+            "credentials.create" => json!({ "provider": "stripe", "name": "outra", "data": given(Uuid::now_v7()) }),
+            "credentials.update" => json!({ "id": self.credential, "data": given(self.credential) }),
+            "credentials.delete" => json!({ "id": self.credential }),
             "jobs.retry" => json!({ "id": self.dead_job }),
             "catalog.tools.create" => json!({ "key": "agenda", "name": "Agenda" }),
             "catalog.tools.update" => with(&tool, json!({ "description": "para notas" })),

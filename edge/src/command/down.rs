@@ -1,6 +1,6 @@
 //! `nebula down`: stops what `up` started. The data stays.
 
-use super::up::{Cluster, EdgeProcess, Place};
+use super::up::{Cluster, Place, Process};
 use crate::error::Error;
 use std::path::PathBuf;
 
@@ -14,13 +14,14 @@ pub struct Arguments {
     pg_bindir: Option<PathBuf>,
 }
 
-/// Stops the edge, then Postgres; quiet where nothing runs.
+/// Stops edge and worker, then Postgres; quiet where nothing runs.
 pub async fn run(arguments: &Arguments) -> Result<(), Error> {
     if !arguments.dir.exists() {
         return Ok(());
     }
     let place = Place::at(&arguments.dir)?;
-    EdgeProcess::of(&place).stop().await?;
+    Process::edge(&place).stop().await?;
+    Process::worker(&place).stop().await?;
     Cluster::find(&place, arguments.pg_bindir.clone())?.stop()?;
     Ok(())
 }

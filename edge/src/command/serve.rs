@@ -1,10 +1,8 @@
 //! `nebula serve`: the HTTP edge.
 
+use super::signals::stop_signal;
 use crate::{config::Config, error::Error, http};
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
-};
+use tokio::net::TcpListener;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -18,17 +16,10 @@ pub async fn run(arguments: &Arguments, config: Config) -> Result<(), Error> {
     if arguments.detach {
         rustix::process::setsid().map_err(std::io::Error::from)?;
     }
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let stop = stop_signal()?;
     let listener = TcpListener::bind(config.listen).await?;
     tracing::info!("listening on {}", listener.local_addr()?);
     let app = http::App::new(config)?;
     app.start_background()?;
-    let stop = async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    };
     http::serve(app, listener, stop).await
 }

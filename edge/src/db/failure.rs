@@ -25,6 +25,11 @@ impl Failure {
         }
     }
 
+    /// Whether a statement failed with this SQLSTATE.
+    pub fn is_state(&self, code: &str) -> bool {
+        self.reason().strip_prefix("SQLSTATE ") == Some(code)
+    }
+
     /// For the log: a SQLSTATE or the library's own words.
     pub fn reason(&self) -> &str {
         match self {

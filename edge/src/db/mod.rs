@@ -1,6 +1,7 @@
 //! The database as the edge sees it: the functions of docs/edge-protocol.md and a notification.
 
 mod admin;
+mod export;
 mod failure;
 mod flush;
 mod issuer;
@@ -12,13 +13,18 @@ mod state;
 mod worker;
 
 pub use admin::{admin_state, connect as connect_admin, scalar_text};
+pub use export::{
+    ExportFormat, ExportLease, ExportPlan, Finished, ImportPlan, Line, Started, TableDescription, TenantDescription, begin_import,
+    export_rows, export_tables, finish_export, import_rows, open_export, start_export,
+};
 pub use failure::Failure;
 pub use issuer::{ForeignIssuer, IssuerState, issuer_state, replace_issuer_keys};
+pub use json_text::JsonText;
 pub use listener::listen;
 pub use pool::{Database, Reply};
 pub use retention::{DueArchive, OldMonth};
 pub use state::{
     BodyToken, Challenge, Deprecation, DeriveMode, EdgeState, KeyStatus, Kind, LoginChallenge, RateLimit, RateLimits, RefusedLogin, Route,
-    Scope, SealMode, TenantFrom, TenantSource,
+    Scope, SealMode, StoredFile, TenantFrom, TenantSource,
 };
 pub use worker::WorkerDatabase;

@@ -12,6 +12,9 @@ pub struct EdgeState {
     pub issuer: String,
     pub audience: String,
     pub keys: Vec<SigningKey>,
+    /// Which key each version of the sealing keys is.
+    #[serde(default)]
+    pub sealing_keys: Vec<SealingKeyState>,
     /// Other issuers whose tokens count.
     #[serde(default)]
     pub issuers: Vec<ForeignIssuer>,
@@ -31,6 +34,15 @@ pub struct RateLimits {
     pub read: Option<u64>,
     pub write: Option<u64>,
     pub admin: Option<u64>,
+}
+
+/// A registered sealing key.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SealingKeyState {
+    pub version: u16,
+    /// Not of the key's bytes: an HMAC under it.
+    pub fingerprint: Bytes<32>,
 }
 
 /// The public half of a signing key.
@@ -69,6 +81,9 @@ pub struct Route {
     #[serde(default)]
     pub seal: Vec<Seal>,
     pub issues_token: bool,
+    /// Of the file that it answers with, where it does.
+    #[serde(default)]
+    pub content_type: Option<String>,
     #[serde(default)]
     pub deprecation: Option<Deprecation>,
 }
@@ -227,8 +242,23 @@ pub struct Context {
     pub replayed: bool,
     /// The complete claim set of an access token, to be signed as it is.
     pub claims: Option<serde_json::Value>,
+    /// What is to be sent instead of a body.
+    pub file: Option<StoredFile>,
     pub retry_after_seconds: Option<u64>,
     pub rate_limits: Vec<RateLimit>,
+}
+
+/// A file in object storage.
+#[derive(Clone, Debug, Deserialize)]
+pub struct StoredFile {
+    /// `<folder>/<tenant>/…`.
+    pub location: String,
+    /// What the client is told to call it.
+    pub name: String,
+    /// In bytes.
+    pub size: u64,
+    /// Hexadecimal.
+    pub sha256: String,
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use crate::{
     db::{self, Database},
     error::Error,
     issuers::Renewal,
+    storage::{self, Storage},
 };
 use axum::{Router, middleware, routing::get};
 use std::{sync::Arc, time::Duration};
@@ -23,6 +24,8 @@ pub struct Inner {
     pub deriver: Deriver,
     /// Of other issuers' keys.
     pub renewal: Renewal,
+    /// Where files are; `None` where no setting names it.
+    pub storage: Option<Storage>,
     /// One permit a request under way; none left means shedding.
     pub in_flight: Arc<Semaphore>,
 }
@@ -42,6 +45,7 @@ impl App {
             live: LiveState::new(),
             deriver: Deriver::new(config.argon2_concurrency),
             renewal: Renewal::new(&config),
+            storage: storage::open(&config)?,
             in_flight: Arc::new(Semaphore::new(config.max_in_flight.clamp(1, Semaphore::MAX_PERMITS))),
             config,
         })))
@@ -51,7 +55,7 @@ impl App {
     pub fn start_background(&self) -> Result<(), Error> {
         let url = self.config.require_database_url()?.clone();
         let app = self.clone();
-        tokio::spawn(async move { app.live.keep_current(app.database.clone(), app.config.keys_dir.clone()).await });
+        tokio::spawn(async move { app.live.keep_current(app.database.clone(), &app.config).await });
         let app = self.clone();
         tokio::spawn(async move { db::listen(url, || app.live.want()).await });
         if self.config.flush_interval_ms > 0 {

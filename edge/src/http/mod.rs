@@ -7,6 +7,7 @@ mod client_address;
 mod deprecation;
 mod docs;
 mod document;
+mod download;
 mod foreign;
 mod frame;
 mod handle_request;

@@ -4,7 +4,7 @@ use super::{
     answer,
     app::App,
     body::{self, RequestBody},
-    client_address, foreign,
+    client_address, download, foreign,
     frame::Frame,
     handle_request::HandleRequest,
     headers,
@@ -103,7 +103,7 @@ async fn serve(app: &App, frame: &Frame, parts: &Parts, body: &mut RequestBody) 
     let request = serde_json::to_string(&request).map_err(|_| Refusal::internal("cannot print JSON"))?;
     let reply = app.database.handle(tenant, request).await?;
     let has_counted = !reply.context.rate_limits.is_empty();
-    let mut response = answer_with(&state, reply)?;
+    let mut response = answer_with(app, &state, route, reply).await?;
     if !has_counted {
         // A credential that the database refused: nobody's limit counted it.
         rate_limit::write_default(response.headers_mut(), frame.route.get().and_then(|served| served.default_policy.as_ref()));
@@ -158,14 +158,19 @@ async fn authenticate<'a>(app: &App, state: &Snapshot, route: &Route, headers: &
     }
 }
 
-fn answer_with(state: &Snapshot, reply: Reply) -> Result<Response, Refusal> {
+async fn answer_with(app: &App, state: &Snapshot, route: &Route, reply: Reply) -> Result<Response, Refusal> {
     let status = u16::try_from(reply.status).ok().and_then(|status| StatusCode::from_u16(status).ok());
     let status = status.ok_or_else(|| Refusal::internal("the database answered with no HTTP status"))?;
     let context = reply.context;
-    let mut response = match (reply.body, &context.claims) {
-        (Some(body), Some(claims)) => answer::json(status, with_access_token(state, &body, claims)?),
-        (Some(body), None) => answer::json(status, body),
-        (None, _) => answer::empty(status),
+    let mut response = match (&context.file, reply.body, &context.claims) {
+        (Some(file), ..) => {
+            let content_type = route.content_type.as_deref().unwrap_or("application/octet-stream");
+            let answered = download::answer(app.storage.as_ref(), content_type, context.tenant_id.as_deref(), file).await;
+            answered.map_err(|refusal| Refusal { rate_limits: context.rate_limits.clone().into(), ..refusal })?
+        }
+        (None, Some(body), Some(claims)) => answer::json(status, with_access_token(state, &body, claims)?),
+        (None, Some(body), None) => answer::json(status, body),
+        (None, None, _) => answer::empty(status),
     };
     if context.replayed {
         response.headers_mut().insert(headers::IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));

@@ -8,6 +8,11 @@ use url::{Host, Url};
 
 /// An `https` URL without user information and fragment, as the WHATWG parser writes it.
 fn https(value: &str) -> Result<Url, Rule> {
+    url(value, &["https://"])
+}
+
+/// A URL that begins with one of these.
+fn url(value: &str, schemes: &[&str]) -> Result<Url, Rule> {
     if value.len() > 2048 {
         return Err(Rule("too_long"));
     }
@@ -16,7 +21,7 @@ fn https(value: &str) -> Result<Url, Rule> {
         return Err(Rule("url"));
     }
     // It would also mend what lacks its slashes, or has backslashes instead.
-    if !value.starts_with("https://") || value.contains('\\') {
+    if !schemes.iter().any(|scheme| value.starts_with(scheme)) || value.contains('\\') {
         return Err(Rule("url"));
     }
     let url = Url::parse(value).map_err(|_| Rule("url"))?;
@@ -56,6 +61,21 @@ text_type! {
 }
 
 text_type! {
+    /// Where webhooks are sent in development and tests, if an installation allows it: an `https` or `http` URL of this machine.
+    LoopbackUrl, { "minLength": 8, "maxLength": 2048, "format": "uri", "examples": ["http://127.0.0.1:4000/hooks"] },
+    |value| {
+        let url = url(value, &["https://", "http://"])?;
+        let is_loopback = match url.host() {
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            Some(Host::Domain(name)) => name == "localhost",
+            None => false,
+        };
+        if is_loopback { Ok(url.into()) } else { Err(Rule("loopback_address")) }
+    }
+}
+
+text_type! {
     /// A colour as `#` and six hex digits, lower case.
     Color, { "minLength": 7, "maxLength": 7, "pattern": "^#[0-9a-fA-F]{6}$", "examples": ["#1a2b3c"] },
     |value| match value.strip_prefix('#') {
@@ -91,7 +111,8 @@ fn is_public_name(name: &str) -> bool {
     name.contains('.') && !PRIVATE.iter().any(|zone| name == *zone || name.ends_with(&format!(".{zone}")))
 }
 
-/// Whether an address is one of the public network: in none of the special-purpose blocks of RFC 6890 and its registries.
+/// Whether an address is one of the public network: in none of the special-purpose blocks of IANA's registries (RFC 6890), multicast, or known to lead
+/// to a cloud's own services.
 #[must_use]
 pub fn is_public(address: IpAddr) -> bool {
     match address {
@@ -113,14 +134,16 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         || (a == 100 && (64..128).contains(&b))
         || (a == 192 && b == 0 && c == 0)
         || (a == 192 && b == 88 && c == 99)
-        || (a == 198 && (18..20).contains(&b));
+        || (a == 198 && (18..20).contains(&b))
+        // Looks public and answers from inside every machine of Azure's.
+        || address == Ipv4Addr::new(168, 63, 129, 16);
     !special
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
     // Only 2000::/3 is global unicast; of that, what carries an IPv4 address or documents is taken out. Mapped and translated addresses count as what
     // they lead to.
-    if let Some(inner) = address.to_ipv4_mapped() {
+    if let Some(inner) = address.to_ipv4_mapped().or_else(|| translated(address)) {
         return is_public_v4(inner);
     }
     let [a, b, ..] = address.segments();
@@ -129,9 +152,118 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     is_global && !is_special
 }
 
+/// The IPv4 address behind the well-known prefix of NAT64, 64:ff9b::/96 (RFC 6052): where a machine has IPv6 alone, every other address looks so. Prefixes for
+/// local use (64:ff9b:1::/48, RFC 8215) are not of the public network.
+fn translated(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    let [0x64, 0xff9b, 0, 0, 0, 0, ..] = address.segments() else { return None };
+    let [.., a, b, c, d] = address.octets();
+    Some(Ipv4Addr::new(a, b, c, d))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_special_block_is_told_from_the_public_network_at_its_edges() {
+        // IANA's special-purpose registries of IPv4 and IPv6, first and last address of each block, and multicast.
+        for (first, last) in [
+            ("0.0.0.0", "0.255.255.255"),
+            ("10.0.0.0", "10.255.255.255"),
+            ("100.64.0.0", "100.127.255.255"),
+            ("127.0.0.0", "127.255.255.255"),
+            ("168.63.129.16", "168.63.129.16"),
+            ("169.254.0.0", "169.254.255.255"),
+            ("172.16.0.0", "172.31.255.255"),
+            ("192.0.0.0", "192.0.0.255"),
+            ("192.0.2.0", "192.0.2.255"),
+            ("192.88.99.0", "192.88.99.255"),
+            ("192.168.0.0", "192.168.255.255"),
+            ("198.18.0.0", "198.19.255.255"),
+            ("198.51.100.0", "198.51.100.255"),
+            ("203.0.113.0", "203.0.113.255"),
+            ("224.0.0.0", "239.255.255.255"),
+            ("240.0.0.0", "255.255.255.255"),
+            ("::", "1fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
+            ("::ffff:127.0.0.1", "::ffff:10.0.0.1"),
+            ("::7f00:1", "::808:808"),
+            ("64:ff9b::127.0.0.1", "64:ff9b::192.168.255.255"),
+            ("64:ff9b:1::", "64:ff9b:1:ffff:ffff:ffff:808:808"),
+            ("100::", "100:0:0:1:ffff:ffff:ffff:ffff"),
+            ("2001::", "2001:1ff:ffff:ffff:ffff:ffff:ffff:ffff"),
+            ("2001:db8::", "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff"),
+            ("2002::", "2002:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
+            ("3fff::", "3fff:fff:ffff:ffff:ffff:ffff:ffff:ffff"),
+            ("4000::", "5f00::1"),
+            ("fc00::", "fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
+            ("fe80::", "febf:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
+            ("fec0::1", "ff0e::1"),
+        ] {
+            for address in [first, last] {
+                assert_eq!(address.parse().map(is_public), Ok(false), "{address}");
+            }
+        }
+        for public in [
+            "1.0.0.0",
+            "9.255.255.255",
+            "11.0.0.0",
+            "100.63.255.255",
+            "100.128.0.0",
+            "126.255.255.255",
+            "128.0.0.0",
+            "168.63.129.15",
+            "168.63.129.17",
+            "169.253.255.255",
+            "169.255.0.0",
+            "172.15.255.255",
+            "172.32.0.0",
+            "192.0.1.0",
+            "192.0.3.0",
+            "192.88.98.255",
+            "192.88.100.0",
+            "192.167.255.255",
+            "192.169.0.0",
+            "198.17.255.255",
+            "198.20.0.0",
+            "198.51.99.255",
+            "198.51.101.0",
+            "203.0.112.255",
+            "203.0.114.0",
+            "223.255.255.255",
+            "::ffff:8.8.8.8",
+            "64:ff9b::8.8.8.8",
+            "2000::1",
+            "2001:200::",
+            "2001:db7:ffff::1",
+            "2001:db9::",
+            "2003::",
+            "2606:4700::1111",
+            "3ffe:ffff::1",
+            "3fff:1000::",
+        ] {
+            assert_eq!(public.parse().map(is_public), Ok(true), "{public}");
+        }
+    }
+
+    #[test]
+    fn a_loopback_url_leads_to_this_machine_alone() {
+        for good in ["http://127.0.0.1:4000/a?b", "https://localhost/", "http://localhost:1/", "http://[::1]:80/", "http://127.1/"] {
+            assert!(LoopbackUrl::parse(good).is_ok(), "{good}");
+        }
+        for (bad, rule) in [
+            ("http://example.com/", "loopback_address"),
+            ("http://10.0.0.1/", "loopback_address"),
+            ("http://localhost.example.com/", "loopback_address"),
+            ("http://0.0.0.0/", "loopback_address"),
+            ("http://[::ffff:127.0.0.1]/", "loopback_address"),
+            ("http://u@127.0.0.1/", "url"),
+            ("http://127.0.0.1/#x", "url"),
+            ("ftp://127.0.0.1/", "url"),
+            ("http:127.0.0.1", "url"),
+        ] {
+            assert_eq!(LoopbackUrl::parse(bad), Err(Rule(rule)), "{bad}");
+        }
+    }
 
     #[test]
     fn a_webhook_goes_to_the_public_network_alone() {

@@ -5,6 +5,8 @@ pub mod audit;
 pub mod branding;
 pub mod catalog;
 pub mod config;
+pub mod credential;
+pub mod export;
 pub mod group;
 pub mod job;
 pub mod me;
@@ -13,6 +15,7 @@ pub mod tenant;
 pub mod usage;
 pub mod user;
 pub mod webhook;
+pub mod webhook_delivery;
 
 use crate::kernel::operation::Operation;
 
@@ -32,7 +35,9 @@ pub fn operations() -> Vec<Operation> {
         config::operations(),
         usage::operations(),
         webhook::operations(),
+        credential::operations(),
         job::operations(),
+        export::operations(),
     ]
     .into_iter()
     .flatten()

@@ -5,7 +5,7 @@ use crate::kernel::{
     operation::{
         Call, Kind,
         Method::{Delete, Get, Patch, Post},
-        Operation, Reply, Seal, Sealed, Sorts, shape,
+        Operation, Reply, Seal, Sealed, Sorts, allows_loopback_webhooks, shape,
     },
     outbox,
     page::{Limit, List, ListInput, Status},
@@ -16,10 +16,10 @@ use nebula_core::{
     error::Code,
     object::Object,
     text::{Description, EventFilter, Instant, Key},
-    web::WebhookUrl,
+    web::{LoopbackUrl, WebhookUrl},
 };
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -145,10 +145,26 @@ impl GeneratedSecret {
     }
 }
 
+/// Where a webhook goes: the public network, or this machine where the installation allows that.
+struct Target(String);
+
+impl<'de> Deserialize<'de> for Target {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let value = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        let refused = match WebhookUrl::parse(&value) {
+            Ok(url) => return Ok(Self(url.as_str().to_owned())),
+            Err(rule) => D::Error::custom(format_args!("rule={rule}")),
+        };
+        let loopback = LoopbackUrl::parse(&value).ok().filter(|_| allows_loopback_webhooks());
+        loopback.map(|url| Self(url.as_str().to_owned())).ok_or(refused)
+    }
+}
+
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct CreateWebhook {
-    url: WebhookUrl,
+    #[schemars(with = "WebhookUrl")]
+    url: Target,
     /// 1 to 100 event types, or `*`.
     #[schemars(length(min = 1, max = 100))]
     events: Vec<EventFilter>,
@@ -168,7 +184,7 @@ fn create(call: &Call, input: CreateWebhook) -> Result<Reply> {
         &[
             Arg::Uuid(call.tenant()),
             Arg::Uuid(secret.row),
-            Arg::Text(input.url.as_str()),
+            Arg::Text(&input.url.0),
             Arg::Texts(&filters(&input.events)?),
             Arg::OptText(input.description.as_ref().map(Description::as_str)),
             Arg::Bytes(&secret.sealed()?),
@@ -229,7 +245,8 @@ fn find(call: &Call, id: Uuid) -> Result<String> {
 #[schemars(transform = Status::reason_only_when_suspending)]
 struct UpdateWebhook {
     id: Uuid,
-    url: Option<WebhookUrl>,
+    #[schemars(with = "Option<WebhookUrl>")]
+    url: Option<Target>,
     /// 1 to 100 event types, or `*`.
     #[schemars(length(min = 1, max = 100))]
     events: Option<Vec<EventFilter>>,
@@ -247,6 +264,13 @@ fn update(call: &Call, input: UpdateWebhook) -> Result<Reply> {
         None => {}
     }
     let events = input.events.as_deref().map(filters).transpose()?;
+    if input.url.is_some() || input.status == Some(Status::Ativo) {
+        // Another address, or another try: its days of failure begin anew.
+        spi::run(
+            "update nebula.webhook_subscription set failing_since = null where tenant_id = $1 and id = $2 and failing_since is not null",
+            &[Arg::Uuid(call.tenant()), Arg::Uuid(input.id)],
+        );
+    }
     spi::text(
         concat!(
             "update nebula.webhook_subscription w set url = coalesce($3, url), \
@@ -259,7 +283,7 @@ fn update(call: &Call, input: UpdateWebhook) -> Result<Reply> {
         &[
             Arg::Uuid(call.tenant()),
             Arg::Uuid(input.id),
-            Arg::OptText(input.url.as_ref().map(WebhookUrl::as_str)),
+            Arg::OptText(input.url.as_ref().map(|url| url.0.as_str())),
             Arg::Bool(events.is_some()),
             Arg::Texts(&events.unwrap_or_default()),
             Arg::OptText(input.description.as_ref().map(Description::as_str)),
@@ -367,7 +391,7 @@ fn list_deliveries(call: &Call, input: ListDeliveries) -> Result<Reply> {
 
 fn redeliver(call: &Call, input: ById) -> Result<Reply> {
     let delivery = spi::text(
-        "select json_build_object('deliveryId', d.id, 'eventId', d.event_id, 'webhookId', w.id)::text \
+        "select json_build_object('deliveryId', d.id, 'eventId', d.event_id, 'eventType', d.event_type, 'webhookId', w.id)::text \
          from nebula.webhook_delivery d join nebula.webhook_subscription w on w.tenant_id = $1 and w.id = d.webhook_subscription_id \
          where d.tenant_id = $1 and d.id = $2",
         &[Arg::Uuid(call.tenant()), Arg::Uuid(input.id)],

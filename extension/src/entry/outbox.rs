@@ -7,6 +7,7 @@ use crate::kernel::{
     error::Result,
     outbox,
     queue::{self, Job, Lease},
+    round::Part,
     spi::{self, Arg},
     sql_caller, wake,
 };
@@ -20,7 +21,7 @@ use pgrx::{
 use uuid::Uuid;
 
 /// Raises what is wrong with an argument, for the DBA to read.
-fn refuse(code: PgSqlErrorCode, reason: &str) -> ! {
+pub(super) fn refuse(code: PgSqlErrorCode, reason: &str) -> ! {
     ereport!(ERROR, code, reason.to_owned());
 }
 
@@ -41,14 +42,14 @@ fn lease_of(interval: Interval) -> i64 {
     lease
 }
 
-fn leases(ids: Vec<Option<pgrx::Uuid>>, attempts: Vec<Option<i32>>) -> Vec<Lease> {
+pub(super) fn leases(ids: Vec<Option<pgrx::Uuid>>, attempts: Vec<Option<i32>>) -> Vec<Lease> {
     if ids.len() != attempts.len() {
         refuse(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, "ids and attempts differ in length");
     }
     ids.into_iter().map(|id| uuid(given(id))).zip(attempts.into_iter().map(given)).collect()
 }
 
-fn back(id: Uuid) -> pgrx::Uuid {
+pub(super) fn back(id: Uuid) -> pgrx::Uuid {
     pgrx::Uuid::from_bytes(*id.as_bytes())
 }
 
@@ -90,6 +91,7 @@ fn claim(
     lease: Option<Interval>,
     per_tenant: Option<i32>,
     busy: Option<Vec<Option<pgrx::Uuid>>>,
+    jobs_only: Option<bool>,
 ) -> TableIterator<
     'static,
     (
@@ -108,7 +110,8 @@ fn claim(
     }
     let busy = busy.unwrap_or_default().into_iter().flatten().map(uuid).collect::<Vec<_>>();
     let per_tenant = per_tenant.map(|most| usize::try_from(most).unwrap_or(0));
-    let jobs = queue::claim(worker, usize::try_from(limit).unwrap_or(0), lease_of(lease), per_tenant, &busy);
+    let parts: &[Part] = if jobs_only == Some(true) { &[Part::Jobs] } else { &[Part::Events, Part::Jobs] };
+    let jobs = queue::claim(worker, parts, usize::try_from(limit).unwrap_or(0), lease_of(lease), per_tenant, &busy);
     TableIterator::new(jobs.into_iter().map(|Job { id, tenant, kind, data, attempt, created_at, aggregate }| {
         (back(id), tenant.map(back), kind, data, attempt, created_at, aggregate)
     }))
@@ -153,6 +156,11 @@ fn requeue(id: pgrx::Uuid) -> bool {
 #[pg_extern(sql = false)]
 fn fan_out(worker: &str, ids: Vec<Option<pgrx::Uuid>>, attempts: Vec<Option<i32>>) -> i32 {
     i32::try_from(queue::fan_out(worker, &leases(ids, attempts))).unwrap_or(i32::MAX)
+}
+
+#[pg_extern(sql = false)]
+fn relay(worker: &str, limit: i32) -> i32 {
+    i32::try_from(queue::relay(worker, usize::try_from(limit).unwrap_or(0))).unwrap_or(i32::MAX)
 }
 
 #[pg_extern(sql = false)]

@@ -2,6 +2,7 @@
 
 use super::{
     context::{self, Caller},
+    import,
     spi::{self, Arg, ChangedTable},
     sql_caller::PLATFORM,
 };
@@ -9,6 +10,9 @@ use pgrx::{PgTrigger, PgTriggerOperation};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use uuid::Uuid;
+
+/// What the product notes by itself as it goes, alone in its statement: no change of the row by anybody.
+const OBSERVED: [&str; 2] = ["last_used_at", "failing_since"];
 
 /// Who, in which request: the parameters $1 to $7 of every audit statement.
 struct Author {
@@ -92,6 +96,10 @@ pub fn acting(caller: &Caller) {
 
 /// The body of the trigger `nebula.audit_change()`: one row per changed row, with the names of changed columns and none of their values.
 pub fn change(trigger: &PgTrigger) {
+    if import::is_loading() {
+        // The rows' own history is loaded with them.
+        return;
+    }
     let (Some(table), Ok(operation)) = (spi::changed_table(trigger), trigger.op()) else {
         pgrx::error!("the audit trigger does not know its table");
     };
@@ -134,19 +142,19 @@ fn statement(table: &ChangedTable, verb: &str) -> String {
     };
     let id = if has("id") { format!("{row}.id") } else { "null::uuid".to_owned() };
     let mut changed = String::new();
+    let is_news = |column: &&String| !matches!(column.as_str(), "id" | "tenant_id" | "updated_at") && !OBSERVED.contains(&column.as_str());
     if verb == "update" {
-        for column in table.columns.iter().filter(|column| !matches!(column.as_str(), "id" | "tenant_id" | "updated_at" | "last_used_at")) {
+        for column in table.columns.iter().filter(is_news) {
             let quoted = spi::quote_identifier(column);
             let literal = column.replace('\'', "''");
             // Writing to a String can't fail.
             let _ = write!(changed, "case when o.{quoted} is distinct from n.{quoted} then '{literal}' end, ");
         }
     }
-    // Use that was gathered and is written in a batch is no change of the row.
-    let condition = match verb {
-        "update" if has("last_used_at") => "and o.last_used_at is not distinct from n.last_used_at",
-        _ => "",
-    };
+    let mut condition = String::new();
+    for column in OBSERVED.into_iter().filter(|column| verb == "update" && has(column)) {
+        let _ = write!(condition, "and o.{column} is not distinct from n.{column} ");
+    }
     let source = match verb {
         "insert" => "new_rows n".to_owned(),
         "delete" => "old_rows o".to_owned(),

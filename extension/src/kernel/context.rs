@@ -130,10 +130,14 @@ pub fn tenant() -> Option<Uuid> {
 pub fn forget_all() {
     FRAMES.with_borrow_mut(Vec::clear);
     super::sql_caller::forget();
+    super::export::forget();
+    super::import::forget();
 }
 
 /// Drops the contexts of a savepoint that was rolled back.
 pub fn forget_from(nesting: i32) {
     FRAMES.with_borrow_mut(|frames| frames.retain(|frame| frame.nesting < nesting));
     super::sql_caller::forget();
+    super::export::forget();
+    super::import::forget();
 }

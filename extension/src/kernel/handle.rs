@@ -7,7 +7,7 @@ use super::{
     idempotency,
     limit::{self, Counted},
     migrate,
-    operation::{self, Call, Method, Operation, Scope},
+    operation::{self, Call, File, Method, Operation, Scope},
     permission,
     rights::{self, Rights, TenantState},
     spi,
@@ -61,6 +61,7 @@ struct Outcome {
     status: u16,
     body: Option<String>,
     claims: Option<Value>,
+    file: Option<File>,
     is_replayed: bool,
 }
 
@@ -97,6 +98,9 @@ pub fn handle(tenant: Uuid, request: &str) -> Answer {
             }
             if let Some(claims) = outcome.claims {
                 context.insert("claims".to_owned(), claims);
+            }
+            if let Some(file) = outcome.file {
+                context.insert("file".to_owned(), json!(file));
             }
             Answer { status: outcome.status, body: outcome.body, context: Value::Object(context) }
         }
@@ -294,10 +298,10 @@ fn perform_allowed(call: &Call) -> Result<Outcome> {
     };
     let reply = audited(operation, reply)?;
     Ok(match reply.replay {
-        Some(replay) => Outcome { status: replay.status, body: replay.body, claims: replay.claims, is_replayed: true },
+        Some(replay) => Outcome { status: replay.status, body: replay.body, claims: replay.claims, file: None, is_replayed: true },
         None => {
             let (status, body) = operation.envelope(&reply);
-            Outcome { status, body, claims: reply.claims, is_replayed: false }
+            Outcome { status, body, claims: reply.claims, file: reply.file, is_replayed: false }
         }
     })
 }

@@ -17,13 +17,20 @@ pub mod permission;
 pub mod rights;
 
 pub mod audit;
+pub mod erasure;
+pub mod export;
+pub mod export_table;
+pub mod import;
 pub mod invite;
 pub mod outbox;
 pub mod page;
 pub mod password;
 pub mod place;
 pub mod queue;
+pub mod round;
+pub mod sealing;
 pub mod task;
+pub mod turn;
 pub mod usage;
 pub mod wake;
 

@@ -203,9 +203,20 @@ fn members_of(operation: &Operation, input: &mut Value) -> (Map<String, Value>, 
         members.insert(derived.field.to_owned(), password);
     }
     for sealed in operation.seal {
-        let Seal::Generate { .. } = sealed.mode;
-        members.remove(sealed.field);
-        required.retain(|name| name != sealed.field);
+        match sealed.mode {
+            Seal::Generate { .. } => {
+                members.remove(sealed.field);
+                required.retain(|name| name != sealed.field);
+            }
+            Seal::Given => {
+                let given = json!({
+                    "type": ["object", "array", "string", "number", "boolean"], "writeOnly": true,
+                    "description": "Any JSON but null, up to 64 KiB. It is sealed before it is stored, and never shown again.",
+                    "examples": [{ "apiKey": "what the provider gave" }],
+                });
+                members.insert(sealed.field.to_owned(), given);
+            }
+        }
     }
     if let Some(sort) = members.get_mut("sort") {
         let choices =
@@ -295,6 +306,10 @@ fn responses(operation: &Operation, answers: &mut SchemaGenerator, refused: &mut
     let mut success = json!({ "description": "Success.", "headers": headers });
     let data = match operation.answer {
         Shape::Nothing => None,
+        Shape::File(content_type) => {
+            success["content"] = json!({ content_type: { "schema": { "type": "string", "format": "binary" } } });
+            None
+        }
         Shape::One(make) => Some(json!({ "type": "object", "properties": { "data": schema(make, answers) }, "required": ["data"] })),
         Shape::Page(make) => {
             answers.subschema_for::<Meta>();
@@ -351,6 +366,9 @@ fn refusals(operation: &Operation) -> BTreeMap<u16, Vec<Code>> {
     }
     if operation.path_parameters().next().is_some() || operation.scope == Scope::OwnUser {
         codes.push(NotFound);
+    }
+    if operation.content_type().is_some() {
+        codes.push(Conflict);
     }
     if operation.method != Method::Get {
         codes.extend([IdempotencyInProgress, IdempotencyKeyReused]);

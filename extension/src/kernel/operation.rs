@@ -8,7 +8,7 @@ use super::{
 use nebula_core::{error::Code, text::IdempotencyKey};
 use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
 use schemars::JsonSchema;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Number, Value, json};
 use std::{borrow::Cow, collections::HashMap, rc::Rc};
 use uuid::Uuid;
@@ -95,6 +95,8 @@ pub struct Sealed {
 pub enum Seal {
     /// The edge makes the secret up; the answer shows it once.
     Generate { prefix: &'static str },
+    /// The client's value, any JSON but null: it goes in and comes out nowhere.
+    Given,
 }
 
 /// From when an operation should no longer be used, and from when it may be gone: seconds since the epoch.
@@ -123,6 +125,8 @@ pub enum Shape {
     One(MakeSchema),
     /// A page: `data` is a list of these, and `meta` tells of the next.
     Page(MakeSchema),
+    /// A file of this content type, which the edge sends from object storage.
+    File(&'static str),
 }
 
 /// Columns that a list may be sorted by, the default first, each with the SQL type its position is read back as.
@@ -140,11 +144,32 @@ pub struct Reply {
     pub meta: Option<String>,
     /// Claims that the edge signs into `data.accessToken`.
     pub claims: Option<Value>,
+    /// What the edge sends instead of a body.
+    pub file: Option<File>,
     /// An earlier answer under the same key, instead of all that.
     pub replay: Option<Replay>,
 }
 
+/// A file in object storage, in a folder of the caller's tenant.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct File {
+    /// `<folder>/<tenant>/…`.
+    pub location: String,
+    /// What a client is told to call it.
+    pub name: String,
+    /// In bytes.
+    pub size: u64,
+    /// Hexadecimal.
+    pub sha256: String,
+}
+
 impl Reply {
+    /// A file, with the content type that the operation declares.
+    #[must_use]
+    pub fn file(file: File) -> Self {
+        Self { file: Some(file), ..Self::default() }
+    }
+
     #[must_use]
     pub fn data(data: String) -> Self {
         Self { data: Some(data), ..Self::default() }
@@ -287,6 +312,12 @@ impl Operation {
         self.answer = Shape::Page(|generator| generator.subschema_for::<T>());
         self
     }
+    /// It answers with a file of this content type.
+    #[must_use]
+    pub fn downloads(mut self, content_type: &'static str) -> Self {
+        self.answer = Shape::File(content_type);
+        self
+    }
     #[must_use]
     pub fn sorts(mut self, sorts: Sorts) -> Self {
         self.sorts = sorts;
@@ -308,10 +339,16 @@ impl Operation {
         self
     }
 
-    /// Whether it takes what only the edge makes: derived passwords, sealed secrets, signed tokens.
+    /// Whether it takes or gives what only the edge has: derived passwords, sealed secrets, signed tokens, files.
     #[must_use]
     pub fn needs_edge(&self) -> bool {
-        self.scope == Scope::Public || !self.derive.is_empty() || !self.seal.is_empty()
+        self.scope == Scope::Public || !self.derive.is_empty() || !self.seal.is_empty() || self.content_type().is_some()
+    }
+
+    /// The type of the file that it answers with.
+    #[must_use]
+    pub fn content_type(&self) -> Option<&'static str> {
+        if let Shape::File(content_type) = self.answer { Some(content_type) } else { None }
     }
 
     /// HTTP status and body of a reply.
@@ -374,12 +411,16 @@ impl Operation {
             members.insert("derive".to_owned(), json!(derive));
             let seal = self.seal.iter().map(|sealed| match sealed.mode {
                 Seal::Generate { prefix } => json!({ "field": sealed.field, "mode": "generate", "prefix": prefix }),
+                Seal::Given => json!({ "field": sealed.field, "mode": "given" }),
             });
             members.insert("seal".to_owned(), json!(seal.collect::<Vec<_>>()));
             if let Some(deprecation) = self.deprecation {
                 members.insert("deprecation".to_owned(), json!({ "at": deprecation.at, "sunset": deprecation.sunset }));
             }
             members.insert("issuesToken".to_owned(), json!(self.issues_token));
+            if let Some(content_type) = self.content_type() {
+                members.insert("contentType".to_owned(), json!(content_type));
+            }
         }
         route
     }
@@ -484,6 +525,15 @@ const RULES: &[&str] = &[
 /// For tests of what no operation of the product has: a deprecated one. Only a superuser can set it.
 static TEST_OPERATIONS: GucSetting<bool> = GucSetting::<bool>::new(false);
 
+/// For development and tests: webhooks may name addresses of this machine. Only a superuser can set it.
+static ALLOW_LOOPBACK_WEBHOOKS: GucSetting<bool> = GucSetting::<bool>::new(false);
+
+/// Whether webhooks may name addresses of this machine.
+#[must_use]
+pub fn allows_loopback_webhooks() -> bool {
+    ALLOW_LOOPBACK_WEBHOOKS.get()
+}
+
 /// Declares the library's settings.
 pub fn define_settings() {
     GucRegistry::define_bool_guc(
@@ -494,12 +544,20 @@ pub fn define_settings() {
         GucContext::Suset,
         GucFlags::NO_SHOW_ALL,
     );
+    GucRegistry::define_bool_guc(
+        c"nebula.allow_loopback_webhooks",
+        c"Whether webhooks may name addresses of this machine, over http, too: for development and tests.",
+        c"The worker has a setting of its own, and sends there only if both allow it.",
+        &ALLOW_LOOPBACK_WEBHOOKS,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
 }
 
 fn offered() -> Vec<Operation> {
     let mut operations = crate::domain::operations();
     if TEST_OPERATIONS.get() {
-        #[derive(serde::Deserialize, JsonSchema)]
+        #[derive(Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields)]
         struct Nothing {}
         operations.push(

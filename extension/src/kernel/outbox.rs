@@ -12,8 +12,7 @@ use uuid::Uuid;
 const MAX_PAYLOAD_BYTES: usize = 262_144;
 
 /// What is work for the worker itself and goes to no webhook as such.
-pub const INTERNAL: [&str; 6] =
-    ["webhook.delivery", "webhook.test", "webhook.redelivery", "export.run", "storage.remove", "privacy.erased"];
+const INTERNAL: [&str; 6] = ["webhook.delivery", "webhook.test", "webhook.redelivery", "export.run", "storage.remove", "privacy.erased"];
 
 /// The nouns of the product's own events: nobody else writes events about them.
 const OWN_NOUNS: [&str; 13] = [
@@ -57,10 +56,10 @@ fn write(tenant: Uuid, event: &str, data: &str, aggregate: Option<&str>, availab
     }
     wake::at_commit();
     spi::first(
-        "insert into nebula.outbox (tenant_id, type, payload, aggregate, available_at) \
-         select $1, $2, p.payload, coalesce($4, split_part($2, '.', 1) || '/' || (p.payload -> 'data' ->> 'id')), coalesce($5::timestamptz, now()) \
+        "insert into nebula.outbox (tenant_id, type, payload, is_job, aggregate, available_at) \
+         select $1, $2, p.payload, $6, coalesce($4, split_part($2, '.', 1) || '/' || (p.payload -> 'data' ->> 'id')), coalesce($5::timestamptz, now()) \
          from (select $3::jsonb as payload) p returning id",
-        &[Arg::Uuid(tenant), Arg::Text(event), Arg::Text(&payload), Arg::OptText(aggregate), Arg::OptText(available_at)],
+        &[Arg::Uuid(tenant), Arg::Text(event), Arg::Text(&payload), Arg::OptText(aggregate), Arg::OptText(available_at), Arg::Bool(INTERNAL.contains(&event))],
         |row| row.uuid(1),
     )
     .flatten()

@@ -1,23 +1,25 @@
-//! `nebula up`: a private Postgres and the edge, from nothing to a first request. Running it again changes only what differs.
+//! `nebula up`: a private Postgres, the edge and a worker, from nothing to a first request. Running it again changes only what differs.
 
 mod cluster;
-mod edge_process;
+mod edge;
 mod env_file;
 mod os_user;
 mod place;
 mod port;
+mod process;
 mod roles;
+mod worker;
 
 pub use cluster::Cluster;
-pub use edge_process::EdgeProcess;
 pub use place::Place;
+pub use process::Process;
 
 use super::{
     keys, migrate,
     output::{note, say},
-    seed,
+    sealing_keys, seed,
 };
-use crate::error::Error;
+use crate::{auth::KeySource, error::Error};
 use env_file::EnvFile;
 use std::path::PathBuf;
 
@@ -29,7 +31,7 @@ pub struct Arguments {
     /// The folder of `initdb`, `pg_ctl` and `postgres` [default: what `pg_config --bindir` says].
     #[arg(long, env = "NEBULA_PG_BINDIR")]
     pg_bindir: Option<PathBuf>,
-    /// Start Postgres alone: no database, no edge.
+    /// Start Postgres alone: no database, no edge, no worker.
     #[arg(long, env = "NEBULA_POSTGRES_ONLY")]
     postgres_only: bool,
 }
@@ -62,17 +64,19 @@ pub async fn run(arguments: &Arguments) -> Result<(), Error> {
     if !keys::can_sign(&client, &keys_dir).await? {
         keys::generate(&client, &keys_dir).await?;
     }
-    keys::ensure_sealing_key(&keys_dir)?;
+    sealing_keys::ensure(&client, &KeySource::Folder(keys_dir.clone())).await?;
     env.set("NEBULA_KEYS_DIR", &keys_dir.to_string_lossy());
+    env.set("NEBULA_STORAGE_URL", &place.storage_url()?);
     if env.get("NEBULA_OPERATOR_KEY").is_none() {
         env.set("NEBULA_OPERATOR_KEY", &seed::issue_operator_key(&client, None).await?);
     }
     // Written before the edge starts: a key that is shown once must survive whatever fails next.
     env.write(&place.env_file())?;
 
-    let url = EdgeProcess::of(&place).ensure_running(&env, &cluster).await?;
+    let url = edge::ensure_running(&place, &env, &cluster).await?;
     env.set("NEBULA_URL", &url);
     env.write(&place.env_file())?;
+    worker::ensure_running(&place, &env, &cluster, &client).await?;
     greet(&place, &env)
 }
 

@@ -9,6 +9,7 @@ use std::{
     path::{Path, PathBuf},
     process::Stdio,
 };
+use url::Url;
 
 /// A socket's path has at most 107 bytes (sockaddr_un), of which `/.s.PGSQL.65535` takes 15.
 const MAX_SOCKET_DIR_BYTES: usize = 107 - 15;
@@ -52,16 +53,24 @@ impl Place {
         self.dir.join("keys")
     }
 
-    pub fn edge_log(&self) -> PathBuf {
-        self.dir.join("edge.log")
+    /// What a process of this name says.
+    pub fn log(&self, name: &str) -> PathBuf {
+        self.dir.join(format!("{name}.log"))
     }
 
-    pub fn edge_pid(&self) -> PathBuf {
-        self.dir.join("edge.pid")
+    pub fn pid(&self, name: &str) -> PathBuf {
+        self.dir.join(format!("{name}.pid"))
     }
 
-    pub fn edge_fingerprint(&self) -> PathBuf {
-        self.dir.join("edge.fingerprint")
+    pub fn fingerprint(&self, name: &str) -> PathBuf {
+        self.dir.join(format!("{name}.fingerprint"))
+    }
+
+    /// Where exports and archives are kept.
+    pub fn storage_url(&self) -> Result<String, Error> {
+        let folder = self.dir.join("storage");
+        let url = Url::from_directory_path(&folder).map_err(|()| Error::Storage(format!("{} is no absolute path", folder.display())))?;
+        Ok(url.into())
     }
 
     pub fn data_dir(&self) -> PathBuf {

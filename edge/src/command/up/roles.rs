@@ -40,9 +40,13 @@ pub async fn ensure_database(cluster: &Cluster<'_>, port: u16, env: &mut EnvFile
     db::connect_admin(&admin_url.parse().map_err(Error::Database)?).await
 }
 
-/// Gives each login of the edge a password if none is remembered.
+/// Gives each login of edge and worker a password if none is remembered.
 pub async fn ensure_logins(client: &Client, port: u16, env: &mut EnvFile) -> Result<(), Error> {
-    for (role, variable) in [("nebula_edge", "NEBULA_DATABASE_URL"), ("nebula_keys", "NEBULA_KEYS_DATABASE_URL")] {
+    for (role, variable) in [
+        ("nebula_edge", "NEBULA_DATABASE_URL"),
+        ("nebula_keys", "NEBULA_KEYS_DATABASE_URL"),
+        ("nebula_worker", "NEBULA_WORKER_DATABASE_URL"),
+    ] {
         let password = match env.get(variable).and_then(password_of) {
             Some(password) => password,
             None => {

@@ -286,6 +286,104 @@ fn order_is_kept_while_many_workers_finish_and_hold_at_once() {
     assert!(seen.values().all(|numbers| *numbers == (1..=25).collect::<Vec<_>>()), "{seen:?}");
 }
 
+/// A subscription of a tenant to these events, as the edge would have made it.
+fn subscribe(database: &Database, tenant: Uuid, events: &[&str]) -> Uuid {
+    let sql = "insert into nebula.webhook_subscription (tenant_id, url, events, secret_sealed, secret_key_version) \
+               values ($1, 'https://acme.example/', $2, '\\x00', 1) returning id";
+    database.superuser().query_one(sql, &[&tenant, &events]).unwrap().get(0)
+}
+
+#[test]
+fn events_become_one_job_for_each_webhook_that_wants_them_and_for_no_other_tenants() {
+    for is_relayed in [true, false] {
+        let (database, tenant, mut worker) = quiet("acme");
+        let zeta = onboard_by_sql(&database, "zeta").id;
+        drain(&mut worker);
+        let (all, some) = (subscribe(&database, tenant, &["*"]), subscribe(&database, tenant, &["order.paid", "x.y"]));
+        let suspended = subscribe(&database, tenant, &["*"]);
+        database.execute(&format!("update nebula.webhook_subscription set status = 'suspenso' where id = '{suspended}'"));
+        subscribe(&database, tenant, &["order"]);
+        subscribe(&database, zeta, &["*"]);
+        emit(&database, tenant, 2, Some("order/1"));
+        if is_relayed {
+            assert_eq!((worker.relay(10), worker.relay(10)), (2, 0));
+        } else {
+            for _ in 0..2 {
+                let events = worker.claim(1);
+                assert_eq!(worker.fan_out(&events), 1);
+                assert_eq!(worker.fan_out(&events), 0, "once");
+            }
+        }
+        assert_eq!(database.number("select count(*) from nebula.outbox where type = 'order.paid' and status = 'done'", &[]), 2);
+        let jobs = worker.claim(10);
+        // One at a time of each webhook, since both events are about the same.
+        let webhooks = jobs.iter().map(|job| job.data["webhookId"].as_str().unwrap().parse().unwrap()).collect::<BTreeSet<Uuid>>();
+        assert_eq!(webhooks, BTreeSet::from([all, some]));
+        assert!(
+            jobs.iter().all(|job| job.kind == "webhook.delivery" && job.tenant == Some(tenant) && job.data["eventType"] == "order.paid")
+        );
+        worker.complete(&jobs);
+        let next = worker.claim(10);
+        assert_eq!(next.len(), 2);
+        let event = |job: &Leased| {
+            database.number(
+                "select (payload #>> '{data,number}')::bigint from nebula.outbox where id = $1",
+                &[&job.data["eventId"].as_str().unwrap().parse::<Uuid>().unwrap()],
+            )
+        };
+        assert!(jobs.iter().all(|job| event(job) == 1) && next.iter().all(|job| event(job) == 2), "in order");
+    }
+}
+
+#[test]
+fn many_relays_at_once_hand_each_event_on_once_and_in_order() {
+    let (database, tenant, _) = quiet("acme");
+    subscribe(&database, tenant, &["*"]);
+    for aggregate in 0..20 {
+        emit(&database, tenant, 50, Some(&format!("order/{aggregate}")));
+    }
+    emit(&database, tenant, 500, None);
+    workers(6, |number| {
+        let mut worker = Queue::new(&database, &format!("w{number}"));
+        eventually("every event is handed on", || {
+            worker.relay(37);
+            database.number("select count(*) from nebula.outbox_live where not is_job", &[]) == 0
+        });
+    });
+    let handed =
+        "select count(*) || ' ' || count(distinct payload #>> '{data,eventId}') from nebula.outbox where type = 'webhook.delivery'";
+    assert_eq!(database.text(handed, &[]), "1500 1500");
+    let out_of_order = "select count(*) from ( \
+        select (e.payload #>> '{data,number}')::integer as number, lag((e.payload #>> '{data,number}')::integer) over (partition by e.aggregate order by j.position) as before \
+        from nebula.outbox j join nebula.outbox e on e.id = (j.payload #>> '{data,eventId}')::uuid where j.is_job and e.aggregate is not null) o where number <> before + 1";
+    assert_eq!(database.number(out_of_order, &[]), 0);
+}
+
+#[test]
+fn an_event_waits_for_an_earlier_one_that_somebody_has_claimed() {
+    let (database, tenant, mut worker) = quiet("acme");
+    subscribe(&database, tenant, &["*"]);
+    emit(&database, tenant, 2, Some("order/1"));
+    let first = worker.claim(1);
+    Queue::new(&database, "w2").relay(10);
+    assert_eq!(database.number("select count(*) from nebula.outbox where type = 'webhook.delivery'", &[]), 0);
+    worker.fan_out(&first);
+    assert_eq!(worker.relay(10), 1);
+    assert_eq!(database.number("select count(*) from nebula.outbox where type = 'webhook.delivery'", &[]), 2);
+}
+
+#[test]
+fn jobs_can_be_claimed_without_events_and_a_backlog_of_the_one_is_none_of_the_other() {
+    let (database, tenant, mut worker) = quiet("acme");
+    subscribe(&database, tenant, &["order.paid"]);
+    emit(&database, tenant, 1, None);
+    worker.relay(10);
+    database.execute(&format!("select nebula.emit('noise.made', '{{}}', null, '{tenant}') from generate_series(1, 500)"));
+    let claim = "select kind from nebula.claim('w1', 100, '1 minute', null, '{}', true)";
+    let kinds = worker.client.query(claim, &[]).unwrap().iter().map(|row| row.get::<_, String>(0)).collect::<Vec<_>>();
+    assert_eq!(kinds, ["webhook.delivery"]);
+}
+
 #[test]
 fn the_products_own_events_are_about_the_row_that_they_name() {
     let database = Database::new();
@@ -326,7 +424,11 @@ fn a_copied_database_gives_its_work_to_nobody_until_it_is_adopted() {
     emit(&database, tenant, 1, None);
     let mut worker = database.connect("nebula_worker");
     assert_eq!(database.text("select nebula.may_deliver()::text", &[]), "false", "a test's database is a copy of the template");
-    for call in ["select nebula.claim('w', 1, '1 minute')", "select nebula.start_task('w', 'retention', '1 hour', '1 minute')"] {
+    for call in [
+        "select nebula.claim('w', 1, '1 minute')",
+        "select nebula.start_task('w', 'retention', '1 hour', '1 minute')",
+        "select nebula.relay('w', 1)",
+    ] {
         let refused = worker.query(call, &[]).unwrap_err();
         assert_eq!(refused.code(), Some(&SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE), "{call}");
     }

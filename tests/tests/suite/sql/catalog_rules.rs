@@ -189,10 +189,11 @@ fn nothing_is_granted_to_public_or_beyond_the_list() {
          from pg_proc p cross join lateral aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) acl \
          where p.pronamespace = 'nebula'::regnamespace and (acl.grantee = 0 or acl.is_grantable and acl.grantee <> p.proowner \
            or acl.grantee <> p.proowner and acl.grantee::regrole::text not in ('nebula_owner', 'nebula_platform', 'nebula_edge', 'nebula_keys', 'nebula_app', 'authenticated') \
-           and not (acl.grantee = 'nebula_worker'::regrole and p.proname in ('reset_token', 'claim', 'complete', 'fail', 'extend', 'fan_out', 'wait_for_work', \
-             'may_deliver', 'start_task', 'finish_task', \
+           and not (acl.grantee = 'nebula_worker'::regrole and p.proname in ('reset_token', \
+             'claim', 'complete', 'fail', 'extend', 'fan_out', 'relay', 'wait_for_work', 'may_deliver', 'start_task', 'finish_task', \
              'ensure_partitions', 'retention_plan', 'archive_columns', 'archive_page', 'record_archive', 'drop_partition', 'settle_default', \
-             'expired_archives', 'forget_archive', 'purge')))",
+             'expired_archives', 'forget_archive', 'purge', 'webhook_requests', 'record_deliveries', \
+             'start_export', 'export_tables', 'export_rows', 'finish_export', 'expire_exports', 'sealing_keys', 'sealed_rows', 'reseal', 'reveal_credential')))",
     );
     holds(
         "tables are their owner's and the platform's",
@@ -203,9 +204,10 @@ fn nothing_is_granted_to_public_or_beyond_the_list() {
         ),
     );
     holds(
-        "no column has privileges of its own",
+        "no column has privileges of its own, but for what anonymising takes out of the audit log (decision 0015)",
         &over_tables(
-            "select t.relname || '.' || a.attname from tables t join pg_attribute a on a.attrelid = t.oid where a.attacl is not null",
+            "select t.relname || '.' || a.attname || ' ' || a.attacl::text from tables t join pg_attribute a on a.attrelid = t.oid \
+             where a.attacl is not null and not (t.relname = 'audit_log' and a.attname in ('ip', 'user_agent') and a.attacl::text = '{nebula_platform=w/nebula_owner}')",
         ),
     );
     holds(
@@ -216,14 +218,11 @@ fn nothing_is_granted_to_public_or_beyond_the_list() {
            or acl.privilege_type = 'CREATE' and acl.grantee <> 'nebula_owner'::regrole)",
     );
     holds(
-        "SQL callers have no function of the edge, the DBA or the migrations",
-        "select oid::regprocedure::text from pg_proc where pronamespace = 'nebula'::regnamespace \
-         and (has_function_privilege('nebula_app', oid, 'execute') or has_function_privilege('authenticated', oid, 'execute')) \
-         and proname in ('handle', 'login_challenge', 'password_challenge', 'flush', 'reset_token', 'edge_state', 'migrate', 'seed', 'seed_tenant', 'issue_operator_key', 'register_signing_key', \
-           'retire_signing_key', 'revoke_signing_key', 'register_issuer', 'replace_issuer_keys', 'set_issuer_secret', 'remove_issuer', 'issuer_state', 'bind_role', 'ensure_partitions', 'govern_table', 'govern_tenant_table', 'govern_partition', 'random_bytes', \
-           'emit', 'emit_event', 'claim', 'complete', 'fail', 'extend', 'requeue', 'fan_out', 'wait_for_work', 'may_deliver', 'delivery_place_here', 'adopt_here', 'start_task', 'finish_task', \
-           'retention_plan', 'archive_columns', 'archive_page', 'record_archive', 'drop_partition', 'settle_default', 'expired_archives', 'forget_archive', 'purge', \
-           'copy_partition', 'exchange_partition')",
+        "SQL callers have what is made for them and nothing else",
+        "select p.oid::regprocedure::text from pg_proc p join pg_language l on l.oid = p.prolang where p.pronamespace = 'nebula'::regnamespace \
+         and (has_function_privilege('nebula_app', p.oid, 'execute') or has_function_privilege('authenticated', p.oid, 'execute')) \
+         and p.proname not in ('version', 'current_tenant', 'current_actor', 'can', 'why', 'routes', 'openapi', 'dispatch', 'call') \
+         and not (l.lanname = 'sql' and not p.prosecdef and p.prosrc ~ '^\\s*select nebula\\.call\\(')",
     );
 }
 
@@ -268,13 +267,14 @@ fn triggers_that_guard_fire_always() {
         "audit, rights and history triggers are enabled always",
         "select t.tgrelid::regclass || ' ' || t.tgname from pg_trigger t join pg_class c on c.oid = t.tgrelid \
          where c.relnamespace = 'nebula'::regnamespace and not t.tgisinternal and t.tgenabled <> 'A' \
-           and t.tgfoid in ('nebula.audit_change'::regproc, 'nebula.rights_changed'::regproc, 'nebula.refuse_change'::regproc)",
+           and t.tgfoid in ('nebula.audit_change'::regproc, 'nebula.rights_changed'::regproc, 'nebula.refuse_change'::regproc, 'nebula.refuse_change_but_erasure'::regproc)",
     );
     holds(
         "the audit log and each partition refuse update, delete and truncate",
         "select c.oid::regclass || ' ' || verb.name from pg_class c cross join (values ('delete', 8), ('update', 16), ('truncate', 32)) as verb (name, bit) \
          where c.relnamespace = 'nebula'::regnamespace and c.relname ~ '^audit_log' and c.relkind in ('r', 'p') \
-           and not exists (select from pg_trigger t where t.tgrelid = c.oid and t.tgfoid = 'nebula.refuse_change'::regproc and t.tgtype & verb.bit > 0 and t.tgenabled = 'A')",
+           and not exists (select from pg_trigger t where t.tgrelid = c.oid and t.tgtype & verb.bit > 0 and t.tgenabled = 'A' and t.tgfoid = \
+             case verb.name when 'update' then 'nebula.refuse_change_but_erasure'::regproc else 'nebula.refuse_change'::regproc end)",
     );
 }
 

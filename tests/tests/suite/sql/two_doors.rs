@@ -18,7 +18,7 @@ enum Outcome {
 }
 
 /// The operations that take what only the edge makes: derived passwords, sealed secrets, signed tokens. SQL callers don't have them.
-const OF_THE_EDGE: [&str; 8] = [
+const OF_THE_EDGE: [&str; 11] = [
     "auth.login",
     "auth.refresh",
     "auth.logout",
@@ -27,6 +27,9 @@ const OF_THE_EDGE: [&str; 8] = [
     "me.password",
     "webhooks.create",
     "webhooks.rotate_secret",
+    "exports.download",
+    "credentials.create",
+    "credentials.update",
 ];
 
 /// By HTTP.

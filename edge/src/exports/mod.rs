@@ -1,0 +1,12 @@
+//! A tenant as a file: one zip with a file a table and a manifest. Written by the worker and by `nebula tenant export`, read by `nebula tenant import`;
+//! neither holds more of it in memory than a page of rows (docs/operations.md, "Exports").
+
+mod archive;
+mod csv_row;
+mod json_row;
+mod load;
+mod manifest;
+mod write;
+
+pub use load::load;
+pub use write::{Contents, write};

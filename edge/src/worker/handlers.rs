@@ -1,0 +1,31 @@
+//! Who does which job.
+
+use super::{Context, Job, Outcome, exports, privacy};
+
+/// What a job is, by its type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A request to somebody's address.
+    Webhook,
+    /// Work of the product itself.
+    Work,
+}
+
+impl Kind {
+    #[must_use]
+    pub fn of(job: &Job) -> Self {
+        match job.kind.as_str() {
+            "webhook.delivery" | "webhook.test" | "webhook.redelivery" => Self::Webhook,
+            _ => Self::Work,
+        }
+    }
+}
+
+/// Does a job that is the product's own work.
+pub async fn run(context: &Context, job: &Job) -> Outcome {
+    match job.kind.as_str() {
+        "export.run" | "storage.remove" => exports::run(context, job).await,
+        "privacy.erased" => privacy::run(context, job).await,
+        _ => Outcome::Dead { error: "nobody does this".to_owned() },
+    }
+}

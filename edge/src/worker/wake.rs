@@ -1,0 +1,24 @@
+//! Being woken by the database as soon as there is something to do: one connection waits there. A poll stands behind it.
+
+use super::{Context, patience::Patience, queue};
+use std::{sync::Arc, time::Duration};
+use tokio::{sync::watch, time::sleep};
+
+/// How long one statement waits: bounds how long the server keeps the session of a worker that is gone.
+const WAIT: Duration = Duration::from_secs(5);
+
+/// Tells whenever something was committed that may be claimed. Never returns.
+pub async fn listen(context: Arc<Context>, work: watch::Sender<()>) {
+    let mut patience = Patience::with("wait for work");
+    loop {
+        match queue::wait_for_work(&context, WAIT).await {
+            Ok(is_there) => {
+                patience.rewarded();
+                if is_there {
+                    work.send_replace(());
+                }
+            }
+            Err(failure) => sleep(patience.after(&failure)).await,
+        }
+    }
+}
