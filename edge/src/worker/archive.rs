@@ -15,7 +15,7 @@ use tokio::io::AsyncWriteExt;
 
 /// Of the manifest and the lines.
 const FORMAT_VERSION: u32 = 1;
-const ROWS_PER_PAGE: i32 = 1_000;
+const ROWS_PER_PAGE: i32 = 2_000;
 /// A part of an upload; two of them are under way at most, so that memory stays flat whatever the archive's size.
 const PART_BYTES: usize = 8 << 20;
 const PARTS_AT_ONCE: usize = 2;

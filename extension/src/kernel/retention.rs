@@ -36,10 +36,15 @@ struct Standing {
     expires_at: Option<String>,
 }
 
-/// Of everybody who has rows in a month's partition, or of one tenant.
-fn standings(source: &Source, month: Month, only: Option<Uuid>) -> Vec<Standing> {
+/// Of everybody who has rows in a month's partition; archives are compared with the rows.
+fn standings(source: &Source, month: Month) -> Vec<Standing> {
+    standings_of(source, month, None, true)
+}
+
+fn standings_of(source: &Source, month: Month, only: Option<Uuid>, counts: bool) -> Vec<Standing> {
     let sql = include_str!("retention.sql").replace("{partition}", &source.partition(month)).replace("{kept}", source.kept);
-    let args = [Arg::Text(source.name), Arg::Text(&month.first_day()), Arg::OptUuid(only), Arg::Bool(source.is_archived)];
+    let args =
+        [Arg::Text(source.name), Arg::Text(&month.first_day()), Arg::OptUuid(only), Arg::Bool(source.is_archived), Arg::Bool(counts)];
     spi::rows(&sql, &args, |row| {
         let verdict = match row.text(2).as_deref() {
             Some("drop") => Verdict::Drop,
@@ -68,7 +73,7 @@ pub fn plan() -> Value {
     let mut plan = Vec::new();
     for source in &SOURCES {
         for month in source.old_months() {
-            let standings = standings(source, month, None);
+            let standings = standings(source, month);
             let with = |verdict: Verdict| {
                 let some = standings.iter().filter(|standing| standing.verdict == verdict);
                 some.filter_map(|standing| {
@@ -105,9 +110,8 @@ pub fn archive_columns(source: &str) -> Option<String> {
 fn due(tenant: Uuid, source: &str, month: &str) -> Option<(&'static Source, Month, String)> {
     let source = Source::named(source).filter(|source| source.is_archived)?;
     let month = Month::parse(month).filter(|month| source.old_months().contains(month))?;
-    let standing = standings(source, month, Some(tenant)).into_iter().next()?;
-    let is_due = matches!(standing.verdict, Verdict::Archive | Verdict::Archived);
-    standing.expires_at.filter(|_| is_due).map(|expires_at| (source, month, expires_at))
+    let standing = standings_of(source, month, Some(tenant), false).into_iter().next()?;
+    standing.expires_at.filter(|_| standing.verdict == Verdict::Archive).map(|expires_at| (source, month, expires_at))
 }
 
 /// Rows of a page and where the next one begins.
@@ -181,7 +185,7 @@ pub fn drop_partition(source: &str, month: &str, keep: &[Uuid]) -> Option<&'stat
     }
     // From here on the rows are those that are looked at below.
     spi::lock_against_writes(&format!("nebula.{partition}"));
-    let standings = standings(source, month, None);
+    let standings = standings(source, month);
     let may_go = |standing: &&Standing| match standing.verdict {
         Verdict::Drop => true,
         Verdict::Archived => standing.tenant.is_some_and(|tenant| !keep.contains(&tenant)),

@@ -1,5 +1,6 @@
 -- What may become of each tenant's rows in a month's partition. {partition} is its name, {kept} how long the profile p keeps rows.
--- $1 the table; $2 the month's first day; $3 one tenant, or null for all; $4 whether the table is archived.
+-- $1 the table; $2 the month's first day; $3 one tenant, or null for all; $4 whether the table is archived; $5 whether archives
+-- are compared with the rows: else all are to be made.
 with recursive month (first_day, ended_at) as (
   select $2::text::date, ($2::text::date + interval '1 month')::timestamptz
 ),
@@ -50,6 +51,8 @@ select
     when not $4 or t.id is null or p.archive_months is null or month.ended_at + make_interval(months => p.archive_months) <= now() then 'drop'
     -- Rows that came after the month was dropped: the archive is not written again, and they stay until it would have expired.
     when a.dropped_at is not null then 'keep'
+    -- Counting reads all of the tenant's rows: not for each page of an archive.
+    when a.id is null or not $5 then 'archive'
     when a.row_count = (
       select count(*)
       from nebula.{partition} r
