@@ -3,6 +3,7 @@
 # make seed   upserts the global catalog
 # make tools  what only the tests use, under target/
 # make test   everything CI runs  make check  formatting, lints and unit tests only (seconds)
+# make test-faults   the long storms of kills, an hour
 # make docs   writes the pages that the program makes: docs/openapi.json, docs/permissions.md
 # make bench  measures, and writes target/bench/; make bench-jobs the outbox beside graphile-worker; make bench-lists lists of ten million rows
 #
@@ -27,7 +28,7 @@ export NEBULA_PG_BINDIR := $(TREE)/lib/postgresql/$(PG)/bin
 SQL := sql/roles.sql $(patsubst %,sql/functions/%.sql,entry outbox worker webhook retention export credential privacy table call typed) sql/grants.sql
 NEBULA := target/release/nebula
 
-.PHONY: up down clean seed build script install packages tools check docs test bench bench-jobs bench-lists
+.PHONY: up down clean seed build script install packages tools check docs test test-faults bench bench-jobs bench-lists
 
 up: install
 	@$(NEBULA) up --pg-bindir $(NEBULA_PG_BINDIR)
@@ -106,6 +107,10 @@ check: packages
 SUITE ?=
 test: check install tools
 	@cargo test --release --locked -p nebula-tests --test suite -- --test-threads=4 $(SUITE)
+
+# The long storms: an hour.
+test-faults: install tools
+	@cargo test --release --locked -p nebula-tests --test suite -- --ignored --nocapture faults::
 
 # The pages that the program makes: docs/openapi.json and docs/permissions.md.
 docs: install

@@ -68,6 +68,14 @@ alter function nebula.expire_exports() owner to nebula_platform;
 alter function nebula.open_export(text) owner to nebula_owner;
 alter function nebula.begin_import(json) owner to nebula_owner;
 alter function nebula.import_rows(text, json, json) owner to nebula_owner;
+-- Sealing keys, credentials, privacy.
+alter function nebula.register_sealing_key(integer, bytea) owner to nebula_owner;
+alter function nebula.sealing_keys() owner to nebula_owner;
+alter function nebula.sealed_row_counts() owner to nebula_platform;
+alter function nebula.sealed_rows(text, integer, uuid, uuid, integer) owner to nebula_platform;
+alter function nebula.reseal(text, uuid, uuid, integer, bytea, integer, bytea) owner to nebula_owner;
+alter function nebula.reveal_credential(uuid, uuid, text, text, text, text) owner to nebula_owner;
+alter function nebula.anonymize_again(uuid, uuid) owner to nebula_owner;
 
 -- The edge: these and nothing else.
 grant execute on function nebula.handle(uuid, json), nebula.login_challenge(text, text, text), nebula.password_challenge(uuid, text, text), nebula.flush(),
@@ -104,6 +112,9 @@ alter function nebula.purge(integer) owner to nebula_platform;
 grant execute on function nebula.ensure_partitions(integer), nebula.retention_plan(), nebula.archive_columns(text),
   nebula.archive_page(uuid, text, text, text, integer), nebula.record_archive(uuid, text, text, bigint, bytea), nebula.drop_partition(text, text, uuid[]),
   nebula.settle_default(text), nebula.expired_archives(), nebula.forget_archive(uuid, uuid), nebula.purge(integer) to nebula_worker;
+-- The worker: sealed secrets. It reads them sealed, puts back what it sealed anew, and reveals credentials; each is audited.
+grant execute on function nebula.sealing_keys(), nebula.sealed_rows(text, integer, uuid, uuid, integer),
+  nebula.reseal(text, uuid, uuid, integer, bytea, integer, bytea), nebula.reveal_credential(uuid, uuid, text, text, text, text) to nebula_worker;
 
 -- Who keeps other issuers' keys fresh: no more than that. The edge's own login can't, so that a thief of it makes no token count.
 grant execute on function nebula.issuer_state(), nebula.replace_issuer_keys(text, json) to nebula_keys;
@@ -140,6 +151,7 @@ begin
       'nebula.issuer_state(), '
       'nebula.open_export(text), nebula.export_tables(text, uuid, integer), nebula.export_rows(text, uuid, integer, text, text, integer), '
       'nebula.begin_import(json), nebula.import_rows(text, json, json), '
+      'nebula.register_sealing_key(integer, bytea), nebula.sealing_keys(), nebula.sealed_row_counts(), nebula.anonymize_again(uuid, uuid), '
       'nebula.bind_role(text, uuid, text), nebula.ensure_partitions(integer), nebula.version(), nebula.routes(), nebula.openapi(), nebula.readiness(), '
       'nebula.edge_state(), nebula.emit(text, jsonb, text, uuid, timestamptz), nebula.emit_event(text, json, text, uuid, text), nebula.requeue(uuid), '
       'nebula.delivery_place_here(), nebula.may_deliver(), nebula.adopt_here() to %I', session_user);

@@ -36,6 +36,8 @@ enum Command {
     Keys(command::keys::Arguments),
     /// Other issuers of tokens (OpenID providers, Supabase Auth), and their keys.
     Issuers(command::issuers::Arguments),
+    /// People who were anonymised, after a backup was restored.
+    Privacy(command::privacy::Arguments),
     /// A tenant into a file, and from a file into this installation.
     Tenant(command::tenant::Arguments),
     /// Lets go of what is too old, once: what the worker does by itself, for where none runs.
@@ -77,6 +79,7 @@ fn start(cli: Cli) -> Result<(), Error> {
             Command::Issuers(arguments) => command::issuers::run(&arguments, &config).await,
             Command::Tenant(arguments) => command::tenant::run(&arguments, &config).await,
             Command::Retention => command::retention::run(&config).await,
+            Command::Privacy(arguments) => command::privacy::run(&arguments, &config).await,
             Command::Up(arguments) => command::up::run(&arguments).await,
             Command::Down(arguments) => command::down::run(&arguments).await,
             Command::Config => command::config::run(&config),

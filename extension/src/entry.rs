@@ -17,7 +17,7 @@ use crate::kernel::{
     error::Refusal,
     handle, installation, invite, issuer,
     limit::Category,
-    migrate as migration, openapi, operation, password, permission, rights, seed as seeds,
+    migrate as migration, openapi, operation, password, permission, rights, sealing, seed as seeds,
     spi::{self, Arg},
     sql_caller, usage,
 };
@@ -127,7 +127,7 @@ fn edge_state() -> String {
     let limits = Value::Object(limits.into_iter().collect());
     if schema_version < migration::REQUIRED_VERSION {
         return json!({
-            "schemaVersion": schema_version, "issuer": "", "audience": "", "keys": [], "issuers": [], "routes": routes, "rateLimits": limits,
+            "schemaVersion": schema_version, "issuer": "", "audience": "", "keys": [], "sealingKeys": [], "issuers": [], "routes": routes, "rateLimits": limits,
             "rateLimitWindowSeconds": WINDOW_SECONDS,
         })
         .to_string();
@@ -138,9 +138,12 @@ fn edge_state() -> String {
         &[],
         |row| json!({ "kid": row.text(1), "alg": row.text(2), "publicKey": row.bytes(3).map(|key| STANDARD.encode(key)), "status": row.text(4) }),
     );
+    let sealing_keys = sealing::registered();
+    let sealing_keys =
+        sealing_keys.iter().map(|(version, fingerprint)| json!({ "version": version, "fingerprint": STANDARD.encode(fingerprint) }));
     json!({
         "schemaVersion": schema_version, "issuer": installation.issuer, "audience": installation.audience, "keys": keys,
-        "issuers": issuer::for_edge(), "routes": routes,
+        "sealingKeys": sealing_keys.collect::<Vec<_>>(), "issuers": issuer::for_edge(), "routes": routes,
         "rateLimits": limits, "rateLimitWindowSeconds": WINDOW_SECONDS,
     })
     .to_string()

@@ -5,11 +5,12 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  new.updated_at := pg_catalog.now();
+  -- Null is how an update says that nothing was changed which anybody sees: a secret that was sealed anew.
+  new.updated_at := case when new.updated_at is null then old.updated_at else pg_catalog.now() end;
   return new;
 end
 $$;
-comment on function nebula.touch_updated_at() is 'Trigger: sets updated_at to the time of the transaction.';
+comment on function nebula.touch_updated_at() is 'Trigger: sets updated_at to the time of the transaction, unless the update sets it to null: then it stays.';
 
 create function nebula.refuse_change() returns trigger
 language plpgsql

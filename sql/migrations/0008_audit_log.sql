@@ -1,4 +1,4 @@
--- What happened. Rows are never changed; retention drops whole partitions.
+-- What happened. Rows are never changed, but for who came from where when that person is anonymised; retention drops whole partitions.
 
 create table nebula.audit_log (
   id uuid not null default nebula.uuid_v7(),
@@ -25,14 +25,18 @@ comment on column nebula.audit_log.action is 'The operation''s action key, or ta
 comment on column nebula.audit_log.entity_type is 'The table of the changed row, or operation for a refusal.';
 comment on column nebula.audit_log.entity_id is 'The changed row''s id.';
 comment on column nebula.audit_log.metadata is 'requestId; changed: names of changed columns, never their values; actorTenantId where it differs; outcome of refusals.';
-comment on column nebula.audit_log.ip is 'Personal.';
-comment on column nebula.audit_log.user_agent is 'Personal.';
+comment on column nebula.audit_log.ip is 'Personal: null once the person is anonymised.';
+comment on column nebula.audit_log.user_agent is 'Personal: null once the person is anonymised.';
 select nebula.govern_tenant_table('nebula.audit_log', audited => false);
 
 -- Not even the owner, as whom the functions run.
 revoke update, delete, truncate on nebula.audit_log from nebula_owner, nebula_platform;
-create trigger refuse_change before update or delete on nebula.audit_log for each row execute function nebula.refuse_change();
+-- But for what anonymising a person takes away (docs/decisions/0015-erasure-in-the-audit-log.md).
+grant update (ip, user_agent) on nebula.audit_log to nebula_platform;
+create trigger refuse_update before update on nebula.audit_log for each row execute function nebula.refuse_change_but_erasure();
+create trigger refuse_change before delete on nebula.audit_log for each row execute function nebula.refuse_change();
 create trigger refuse_truncate before truncate on nebula.audit_log for each statement execute function nebula.refuse_change();
+alter table nebula.audit_log enable always trigger refuse_update;
 alter table nebula.audit_log enable always trigger refuse_change;
 alter table nebula.audit_log enable always trigger refuse_truncate;
 

@@ -21,7 +21,7 @@ create table nebula.idempotency_key (
 comment on table nebula.idempotency_key is 'Written once, in the transaction of the effect: what is here happened. Kept 24 hours.';
 comment on column nebula.idempotency_key.key is 'The caller''s Idempotency-Key; for answers with a secret `sha256:` and the hex of its digest.';
 comment on column nebula.idempotency_key.handler is 'The operation''s action key.';
-comment on column nebula.idempotency_key.request_digest is 'SHA-256 of actor, operation and canonical input.';
+comment on column nebula.idempotency_key.request_digest is 'Of actor, operation and canonical input, keyed with the installation''s secret.';
 comment on column nebula.idempotency_key.status is 'Always done: a running request holds an advisory lock instead of a row.';
 comment on column nebula.idempotency_key.response_status is 'The HTTP status that was answered.';
 comment on column nebula.idempotency_key.response_body is 'What was answered, byte for byte.';

@@ -23,13 +23,15 @@ create index idx_integration_credential_created_at on nebula.integration_credent
 select nebula.govern_tenant_table('nebula.integration_credential');
 
 create table nebula.sealing_key (
+  id uuid not null default nebula.uuid_v7(),
   version integer not null,
   fingerprint bytea not null,
   created_at timestamptz not null default now(),
-  constraint pk_sealing_key primary key (version),
+  constraint pk_sealing_key primary key (id),
+  constraint uq_sealing_key_version unique (version),
   constraint ck_sealing_key_version check (version between 1 and 65535),
   constraint ck_sealing_key_fingerprint check (octet_length(fingerprint) = 32)
 );
 comment on table nebula.sealing_key is 'Which key a version is, so that two machines don''t seal with different ones of the same number. No key stands here.';
 comment on column nebula.sealing_key.fingerprint is 'HMAC-SHA256 of a fixed text under the key: tells it apart and nothing about it.';
-select nebula.govern_table('nebula.sealing_key', audited => false);
+select nebula.govern_table('nebula.sealing_key');

@@ -132,6 +132,23 @@ impl Cluster {
             .args(["-w", "-t", "60", "start"]));
     }
 
+    /// Starts the server after its first process was killed: what it left behind has to end first.
+    pub fn start_after_a_crash(&self) {
+        eventually("the server starts after a crash", || {
+            let start = unprivileged(&postgres_program("pg_ctl"))
+                .arg("-D")
+                .arg(self.dir.join("data"))
+                .arg("-l")
+                .arg(self.log_path())
+                .args(["-w", "-t", "60", "start"])
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status();
+            start.unwrap().success()
+        });
+    }
+
     /// Stops the server: `fast` ends sessions, `immediate` is a crash.
     pub fn stop(&self, mode: &str) {
         run(unprivileged(&postgres_program("pg_ctl")).arg("-D").arg(self.dir.join("data")).args(["-w", "-m", mode, "stop"]));

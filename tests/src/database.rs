@@ -8,6 +8,8 @@ use crate::{
 use postgres::{Client, types::ToSql};
 use std::{
     collections::BTreeMap,
+    fs,
+    path::PathBuf,
     process::Command,
     sync::atomic::{AtomicU32, Ordering},
 };
@@ -101,6 +103,24 @@ impl Database {
         eventually("nothing is left to do", || self.number(unsettled, &[]) == 0);
     }
 
+    /// A copy of the installation's keys that this test may change: the folder.
+    #[must_use]
+    pub fn own_keys(&self) -> PathBuf {
+        self.own_keys_named("own")
+    }
+
+    /// The same, for a test with several machines.
+    #[must_use]
+    pub fn own_keys_named(&self, name: &str) -> PathBuf {
+        let folder = self.installation.cluster.dir.join(format!("keys-{}-{name}", self.name));
+        fs::create_dir(&folder).unwrap();
+        for file in fs::read_dir(&self.installation.keys_dir).unwrap() {
+            let path = file.unwrap().path();
+            fs::copy(&path, folder.join(path.file_name().unwrap())).unwrap();
+        }
+        folder
+    }
+
     /// Runs statements as the superuser.
     #[track_caller]
     pub fn execute(&self, sql: &str) {
@@ -133,14 +153,29 @@ impl Database {
     /// All of it as `pg_dump` writes it.
     #[must_use]
     pub fn dump(&self) -> String {
-        let output = Command::new(postgres_program("pg_dump"))
+        dump(&self.url("postgres"))
+    }
+
+    /// A copy from a dump of now: everything in it is as `pg_restore` gives it back. Dropped by who makes it.
+    #[must_use]
+    pub fn restored(&self, name: &str) -> Self {
+        let copy = Self { name: format!("{}_{name}", self.name), installation: self.installation };
+        copy.installation
+            .cluster
+            .connect("postgres", "postgres")
+            .batch_execute(&format!("create database {} template template0", copy.name))
+            .unwrap();
+        let file = self.installation.cluster.dir.join(format!("{}.sql", copy.name));
+        fs::write(&file, self.dump()).unwrap();
+        let output = Command::new(postgres_program("psql"))
             .env_clear()
-            .args(["--no-password", &self.url("postgres")])
+            .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", &copy.url("postgres"), "-f"])
+            .arg(&file)
             .current_dir("/")
             .output()
             .unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
+        copy
     }
 
     /// Every table of the product, partitions left to their parent.
@@ -184,6 +219,13 @@ impl Database {
         };
         self.tables_of_effects().into_iter().map(digest).collect()
     }
+}
+
+/// What `pg_dump` writes of a database.
+fn dump(url: &str) -> String {
+    let output = Command::new(postgres_program("pg_dump")).env_clear().args(["--no-password", url]).current_dir("/").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
 }
 
 impl Drop for Database {

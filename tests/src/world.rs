@@ -86,6 +86,7 @@ pub struct World {
     permission: Uuid,
     key: Uuid,
     webhook: Uuid,
+    credential: Uuid,
     delivery: Uuid,
     dead_job: Uuid,
     export: Uuid,
@@ -116,6 +117,11 @@ fn assign_notes(database: &Database, handle: &mut Handle, tenant: Uuid) {
 /// What the edge puts into a member that it seals.
 fn sealed(row: Uuid) -> Value {
     json!({ "row": row, "sealed": "c2VhbGVk", "keyVersion": 1, "plain": "whsec_plain" })
+}
+
+/// What the edge makes of a member that the client gave: 40 bytes that nothing opens.
+fn given(row: Uuid) -> Value {
+    json!({ "row": row, "sealed": "c2VhbGVkIHNlYWxlZCBzZWFsZWQgc2VhbGVkIHNlYWxlZCBzZWFsZWQ=", "keyVersion": 1, "fingerprint": "ZmluZ2VycHJpbnQ=" })
 }
 
 impl World {
@@ -152,6 +158,8 @@ impl World {
         let key = id(&does("api_keys.create", json!({ "name": "robô", "actions": [SOLD_ACTION] }), 201));
         let webhook = Uuid::now_v7();
         does("webhooks.create", json!({ "url": "https://acme.example/hook", "events": ["*"], "secret": sealed(webhook) }), 201);
+        let credential = Uuid::now_v7();
+        does("credentials.create", json!({ "provider": "stripe", "name": "conta", "data": given(credential) }), 201);
         let (delivery, dead_job, export) = (Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7());
         let mut superuser = database.superuser();
         superuser
@@ -189,6 +197,7 @@ impl World {
             permission,
             key,
             webhook,
+            credential,
             delivery,
             dead_job,
             export,
@@ -270,6 +279,9 @@ impl World {
             "webhooks.redeliver" => json!({ "id": self.delivery }),
             "exports.create" => json!({ "format": "json" }),
             "exports.read" | "exports.download" => json!({ "id": self.export }),
+            "credentials.create" => json!({ "provider": "stripe", "name": "outra", "data": given(Uuid::now_v7()) }),
+            "credentials.update" => json!({ "id": self.credential, "data": given(self.credential) }),
+            "credentials.delete" => json!({ "id": self.credential }),
             "jobs.retry" => json!({ "id": self.dead_job }),
             "catalog.tools.create" => json!({ "key": "agenda", "name": "Agenda" }),
             "catalog.tools.update" => with(&tool, json!({ "description": "para notas" })),

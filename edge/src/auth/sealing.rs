@@ -5,7 +5,7 @@ use super::key_folder;
 use crate::error::Error;
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey},
-    rand,
+    hkdf, hmac, rand,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use std::{fs, path::Path};
@@ -15,10 +15,16 @@ use zeroize::Zeroizing;
 const KEY_BYTES: usize = 32;
 const TAG_BYTES: usize = 16;
 
+/// What tells a sealing key apart, and nothing about it.
+pub type Fingerprint = [u8; 32];
+
 /// A sealing key of this machine. The library wipes it when it is dropped.
 pub struct SealingKey {
     pub version: u16,
     key: RandomizedNonceKey,
+    /// Derived from it, for digests of what is sealed.
+    mac: hmac::Key,
+    fingerprint: Fingerprint,
 }
 
 /// Where a sealed value belongs: it opens nowhere else.
@@ -30,6 +36,34 @@ pub struct Place<'a> {
 }
 
 impl SealingKey {
+    /// A key of 32 bytes; `None` for any other length.
+    #[must_use]
+    pub fn new(version: u16, bytes: &[u8]) -> Option<Self> {
+        let key = RandomizedNonceKey::new(&AES_256_GCM, bytes).ok()?;
+        let mac = hkdf::Salt::new(hkdf::HKDF_SHA256, b"nebula.sealing_key").extract(bytes);
+        let mac = mac.expand(&[b"fingerprints of values"], hmac::HMAC_SHA256).ok()?.into();
+        let fingerprint = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, bytes), b"nebula.sealing_key");
+        Some(Self { version, key, mac, fingerprint: fingerprint.as_ref().try_into().ok()? })
+    }
+
+    /// HMAC-SHA256 of a fixed text under the key.
+    #[must_use]
+    pub fn fingerprint(&self) -> &Fingerprint {
+        &self.fingerprint
+    }
+
+    /// HMAC-SHA256 of these parts under a key that is derived from this one: equal for equal values, and useless without it.
+    #[must_use]
+    pub fn digest(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut context = hmac::Context::with_key(&self.mac);
+        for part in parts {
+            // Their lengths keep two lists of parts apart.
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part);
+        }
+        context.sign().as_ref().try_into().unwrap_or_default()
+    }
+
     /// Nonce, ciphertext and tag of a plain text; `None` if the library refuses, which a loaded key gives no reason for.
     #[must_use]
     pub fn seal(&self, place: Place<'_>, plain: &[u8]) -> Option<Vec<u8>> {
@@ -67,25 +101,16 @@ pub fn new_secret(prefix: &str) -> Option<Zeroizing<String>> {
     Some(secret)
 }
 
-/// Makes version 1 where there is no sealing key; whether it did. A second version is a decision of an operator's, not a default.
-pub fn generate_first(folder: &Path) -> Result<bool, Error> {
-    if !versions(folder)?.is_empty() {
-        return Ok(false);
-    }
+/// Makes a key of this version, which must not be there yet.
+pub fn generate(folder: &Path, version: u16) -> Result<(), Error> {
     let bytes = random().ok_or_else(|| Error::SealingKey("no randomness".to_owned()))?;
     let mut text = Zeroizing::new(String::with_capacity(45));
     STANDARD.encode_string(bytes.as_slice(), &mut text);
     text.push('\n');
-    key_folder::write(folder, &name(1), text.as_bytes())?;
-    Ok(true)
+    key_folder::write(folder, &name(version), text.as_bytes())
 }
 
-/// The key that seals: the newest version; `None` where there is none.
-pub fn newest(folder: &Path) -> Result<Option<SealingKey>, Error> {
-    versions(folder)?.first().map(|version| load(folder, *version)).transpose()
-}
-
-/// The versions of the folder, newest first.
+/// The versions of the folder.
 pub fn versions(folder: &Path) -> Result<Vec<u16>, Error> {
     let mut versions = Vec::new();
     for path in key_folder::list(folder)? {
@@ -96,7 +121,7 @@ pub fn versions(folder: &Path) -> Result<Vec<u16>, Error> {
         versions
             .push(version.ok_or_else(|| Error::SealingKey(format!("{}: the version is not a number from 1 to 65535", path.display())))?);
     }
-    versions.sort_unstable_by_key(|version| std::cmp::Reverse(*version));
+    versions.sort_unstable();
     Ok(versions)
 }
 
@@ -105,10 +130,13 @@ pub fn load(folder: &Path, version: u16) -> Result<SealingKey, Error> {
     let path = folder.join(name(version));
     let unreadable = || Error::SealingKey(format!("{}: not 32 bytes as standard base64", path.display()));
     let text = Zeroizing::new(fs::read_to_string(&path).map_err(Error::file(&path))?);
-    let bytes = Zeroizing::new(STANDARD.decode(text.trim_end()).map_err(|_| unreadable())?);
-    // The library checks the length.
-    let key = RandomizedNonceKey::new(&AES_256_GCM, &bytes).map_err(|_| unreadable())?;
-    Ok(SealingKey { version, key })
+    parse(version, text.trim_end()).ok_or_else(unreadable)
+}
+
+/// A key as text: 32 bytes as standard base64.
+#[must_use]
+pub fn parse(version: u16, text: &str) -> Option<SealingKey> {
+    SealingKey::new(version, &Zeroizing::new(STANDARD.decode(text).ok()?))
 }
 
 fn random() -> Option<Zeroizing<[u8; KEY_BYTES]>> {
@@ -133,28 +161,20 @@ mod tests {
     }
 
     #[test]
-    fn the_first_key_is_made_once_and_for_its_owner_alone() {
+    fn a_key_is_made_once_and_for_its_owner_alone() {
         let folder = folder();
-        assert!(newest(&folder).unwrap().is_none());
-        assert!(generate_first(&folder).unwrap());
-        assert!(!generate_first(&folder).unwrap());
+        assert!(versions(&folder).unwrap().is_empty());
+        for version in [1, 10, 2] {
+            generate(&folder, version).unwrap();
+            assert!(generate(&folder, version).is_err());
+        }
         let path = folder.join("sealing-1.key");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         let text = fs::read_to_string(&path).unwrap();
         assert_eq!(STANDARD.decode(text.strip_suffix('\n').unwrap()).unwrap().len(), 32);
-        assert_eq!(newest(&folder).unwrap().unwrap().version, 1);
-        fs::remove_dir_all(folder).unwrap();
-    }
-
-    #[test]
-    fn the_newest_version_seals() {
-        let folder = folder();
-        generate_first(&folder).unwrap();
-        for version in ["2", "10"] {
-            fs::copy(folder.join("sealing-1.key"), folder.join(format!("sealing-{version}.key"))).unwrap();
-        }
-        assert_eq!(versions(&folder).unwrap(), [10, 2, 1]);
-        assert_eq!(newest(&folder).unwrap().unwrap().version, 10);
+        assert_eq!(versions(&folder).unwrap(), [1, 2, 10]);
+        assert_eq!(load(&folder, 10).unwrap().version, 10);
+        assert_ne!(load(&folder, 1).unwrap().fingerprint(), load(&folder, 2).unwrap().fingerprint());
         fs::remove_dir_all(folder).unwrap();
     }
 
@@ -163,7 +183,8 @@ mod tests {
         for (name, content) in [("sealing-1.key", "AAAA\n"), ("sealing-1.key", "?"), ("sealing-01.key", ""), ("sealing-65536.key", "")] {
             let folder = folder();
             key_folder::write(&folder, name, content.as_bytes()).unwrap();
-            let complaint = newest(&folder).err().unwrap().to_string();
+            let read = versions(&folder).and_then(|versions| load(&folder, *versions.first().unwrap()).map(drop));
+            let complaint = read.err().unwrap().to_string();
             assert!(complaint.contains(name), "{complaint}");
             fs::remove_dir_all(folder).unwrap();
         }
@@ -172,7 +193,7 @@ mod tests {
     #[test]
     fn what_is_sealed_opens_in_its_place_alone() {
         let bytes = [7; 32];
-        let key = SealingKey { version: 3, key: RandomizedNonceKey::new(&AES_256_GCM, &bytes).unwrap() };
+        let key = SealingKey::new(3, &bytes).unwrap();
         let (tenant, row) = (Uuid::from_u128(0xA), Uuid::from_u128(0xB));
         let sealed = key.seal(Place { tenant, row, field: "secret" }, b"plain").unwrap();
         assert_ne!(sealed, key.seal(Place { tenant, row, field: "secret" }, b"plain").unwrap());
@@ -190,6 +211,19 @@ mod tests {
         }
         assert_eq!(open(&place.replace("00a/", "00c/")), None);
         assert_eq!(open(&place.replace("00b/", "00c/")), None);
+    }
+
+    #[test]
+    fn digests_tell_values_apart_and_keys_and_where_one_part_ends() {
+        let (key, other) = (SealingKey::new(1, &[7; 32]).unwrap(), SealingKey::new(1, &[8; 32]).unwrap());
+        assert!(SealingKey::new(1, &[7; 31]).is_none());
+        let digest = key.digest(&[b"ab", b"c"]);
+        assert_eq!(digest, key.digest(&[b"ab", b"c"]));
+        for different in [key.digest(&[b"a", b"bc"]), key.digest(&[b"abc"]), key.digest(&[b"ab", b"d"]), other.digest(&[b"ab", b"c"])] {
+            assert_ne!(digest, different);
+        }
+        assert_ne!(key.fingerprint(), other.fingerprint());
+        assert_eq!(key.fingerprint(), SealingKey::new(2, &[7; 32]).unwrap().fingerprint());
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! `nebula keys`: the keys that access tokens are signed with, private halves as files here, public halves as rows in the database; and
-//! the keys that seal, which are files alone.
+//! the keys that seal, of which the database has fingerprints.
 
-use super::output::{note, say};
+use super::{output::say, sealing_keys};
 use crate::{
-    auth::{self, PrivateKey, sealing},
+    auth::{self, KeySource, PrivateKey},
     config::Config,
     db::{self, KeyStatus, admin_state},
     error::Error,
@@ -20,10 +20,20 @@ pub struct Arguments {
 #[derive(Debug, clap::Subcommand)]
 enum Action {
     /// Makes a signing key, writes its private half to the keys folder and registers its public half; makes the first sealing key where
-    /// the folder has none.
+    /// there is none, and registers those that are here.
     Generate,
-    /// Lists the registered keys, and whether their private half is here; then the sealing keys of the folder.
+    /// Lists the registered keys, and whether their private half is here; then the sealing keys, and how many values each still seals.
     List,
+    /// Makes the next sealing key and registers it: from then on it seals.
+    RotateSealing {
+        /// Only make the file: to be brought to every other machine before `register-sealing`.
+        #[arg(long, env = "NEBULA_PREPARE")]
+        prepare: bool,
+    },
+    /// Registers the sealing keys of this machine: which key each version is.
+    RegisterSealing,
+    /// Seals anew, with the newest key, what older ones have sealed (a worker does this every minute).
+    Reseal,
     /// Signs no more with a key; tokens that it signed stay valid until they expire.
     Retire { kid: String },
     /// Signs and verifies no more with a key: every token that it signed is refused at once.
@@ -35,10 +45,13 @@ pub async fn run(arguments: &Arguments, config: &Config) -> Result<(), Error> {
     match &arguments.action {
         Action::Generate => {
             let key = generate(&client, &config.keys_dir).await?;
-            ensure_sealing_key(&config.keys_dir)?;
+            sealing_keys::ensure(&client, &KeySource::of(config)).await?;
             say(&key.kid)
         }
-        Action::List => list(&client, &config.keys_dir).await,
+        Action::List => list(&client, config).await,
+        Action::RotateSealing { prepare } => sealing_keys::rotate(&client, &KeySource::of(config), *prepare).await,
+        Action::RegisterSealing => sealing_keys::register(&client, &KeySource::of(config)).await,
+        Action::Reseal => sealing_keys::reseal(config).await,
         Action::Retire { kid } => change(&client, "select nebula.retire_signing_key($1)", kid).await,
         Action::Revoke { kid } => change(&client, "select nebula.revoke_signing_key($1)", kid).await,
     }
@@ -53,14 +66,6 @@ pub async fn generate(client: &Client, folder: &Path) -> Result<PrivateKey, Erro
     Ok(key)
 }
 
-/// Makes the first sealing key where the folder has none, and says so beside the result.
-pub fn ensure_sealing_key(folder: &Path) -> Result<(), Error> {
-    if sealing::generate_first(folder)? {
-        note("made sealing-1.key: keep a copy, and give it to every other edge; what it sealed can't be read without it");
-    }
-    Ok(())
-}
-
 /// Whether this machine holds the private half of a key that may sign.
 pub async fn can_sign(client: &Client, folder: &Path) -> Result<bool, Error> {
     let registered = admin_state(client).await?.keys;
@@ -68,8 +73,8 @@ pub async fn can_sign(client: &Client, folder: &Path) -> Result<bool, Error> {
     Ok(registered.iter().any(|key| key.status == KeyStatus::Active && local.iter().any(|own| own.kid == key.kid)))
 }
 
-async fn list(client: &Client, folder: &Path) -> Result<(), Error> {
-    let local = auth::load_all(folder)?;
+async fn list(client: &Client, config: &Config) -> Result<(), Error> {
+    let local = auth::load_all(&config.keys_dir)?;
     for key in admin_state(client).await?.keys {
         let status = match key.status {
             KeyStatus::Active => "active",
@@ -78,10 +83,7 @@ async fn list(client: &Client, folder: &Path) -> Result<(), Error> {
         let place = if local.iter().any(|own| own.kid == key.kid) { "private half here" } else { "public half only" };
         say(&format!("{}  {}  {status}  {place}", key.kid, key.alg))?;
     }
-    for (place, version) in sealing::versions(folder)?.into_iter().enumerate() {
-        say(&format!("sealing-{version}  AES-256-GCM  {}", if place == 0 { "seals" } else { "opens only" }))?;
-    }
-    Ok(())
+    sealing_keys::list(client, &KeySource::of(config)).await
 }
 
 async fn change(client: &Client, statement: &str, kid: &str) -> Result<(), Error> {

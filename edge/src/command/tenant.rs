@@ -1,8 +1,11 @@
 //! `nebula tenant`: a tenant into a file, and from a file into this installation.
 
-use super::output::{note, say};
+use super::{
+    output::{note, say},
+    sealing_keys,
+};
 use crate::{
-    auth::FileKeys,
+    auth::KeySource,
     config::Config,
     db::{self, ExportFormat, ExportLease},
     error::Error,
@@ -54,7 +57,7 @@ pub async fn run(arguments: &Arguments, config: &Config) -> Result<(), Error> {
 
 async fn export(arguments: &ExportArguments, config: &Config) -> Result<(), Error> {
     let client = db::connect_admin(config.require_admin_database_url()?).await?;
-    let keys = FileKeys::load(&config.keys_dir)?;
+    let keys = sealing_keys::load(&client, &KeySource::of(config)).await?;
     client.batch_execute("begin isolation level repeatable read").await?;
     let tenant = db::open_export(&client, &arguments.tenant).await?;
     tenant.ok_or_else(|| Error::Tenant(format!("there is none with the id or slug {}", arguments.tenant)))?;
@@ -81,7 +84,7 @@ async fn export(arguments: &ExportArguments, config: &Config) -> Result<(), Erro
 
 async fn import(arguments: &ImportArguments, config: &Config) -> Result<(), Error> {
     let mut client = db::connect_admin(config.require_admin_database_url()?).await?;
-    let keys = FileKeys::load(&config.keys_dir)?;
+    let keys = sealing_keys::load(&client, &KeySource::of(config)).await?;
     let loaded = exports::load(&mut client, &keys, &arguments.file, arguments.without_secrets).await?;
     for (table, rows) in &loaded.without_secrets {
         note(&format!("{table}: {rows} rows with secrets were left out"));

@@ -1,6 +1,6 @@
 //! Every setting, declared once: its option, its variable, its member of the file, its default and its documentation.
 
-use super::DatabaseUrl;
+use super::{DatabaseUrl, Secret};
 use crate::error::Error;
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -84,6 +84,10 @@ settings! {
     listen: SocketAddr, "NEBULA_LISTEN", (SocketAddr::from(([127, 0, 0, 1], 8080))), [value_name = "ADDRESS"];
     /// The folder of private signing keys and sealing keys, mode 700 [default: .nebula/keys].
     keys_dir: PathBuf, "NEBULA_KEYS_DIR", (PathBuf::from(".nebula/keys")), [value_name = "DIR"];
+    /// The sealing keys themselves instead of files in the folder: `1:<base64>,2:<base64>`, each of 32 bytes.
+    sealing_keys: Secret, "NEBULA_SEALING_KEYS", (none), [value_name = "KEYS"];
+    /// A file with the sealing keys in the same form, lines or commas between them, instead of files in the folder.
+    sealing_keys_file: PathBuf, "NEBULA_SEALING_KEYS_FILE", (none), [value_name = "FILE"];
     /// Database connections kept by this process; one more listens for changes [default: 16].
     pool_size: usize, "NEBULA_POOL_SIZE", (16), [value_name = "N"];
     /// The longest wait for a free database connection, in milliseconds; then 503 [default: 2000].
@@ -171,6 +175,14 @@ mod tests {
         let file = settings("database_url = \"postgresql://e:hunter22@h/d\"").unwrap();
         let config = Config::resolve(Settings::default(), file.clone());
         assert_eq!(config.database_url.as_ref().unwrap().reveal(), "postgresql://e:hunter22@h/d");
+        assert!(!format!("{config:?}{:?}{file:?}", config.describe()).contains("hunter22"));
+    }
+
+    #[test]
+    fn sealing_keys_are_shown_by_nothing() {
+        let file = settings("sealing_keys = \"1:hunter22\"").unwrap();
+        let config = Config::resolve(Settings::default(), file.clone());
+        assert_eq!(config.sealing_keys.as_ref().unwrap().reveal(), "1:hunter22");
         assert!(!format!("{config:?}{:?}{file:?}", config.describe()).contains("hunter22"));
     }
 

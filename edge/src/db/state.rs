@@ -12,6 +12,9 @@ pub struct EdgeState {
     pub issuer: String,
     pub audience: String,
     pub keys: Vec<SigningKey>,
+    /// Which key each version of the sealing keys is.
+    #[serde(default)]
+    pub sealing_keys: Vec<SealingKeyState>,
     /// Other issuers whose tokens count.
     #[serde(default)]
     pub issuers: Vec<ForeignIssuer>,
@@ -31,6 +34,15 @@ pub struct RateLimits {
     pub read: Option<u64>,
     pub write: Option<u64>,
     pub admin: Option<u64>,
+}
+
+/// A registered sealing key.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SealingKeyState {
+    pub version: u16,
+    /// Not of the key's bytes: an HMAC under it.
+    pub fingerprint: Bytes<32>,
 }
 
 /// The public half of a signing key.

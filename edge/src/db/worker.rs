@@ -1,7 +1,10 @@
 //! The worker's pool. Every worker function has its method in the file of its noun; the statement and its types are all that they need from here.
 
 use super::{failure::Failure, pool::parse};
-use crate::{config::Config, error::Error};
+use crate::{
+    config::{Config, DatabaseUrl},
+    error::Error,
+};
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use std::time::Duration;
 use tokio_postgres::{
@@ -19,11 +22,16 @@ impl WorkerDatabase {
     /// Makes the pool; connects to nothing yet.
     pub fn new(config: &Config) -> Result<Self, Error> {
         let url = config.worker_database_url.as_ref().ok_or(Error::Missing("NEBULA_WORKER_DATABASE_URL"))?;
+        Self::connect(url, config.worker_pool_size)
+    }
+
+    /// The same for who has no settings.
+    pub fn connect(url: &DatabaseUrl, connections: usize) -> Result<Self, Error> {
         let mut postgres = parse(url.reveal())?;
         postgres.application_name("nebula-worker");
         let manager = Manager::from_config(postgres, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
         let pool = Pool::builder(manager)
-            .max_size(config.worker_pool_size.max(2))
+            .max_size(connections.max(2))
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(Duration::from_secs(30)))
             .create_timeout(Some(Duration::from_secs(5)))

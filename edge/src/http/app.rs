@@ -55,7 +55,7 @@ impl App {
     pub fn start_background(&self) -> Result<(), Error> {
         let url = self.config.require_database_url()?.clone();
         let app = self.clone();
-        tokio::spawn(async move { app.live.keep_current(app.database.clone(), app.config.keys_dir.clone()).await });
+        tokio::spawn(async move { app.live.keep_current(app.database.clone(), &app.config).await });
         let app = self.clone();
         tokio::spawn(async move { db::listen(url, || app.live.want()).await });
         if self.config.flush_interval_ms > 0 {

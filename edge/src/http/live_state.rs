@@ -2,20 +2,14 @@
 
 use super::{docs, document::Document, route_table::RouteTable, served_route::ServedRoute};
 use crate::{
-    auth::{
-        self, ForeignRing, KeyRing, PrivateKey, Signer,
-        sealing::{self, SealingKey},
-    },
+    auth::{self, ForeignRing, KeyRing, KeySource, LocalKeys, PrivateKey, RegisteredKeys, SealingKeys, Signer},
+    config::Config,
     db::{Database, EdgeState, Failure},
     error::Error,
 };
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{Mutex, Notify, watch},
     time::{Instant, sleep, timeout},
@@ -35,8 +29,8 @@ pub struct Snapshot {
     pub routes: RouteTable,
     /// The key that signs; `None` where this machine has no private half of an active key.
     pub signer: Option<Signer>,
-    /// The key that seals; `None` where this machine has none.
-    pub sealing: Option<SealingKey>,
+    /// The keys that seal, read anew with each state: a new file needs no restart.
+    pub sealing: Arc<dyn SealingKeys>,
     pub jwks: Bytes,
 }
 
@@ -100,8 +94,8 @@ impl LiveState {
     }
 
     /// Puts a state of the database in place; what an operator should mend.
-    pub async fn replace(&self, state: EdgeState, keys_dir: &Path) -> Vec<String> {
-        let (snapshot, complaints) = build(state, keys_dir).await;
+    pub async fn replace(&self, state: EdgeState, config: &Config) -> Vec<String> {
+        let (snapshot, complaints) = build(state, config).await;
         self.current.store(Some(Arc::new(snapshot)));
         complaints
     }
@@ -117,7 +111,7 @@ impl LiveState {
     }
 
     /// Keeps the snapshot current. Never returns; while the database is away the last snapshot stays.
-    pub async fn keep_current(&self, database: Database, keys_dir: PathBuf) {
+    pub async fn keep_current(&self, database: Database, config: &Config) {
         let mut backoff = Duration::ZERO;
         let mut complaints = Vec::new();
         let mut openapi_complaint = None;
@@ -125,7 +119,7 @@ impl LiveState {
             let loaded = database.edge_state().await;
             match loaded {
                 Ok(state) => {
-                    let found = self.replace(state, &keys_dir).await;
+                    let found = self.replace(state, config).await;
                     if !backoff.is_zero() {
                         tracing::info!("the database is back");
                     }
@@ -156,31 +150,34 @@ impl LiveState {
 }
 
 /// Makes a snapshot, and says what an operator should mend.
-async fn build(state: EdgeState, keys_dir: &Path) -> (Snapshot, Vec<String>) {
+async fn build(state: EdgeState, config: &Config) -> (Snapshot, Vec<String>) {
     let ring = KeyRing::new(&state);
     let foreign = ForeignRing::new(&state);
     let seals = state.routes.iter().any(|route| !route.seal.is_empty());
+    let registered = state.sealing_keys.into_iter().map(|key| (key.version, key.fingerprint.0.to_vec())).collect();
     let (limits, window_seconds) = (state.rate_limits, state.rate_limit_window_seconds);
     let routes = state.routes.into_iter().map(|route| ServedRoute::new(route, limits, window_seconds));
     let (routes, left_out) = RouteTable::new(routes);
     let mut complaints: Vec<String> = left_out.into_iter().map(|route| format!("route not served: {route}")).collect();
-    let (signing, sealing) = read_keys(keys_dir.to_owned(), &mut complaints).await;
+    let (signing, sealing) = read_keys(config, &mut complaints).await;
     let signer = Signer::choose(&signing, &ring);
     if signer.is_none() {
         complaints.push("no private key of an active signing key here: logins are refused until `nebula keys generate` has run".to_owned());
     }
-    if seals && sealing.is_none() {
-        complaints.push("no sealing key here: what seals is refused until `nebula keys generate` has run".to_owned());
+    let sealing = RegisteredKeys::new(sealing, registered);
+    if seals {
+        complaints.extend(sealing.complaints());
     }
     let jwks = Bytes::from(auth::jwks_document(ring.public_keys()).to_string());
-    (Snapshot { ring, foreign, routes, signer, sealing, jwks }, complaints)
+    (Snapshot { ring, foreign, routes, signer, sealing: Arc::new(sealing), jwks }, complaints)
 }
 
 /// The keys of this machine, without those that can't be read.
-async fn read_keys(folder: PathBuf, complaints: &mut Vec<String>) -> (Vec<PrivateKey>, Option<SealingKey>) {
+async fn read_keys(config: &Config, complaints: &mut Vec<String>) -> (Vec<PrivateKey>, LocalKeys) {
+    let (folder, source) = (config.keys_dir.clone(), KeySource::of(config));
     // Files are read off the runtime's threads.
-    let read = tokio::task::spawn_blocking(move || (auth::load_all(&folder), sealing::newest(&folder)));
-    let Ok((signing, sealing)) = read.await else { return (Vec::new(), None) };
+    let read = tokio::task::spawn_blocking(move || (auth::load_all(&folder), LocalKeys::load(&source)));
+    let Ok((signing, sealing)) = read.await else { return (Vec::new(), LocalKeys::from_iter([])) };
     let mut complain = |error: Error| complaints.push(error.to_string());
-    (signing.map_err(&mut complain).unwrap_or_default(), sealing.map_err(&mut complain).unwrap_or_default())
+    (signing.map_err(&mut complain).unwrap_or_default(), sealing.map_err(&mut complain).unwrap_or_else(|()| LocalKeys::from_iter([])))
 }

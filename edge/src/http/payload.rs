@@ -35,7 +35,7 @@ pub async fn prepare(
     let passwords = passwords::take(route, &members)?;
     let known = ask(app, route, tenant, &members, request, !passwords.is_empty()).await?;
     passwords::replace(app, route, passwords, &known, request.idempotency_key, &mut members, deadline).await?;
-    seals::replace(state.sealing.as_ref(), route, known.tenant, request, &mut members)?;
+    seals::replace(state.sealing.as_ref(), route, known.tenant, request, &mut members).await?;
     if request.body.is_some() || !members.is_empty() {
         request.body = Some(raw(&members)?);
     }

@@ -4,11 +4,12 @@
 
 use super::App;
 use crate::{
-    auth::sealing,
+    auth::{KeySource, LocalKeys, sealing},
     config::{Config, Settings},
     db::Failure,
 };
 use axum::body::Body;
+use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use nebula_core::opaque_token::{Kind, OpaqueToken, Secret};
@@ -44,8 +45,11 @@ async fn edge_of(settings: Settings, keys_dir: &Path) -> App {
     password["derive"] = json!([{ "field": "currentPassword", "mode": "check" }, { "field": "newPassword", "mode": "new" }]);
     let mut sealing = route("webhooks.create", "POST", "/v1/webhooks", "tenant", true);
     sealing["seal"] = json!([{ "field": "secret", "mode": "generate", "prefix": "whsec_" }]);
+    let registered = LocalKeys::load(&KeySource::Folder(keys_dir.to_owned())).unwrap();
+    let registered =
+        registered.newest_first().map(|key| json!({ "version": key.version, "fingerprint": STANDARD.encode(key.fingerprint()) }));
     let state = json!({
-        "schemaVersion": 1, "issuer": "nebula", "audience": "nebula", "keys": [],
+        "schemaVersion": 1, "issuer": "nebula", "audience": "nebula", "keys": [], "sealingKeys": registered.collect::<Vec<_>>(),
         "rateLimits": { "auth": 60, "read": 3000, "write": 1200, "admin": 600 }, "rateLimitWindowSeconds": 60,
         "routes": [
             route("users.list", "GET", "/v1/users", "tenant", false),
@@ -56,8 +60,8 @@ async fn edge_of(settings: Settings, keys_dir: &Path) -> App {
             sealing,
         ],
     });
-    let app = edge_without_state(settings);
-    app.live.replace(serde_json::from_value(state).unwrap(), keys_dir).await;
+    let app = edge_without_state(Settings { keys_dir: Some(keys_dir.to_owned()), ..settings });
+    app.live.replace(serde_json::from_value(state).unwrap(), &app.config).await;
     app
 }
 
@@ -297,7 +301,7 @@ async fn a_secret_is_made_with_a_sealing_key_and_never_taken_from_the_client() {
     let headers = [("x-api-key", key.as_str()), ("content-type", "application/json")];
     let (status, _, answer) = call(&edge_of(Settings::default(), &folder).await, "POST", "/v1/webhooks", &headers, "{}").await;
     assert_eq!((status, &answer["error"]["code"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("SERVICE_UNAVAILABLE")));
-    sealing::generate_first(&folder).unwrap();
+    sealing::generate(&folder, 1).unwrap();
     let app = edge_of(Settings::default(), &folder).await;
     let (_, _, answer) = call(&app, "POST", "/v1/webhooks", &headers, r#"{"secret":"mine"}"#).await;
     assert_eq!(answer["error"]["details"], json!([{ "field": "secret", "rule": "unknown" }]));

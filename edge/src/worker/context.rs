@@ -1,7 +1,8 @@
 //! What every piece of work may use.
 
+use super::LiveKeys;
 use crate::{
-    auth::{FileKeys, SealingKeys},
+    auth::{KeySource, SealingKeys},
     config::Config,
     db::WorkerDatabase,
     error::Error,
@@ -22,12 +23,13 @@ pub struct Context {
 }
 
 impl Context {
-    /// Reads keys and opens what the settings name; connects to no database yet.
+    /// Reads keys and opens what the settings name; the database may be away.
     pub fn new(config: Config) -> Result<Self, Error> {
+        let database = WorkerDatabase::new(&config)?;
         Ok(Self {
             worker: name()?,
-            database: WorkerDatabase::new(&config)?,
-            keys: Arc::new(FileKeys::load(&config.keys_dir)?),
+            keys: LiveKeys::begin(KeySource::of(&config), database.clone())?,
+            database,
             storage: storage::open(&config)?,
             config,
         })

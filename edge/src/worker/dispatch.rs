@@ -49,13 +49,13 @@ pub fn log(job: &Job, error: &str) {
     );
 }
 
-/// Begins with these jobs, for which there were so many places; whether more may be due at once.
-pub fn dispatch(running: &Arc<Running>, jobs: Vec<Job>, room: usize) -> bool {
+/// Begins with these jobs, of which at most so many could be had, and so many of each tenant; whether more may be due at once.
+pub fn dispatch(running: &Arc<Running>, jobs: Vec<Job>, room: usize, per_tenant: usize) -> bool {
     let mut of_tenants = HashMap::new();
     for job in &jobs {
         *of_tenants.entry(job.tenant).or_insert(0_usize) += 1;
     }
-    let is_more_likely = jobs.len() >= room || of_tenants.values().any(|count| *count >= running.hand.share());
+    let is_more_likely = jobs.len() >= room || of_tenants.values().any(|count| *count >= per_tenant);
     let mut deliveries = Vec::new();
     for job in jobs {
         let hold = running.hand.take(&job);

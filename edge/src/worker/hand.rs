@@ -17,10 +17,15 @@ pub struct Hand {
     count: watch::Sender<usize>,
     /// A tenant that had too much in hand to be given more has less.
     pub freed: Notify,
-    /// What one claim may take of a tenant.
-    share: usize,
-    /// With more than that in hand a tenant is not claimed for.
-    full: usize,
+    /// The most that a tenant may have in hand.
+    bound: usize,
+}
+
+/// What one claim may take: so much of each tenant, none of the busy ones.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Terms {
+    pub per_tenant: usize,
+    pub busy: Vec<Uuid>,
 }
 
 #[derive(Default)]
@@ -30,24 +35,29 @@ struct Held {
 }
 
 impl Hand {
-    /// A claim adds to what a tenant has in hand: half of the bound at most, and only up to the other half, so that the whole is never exceeded.
+    /// At most so much of a tenant's at once.
     #[must_use]
     pub fn new(tenant_concurrency: usize) -> Arc<Self> {
-        let bound = tenant_concurrency.max(1);
-        let share = bound.div_ceil(2);
-        Arc::new(Self { held: Mutex::default(), count: watch::Sender::new(0), freed: Notify::new(), share, full: bound - share })
+        Arc::new(Self { held: Mutex::default(), count: watch::Sender::new(0), freed: Notify::new(), bound: tenant_concurrency.max(1) })
     }
 
-    /// How much of a tenant's a claim may take.
+    /// Terms under which no tenant gets more than its bound, whatever each has in hand: half of it for those that have no more than the other half.
     #[must_use]
-    pub fn share(&self) -> usize {
-        self.share
+    pub fn terms(&self) -> Terms {
+        let half = self.bound.div_ceil(2);
+        Terms { per_tenant: half, busy: self.with_more_than(self.bound - half) }
     }
 
-    /// The tenants that have enough.
+    /// Terms that fill up those that have more than half, for when the others have nothing; `None` where there are none.
     #[must_use]
-    pub fn busy(&self) -> Vec<Uuid> {
-        self.lock().tenants.iter().filter(|(_, count)| **count > self.full).map(|(tenant, _)| *tenant).collect()
+    pub fn terms_for_the_rest(&self) -> Option<Terms> {
+        let most = self.lock().tenants.values().copied().filter(|count| *count < self.bound).max()?;
+        let is_needed = most > self.bound - self.bound.div_ceil(2);
+        is_needed.then(|| Terms { per_tenant: self.bound - most, busy: self.with_more_than(self.bound - 1) })
+    }
+
+    fn with_more_than(&self, most: usize) -> Vec<Uuid> {
+        self.lock().tenants.iter().filter(|(_, count)| **count > most).map(|(tenant, _)| *tenant).collect()
     }
 
     /// Takes a job in hand until what is returned is dropped.
@@ -101,7 +111,7 @@ impl Hand {
             && let Some(count) = held.tenants.get_mut(&tenant)
         {
             *count = count.saturating_sub(1);
-            if *count == self.full {
+            if *count + 1 == self.bound || *count == self.bound - self.bound.div_ceil(2) {
                 self.freed.notify_one();
             }
             if *count == 0 {
@@ -138,19 +148,27 @@ mod tests {
         Job { id: Uuid::now_v7(), tenant: Some(tenant), kind: "user.created".to_owned(), data: Value::Null, attempt: 1 }
     }
 
+    /// Takes what claims may take of a tenant that has always more.
+    fn fill(hand: &Arc<Hand>, tenant: Uuid, holds: &mut Vec<Hold>) {
+        for terms in [Some(hand.terms()), hand.terms_for_the_rest()].into_iter().flatten() {
+            if !terms.busy.contains(&tenant) {
+                assert!(terms.per_tenant > 0);
+                holds.extend((0..terms.per_tenant).map(|_| hand.take(&job(tenant))));
+                return fill(hand, tenant, holds);
+            }
+        }
+    }
+
     #[test]
-    fn a_tenant_never_has_more_in_hand_than_the_bound() {
+    fn a_tenant_gets_its_bound_and_never_more() {
         for bound in 1..=17 {
             let (hand, tenant, mut holds) = (Hand::new(bound), Uuid::now_v7(), Vec::new());
-            while hand.busy().is_empty() {
-                for _ in 0..hand.share() {
-                    holds.push(hand.take(&job(tenant)));
-                }
+            for given_back in 0..=bound {
+                fill(&hand, tenant, &mut holds);
+                assert_eq!(holds.len(), bound);
+                holds.truncate(bound - given_back);
             }
-            assert!(holds.len() <= bound && holds.len() * 2 > bound, "{} of {bound}", holds.len());
-            assert_eq!(hand.busy(), [tenant]);
-            holds.clear();
-            assert!(hand.busy().is_empty() && hand.is_empty() && hand.leases().is_empty());
+            assert!(hand.terms().busy.is_empty() && hand.terms_for_the_rest().is_none() && hand.is_empty() && hand.leases().is_empty());
         }
     }
 

@@ -10,6 +10,7 @@ mod hand;
 mod handlers;
 mod http;
 mod job;
+mod keys;
 mod leases;
 mod patience;
 mod queue;
@@ -20,12 +21,13 @@ mod wake;
 
 mod archive;
 mod exports;
-mod privacy;
-mod reseal;
+pub(crate) mod privacy;
+pub(crate) mod reseal;
 mod retention;
 mod webhooks;
 
 pub use context::Context;
 pub use job::{Job, Outcome};
+pub use keys::LiveKeys;
 pub(crate) use retention::retain;
 pub use run::{Until, run};

@@ -1,6 +1,6 @@
 //! The functions of the queue and of periodic tasks, as a worker calls them (docs/worker-protocol.md).
 
-use super::{Context, Job, Outcome, job::Lease};
+use super::{Context, Job, Outcome, hand::Terms, job::Lease};
 use crate::db::Failure;
 use std::time::Duration;
 use tokio_postgres::{Row, types::Type};
@@ -12,8 +12,8 @@ pub async fn relay(context: &Context, limit: usize) -> Result<usize, Failure> {
     Ok(usize::try_from(read::<i32>(&row)?).unwrap_or(0))
 }
 
-/// Leases up to `limit` due jobs, no events, at most `per_tenant` of each tenant, none of the `busy` ones.
-pub async fn claim(context: &Context, limit: usize, per_tenant: usize, busy: &[Uuid]) -> Result<Vec<Job>, Failure> {
+/// Leases up to `limit` due jobs, no events.
+pub async fn claim(context: &Context, limit: usize, Terms { per_tenant, busy }: &Terms) -> Result<Vec<Job>, Failure> {
     let statement = "select c.id, c.tenant_id, c.type, c.data::json, c.attempt \
                      from nebula.claim($1, $2, make_interval(secs => $3), $4, $5, true) as c (id, tenant_id, type, data, attempt)";
     let rows = context
@@ -24,8 +24,8 @@ pub async fn claim(context: &Context, limit: usize, per_tenant: usize, busy: &[U
                 (&context.worker, Type::TEXT),
                 (&number(limit), Type::INT4),
                 (&lease_seconds(context), Type::FLOAT8),
-                (&number(per_tenant), Type::INT4),
-                (&busy, Type::UUID_ARRAY),
+                (&number(*per_tenant), Type::INT4),
+                (busy, Type::UUID_ARRAY),
             ],
         )
         .await?;

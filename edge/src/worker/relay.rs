@@ -4,12 +4,13 @@ use super::{Context, patience::Patience, queue};
 use crate::db::Failure;
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, time::timeout};
+use tokio_util::sync::CancellationToken;
 
 /// The most that one statement hands on.
 const BATCH: usize = 500;
 
-/// Hands on whatever is due, when it is woken and as often as the settings say. Never returns.
-pub async fn keep(context: Arc<Context>, mut work: watch::Receiver<()>) {
+/// Hands on whatever is due, when it is woken and as often as the settings say, until the worker stops.
+pub async fn keep(context: Arc<Context>, mut work: watch::Receiver<()>, stopping: CancellationToken) {
     let poll = Duration::from_millis(context.config.worker_poll_ms.max(1));
     let mut patience = Patience::with("hand events on");
     loop {
@@ -20,9 +21,9 @@ pub async fn keep(context: Arc<Context>, mut work: watch::Receiver<()>) {
             }
             Err(failure) => patience.after(&failure),
         };
-        // An error is a sender that is gone, at the worker's end.
-        if let Ok(Err(_)) = timeout(pause, work.changed()).await {
-            return;
+        tokio::select! {
+            _ = timeout(pause, work.changed()) => {}
+            () = stopping.cancelled() => return,
         }
     }
 }

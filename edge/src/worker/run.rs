@@ -10,7 +10,7 @@ use super::{
     queue, relay, schedule, wake,
     webhooks::Webhooks,
 };
-use crate::error::Error;
+use crate::{db::Failure, error::Error};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{Semaphore, mpsc, watch},
@@ -32,6 +32,14 @@ pub enum Until {
     Told,
     /// Nothing is due and nothing in hand.
     Idle,
+}
+
+/// What a claim gave.
+enum Claimed {
+    Nothing,
+    Some,
+    /// As much as could be had: there may be more.
+    More,
 }
 
 /// What a worker's parts share.
@@ -76,7 +84,7 @@ pub async fn run(context: Context, until: Until, stop: impl Future<Output = ()> 
     parts.spawn(leases::keep(Arc::clone(&running.context), Arc::clone(&running.hand)));
     parts.spawn(wake::listen(Arc::clone(&running.context), woken));
     if until == Until::Told {
-        parts.spawn(relay::keep(Arc::clone(&running.context), work.clone()));
+        parts.spawn(relay::keep(Arc::clone(&running.context), work.clone(), running.stopping.clone()));
         for task in schedule::Task::ALL {
             parts.spawn(schedule::keep(Arc::clone(&running.context), task));
         }
@@ -116,17 +124,16 @@ impl Running {
             if until == Until::Idle
                 && let Err(failure) = relay::all(&self.context).await
             {
-                tokio::time::sleep(patience.after(&failure)).await;
+                sleep(patience.after(&failure)).await;
             }
-            let pause = match queue::claim(&self.context, room, self.hand.share(), &self.hand.busy()).await {
-                Ok(jobs) => {
+            let pause = match self.claim_once(room).await {
+                Ok(Claimed::More) => {
                     patience.rewarded();
-                    if jobs.is_empty() && was_idle && until == Until::Idle {
-                        return Ok(());
-                    }
-                    if dispatch(self, jobs, room) {
-                        continue;
-                    }
+                    continue;
+                }
+                Ok(Claimed::Nothing) if was_idle && until == Until::Idle => return Ok(()),
+                Ok(_) => {
+                    patience.rewarded();
                     if until == Until::Idle { SHORT_POLL } else { Duration::from_millis(self.context.config.worker_poll_ms.max(1)) }
                 }
                 // Copied or moved under a running worker.
@@ -141,6 +148,23 @@ impl Running {
             }
         }
         Ok(())
+    }
+
+    /// One claim, and a second one where only those have work left who have much in hand already.
+    async fn claim_once(self: &Arc<Self>, room: usize) -> Result<Claimed, Failure> {
+        let mut terms = self.hand.terms();
+        let mut jobs = queue::claim(&self.context, room, &terms).await?;
+        if jobs.is_empty()
+            && let Some(rest) = self.hand.terms_for_the_rest()
+        {
+            jobs = queue::claim(&self.context, room, &rest).await?;
+            terms = rest;
+        }
+        Ok(match jobs.is_empty() {
+            true => Claimed::Nothing,
+            false if dispatch(self, jobs, room, terms.per_tenant) => Claimed::More,
+            false => Claimed::Some,
+        })
     }
 
     /// Waits for room; how much there is for one claim. `None` when it is to stop.

@@ -16,5 +16,6 @@ pub mod opaque_token;
 pub mod password;
 pub mod rate;
 pub mod text;
+pub mod traces;
 pub mod unique_json;
 pub mod web;

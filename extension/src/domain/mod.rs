@@ -5,6 +5,7 @@ pub mod audit;
 pub mod branding;
 pub mod catalog;
 pub mod config;
+pub mod credential;
 pub mod export;
 pub mod group;
 pub mod job;
@@ -34,6 +35,7 @@ pub fn operations() -> Vec<Operation> {
         config::operations(),
         usage::operations(),
         webhook::operations(),
+        credential::operations(),
         job::operations(),
         export::operations(),
     ]

@@ -2,6 +2,7 @@
 
 use crate::kernel::{
     context::Actor,
+    erasure,
     error::{Refusal, Result},
     invite::{self, Invite},
     operation::{
@@ -20,7 +21,6 @@ use nebula_core::{
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::json;
 use uuid::Uuid;
 
 const SORTS: Sorts = &[("created_at", "timestamptz"), ("updated_at", "timestamptz"), ("name", "text"), ("email", "text")];
@@ -241,45 +241,8 @@ fn make_invite(call: &Call, input: ById) -> Result<Reply> {
     Ok(Reply::data(invite::make(call.tenant(), input.id, maker)?))
 }
 
-/// The person is gone, the id stays: history keeps its actor, and nothing leads back. What a stored answer or a waiting event tells of them goes, too.
+/// The person is gone, the id stays: history keeps its actor, and nothing leads back.
 fn anonymize(call: &Call, input: ById) -> Result<Reply> {
-    let (tenant, user) = (Arg::Uuid(call.tenant()), Arg::Uuid(input.id));
     permission::require_another_admin(call.tenant(), input.id)?;
-    // Not made of the id: nobody can have taken it before.
-    let email = format!("{}@anonymized.invalid", Uuid::from_bytes(spi::random()));
-    let person = spi::first(
-        "select email, name from nebula.user where tenant_id = $1 and id = $2 and deleted_at is null for update",
-        &[tenant, user],
-        |row| (row.text(1).unwrap_or_default(), row.text(2).unwrap_or_default()),
-    );
-    let (old_email, old_name) = person.ok_or(Code::NotFound)?;
-    spi::run(
-        "update nebula.user set email = $3, name = 'Anonimizado', auth_provider = 'internal', external_id = null, status = 'suspenso', \
-           suspended_reason = null, deleted_at = now() where tenant_id = $1 and id = $2",
-        &[tenant, user, Arg::Text(&email)],
-    );
-    for statement in [
-        "delete from nebula.user_secret where tenant_id = $1 and user_id = $2",
-        "delete from nebula.user_group where tenant_id = $1 and user_id = $2",
-        "update nebula.invite set used_at = coalesce(used_at, now()) where tenant_id = $1 and user_id = $2",
-        "update nebula.session set ip = null, user_agent = null, revoked_at = coalesce(revoked_at, now()), revoked_reason = coalesce(revoked_reason, 'admin') \
-         where tenant_id = $1 and user_id = $2",
-    ] {
-        spi::run(statement, &[tenant, user]);
-    }
-    // By what the texts say, since they are about the person in more places than one could name. (A stored answer that is sealed can't be read by anyone, and
-    // is gone within a day.)
-    spi::run(
-        "delete from nebula.idempotency_key where tenant_id = $1 \
-         and (strpos(lower(response_body), lower($2)) > 0 or strpos(response_body, $3) > 0 or strpos(response_body, $4) > 0)",
-        &[tenant, Arg::Text(&old_email), Arg::Text(&json!(old_name).to_string()), Arg::Text(&input.id.to_string())],
-    );
-    spi::run(
-        "update nebula.outbox set payload = jsonb_set(payload, '{data}', (payload -> 'data') || jsonb_build_object('email', $3, 'name', 'Anonimizado') \
-           || case when payload -> 'data' ? 'suspendedReason' then '{\"suspendedReason\": null}'::jsonb else '{}' end) \
-         where tenant_id = $1 and payload -> 'data' ->> 'id' = $2",
-        &[tenant, Arg::Text(&input.id.to_string()), Arg::Text(&email)],
-    );
-    outbox::emit(call.tenant(), "user.status.changed", &json!({ "id": input.id, "status": "suspenso", "anonymized": true }).to_string())?;
-    Ok(Reply::none())
+    if erasure::erase(call.tenant(), input.id)? { Ok(Reply::none()) } else { Err(Code::NotFound.into()) }
 }

@@ -3,7 +3,8 @@
 use super::{
     context::{self, Caller},
     error::{Refusal, Result},
-    operation::{Call, Operation, Reply, Scope},
+    installation,
+    operation::{Call, Operation, Reply, Scope, Seal},
     spi::{self, Arg},
 };
 use aws_lc_rs::{
@@ -67,9 +68,12 @@ fn begin<'a>(
 ) -> Result<std::result::Result<Begun<'a>, Replay>> {
     // The map is sorted, so that the order of members in the body makes no other request.
     let canonical = serde_json::to_vec(&(operation.action, caller.actor.id(), asked(operation, input))).map_err(|_| Code::InternalError)?;
+    let canonical = String::from_utf8(canonical).map_err(|_| Code::InternalError)?;
     let seals = operation.reveals_secret;
     let stored_key = if seals { format!("sha256:{}", hex::encode(&Sha256::digest(key.as_str()))) } else { key.as_str().to_owned() };
-    let begun = Begun { key, stored_key, digest: Sha256::digest(canonical).into(), seals };
+    // Keyed: whoever reads the table must not learn by trying which address somebody asked a password reset for.
+    let digest = installation::keyed_secret("idempotency", &[&canonical]);
+    let begun = Begun { key, stored_key, digest, seals };
     lock(caller, operation, &begun.stored_key)?;
     let found = spi::first(
         "select request_digest, response_status::integer, response_body, response_sealed, created_at < now() - interval '24 hours' \
@@ -101,12 +105,17 @@ fn begin<'a>(
 }
 
 /// What the caller asked for: without what the edge makes anew for each request. (The proof of a password that is checked has another salt once
-/// it was changed; what is changed is part of the request.)
+/// it was changed; what is changed is part of the request.) Of a value that the caller gave and the edge sealed, the fingerprint says which it was.
 fn asked(operation: &Operation, input: &Map<String, Value>) -> Map<String, Value> {
     let mut asked = input.clone();
-    let proofs = operation.derive.iter().filter(|derived| derived.mode == "check" && operation.scope != Scope::Public);
-    for field in proofs.map(|derived| derived.field).chain(operation.seal.iter().map(|sealed| sealed.field)) {
-        asked.remove(field);
+    for derived in operation.derive.iter().filter(|derived| derived.mode == "check" && operation.scope != Scope::Public) {
+        asked.remove(derived.field);
+    }
+    for sealed in operation.seal {
+        let member = asked.remove(sealed.field);
+        if let (Seal::Given, Some(Value::Object(mut member))) = (sealed.mode, member) {
+            asked.insert(sealed.field.to_owned(), member.remove("fingerprint").unwrap_or_default());
+        }
     }
     asked
 }

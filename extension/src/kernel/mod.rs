@@ -17,6 +17,7 @@ pub mod permission;
 pub mod rights;
 
 pub mod audit;
+pub mod erasure;
 pub mod export;
 pub mod export_table;
 pub mod import;
@@ -27,6 +28,7 @@ pub mod password;
 pub mod place;
 pub mod queue;
 pub mod round;
+pub mod sealing;
 pub mod task;
 pub mod turn;
 pub mod usage;

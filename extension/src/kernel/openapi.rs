@@ -203,9 +203,20 @@ fn members_of(operation: &Operation, input: &mut Value) -> (Map<String, Value>, 
         members.insert(derived.field.to_owned(), password);
     }
     for sealed in operation.seal {
-        let Seal::Generate { .. } = sealed.mode;
-        members.remove(sealed.field);
-        required.retain(|name| name != sealed.field);
+        match sealed.mode {
+            Seal::Generate { .. } => {
+                members.remove(sealed.field);
+                required.retain(|name| name != sealed.field);
+            }
+            Seal::Given => {
+                let given = json!({
+                    "type": ["object", "array", "string", "number", "boolean"], "writeOnly": true,
+                    "description": "Any JSON but null, up to 64 KiB. It is sealed before it is stored, and never shown again.",
+                    "examples": [{ "apiKey": "what the provider gave" }],
+                });
+                members.insert(sealed.field.to_owned(), given);
+            }
+        }
     }
     if let Some(sort) = members.get_mut("sort") {
         let choices =

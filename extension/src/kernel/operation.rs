@@ -95,6 +95,8 @@ pub struct Sealed {
 pub enum Seal {
     /// The edge makes the secret up; the answer shows it once.
     Generate { prefix: &'static str },
+    /// The client's value, any JSON but null: it goes in and comes out nowhere.
+    Given,
 }
 
 /// From when an operation should no longer be used, and from when it may be gone: seconds since the epoch.
@@ -409,6 +411,7 @@ impl Operation {
             members.insert("derive".to_owned(), json!(derive));
             let seal = self.seal.iter().map(|sealed| match sealed.mode {
                 Seal::Generate { prefix } => json!({ "field": sealed.field, "mode": "generate", "prefix": prefix }),
+                Seal::Given => json!({ "field": sealed.field, "mode": "given" }),
             });
             members.insert("seal".to_owned(), json!(seal.collect::<Vec<_>>()));
             if let Some(deprecation) = self.deprecation {

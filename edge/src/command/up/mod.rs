@@ -17,9 +17,9 @@ pub use process::Process;
 use super::{
     keys, migrate,
     output::{note, say},
-    seed,
+    sealing_keys, seed,
 };
-use crate::error::Error;
+use crate::{auth::KeySource, error::Error};
 use env_file::EnvFile;
 use std::path::PathBuf;
 
@@ -64,7 +64,7 @@ pub async fn run(arguments: &Arguments) -> Result<(), Error> {
     if !keys::can_sign(&client, &keys_dir).await? {
         keys::generate(&client, &keys_dir).await?;
     }
-    keys::ensure_sealing_key(&keys_dir)?;
+    sealing_keys::ensure(&client, &KeySource::Folder(keys_dir.clone())).await?;
     env.set("NEBULA_KEYS_DIR", &keys_dir.to_string_lossy());
     env.set("NEBULA_STORAGE_URL", &place.storage_url()?);
     if env.get("NEBULA_OPERATOR_KEY").is_none() {

@@ -42,12 +42,11 @@ impl PostError {
         use rustls::{CertificateError as Certificate, Error};
         let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) else { return Self::Closed };
         Self::Tls(match error {
-            Error::InvalidCertificate(Certificate::UnknownIssuer | Certificate::BadSignature) => "certificate not trusted",
             Error::InvalidCertificate(Certificate::Expired | Certificate::ExpiredContext { .. }) => "certificate expired",
             Error::InvalidCertificate(Certificate::NotValidForName | Certificate::NotValidForNameContext { .. }) => {
                 "certificate of another name"
             }
-            Error::InvalidCertificate(_) => "certificate not accepted",
+            Error::InvalidCertificate(_) => "certificate not trusted",
             Error::AlertReceived(_) => "refused by the receiver",
             _ => "no session",
         })

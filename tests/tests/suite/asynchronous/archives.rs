@@ -1,10 +1,15 @@
 //! Archives: complete, checked, without personal data, and made before anything goes.
 
 use nebula_core::hex;
-use nebula_tests::{Retention, onboard_by_sql};
+use nebula_tests::{ObjectStorage, Retention, onboard_by_sql};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use std::{collections::BTreeSet, fs};
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::Write,
+    process::{Command, Stdio},
+};
 use uuid::Uuid;
 
 /// A tenant's archive of a month holds so many rows, is what its manifest and the database say, and expires so many months after its month.
@@ -186,4 +191,46 @@ fn a_storage_url_that_is_none_is_refused_before_anything_is_done() {
     let problem = retention.run_with(&[("NEBULA_STORAGE_URL", "no url with hunter22")]).failed();
     assert!(problem.contains("storage") && !problem.contains("hunter22"), "{problem}");
     assert_eq!(retention.audit_rows(acme, 5), 4);
+}
+
+/// How many lines gzip finds in it.
+fn lines(packed: &[u8]) -> usize {
+    let mut gzip = Command::new("gzip").arg("-dc").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let (mut input, packed) = (gzip.stdin.take().unwrap(), packed.to_vec());
+    let writer = std::thread::spawn(move || input.write_all(&packed));
+    let output = gzip.wait_with_output().unwrap();
+    writer.join().unwrap().unwrap();
+    assert!(output.status.success());
+    output.stdout.iter().filter(|byte| **byte == b'\n').count()
+}
+
+#[test]
+fn object_storage_that_speaks_s3_takes_an_archive_in_several_parts_and_gives_it_back() {
+    let (retention, acme) = acme_with(4);
+    let storage = ObjectStorage::start(retention.database.installation);
+    // More than one part of 8 MiB when packed.
+    let large = "insert into nebula.audit_log (tenant_id, actor_type, action, entity_type, metadata, created_at) \
+                 select $1, 'system', 'x', 'x', jsonb_build_object('noise', noise.text), ($2 || '-20 00:00:00+00')::timestamptz + make_interval(secs => n) \
+                 from generate_series(1, 20000) n, lateral (select string_agg(md5(n || '/' || part), '') as text from generate_series(1, 30) part) noise";
+    retention.database.superuser().execute(large, &[&acme, &retention.month(5)]).unwrap();
+    let folder = format!("some/prefix/archives/{acme}/audit_log/{}", retention.month(5));
+    let bucket = |name: &str| format!("s3://{name}/some/prefix");
+
+    let problem = retention.run_with(&storage.settings(&bucket("no-such-bucket"))).failed();
+    assert!(problem.contains("there is no such object") || problem.contains("the storage failed"), "{problem}");
+    assert!(!problem.contains("canary"), "{problem}");
+    assert_eq!(retention.audit_rows(acme, 5), 20_004);
+
+    retention.run_with(&storage.settings(&bucket(ObjectStorage::BUCKET))).done();
+    assert_eq!(retention.audit_rows(acme, 5), 0);
+    let rows = storage.get(&format!("{folder}/rows.ndjson.gz")).expect("the rows are there");
+    assert!(rows.len() > 8 << 20, "{} bytes are one part", rows.len());
+    assert_eq!(lines(&rows), 20_004);
+    let manifest: Value = serde_json::from_slice(&storage.get(&format!("{folder}/manifest.json")).unwrap()).unwrap();
+    assert_eq!((&manifest["rowCount"], &manifest["sha256"]), (&json!(20_004), &json!(hex::encode(&Sha256::digest(&rows)))));
+
+    retention.database.execute("update nebula.archive set expires_at = now()");
+    let report = retention.run_with(&storage.settings(&bucket(ObjectStorage::BUCKET))).done();
+    assert!(report.contains("removed: 1"), "{report}");
+    assert!(storage.get(&format!("{folder}/rows.ndjson.gz")).is_none() && storage.get(&format!("{folder}/manifest.json")).is_none());
 }

@@ -104,7 +104,7 @@ fn an_event_reaches_its_webhook_and_the_official_packages_verify_it() {
     let stage =
         Stage::with(&[ALLOWED, ("HTTP_PROXY", &proxy), ("HTTPS_PROXY", &proxy), ("ALL_PROXY", &proxy), ("NEBULA_LOG_LEVEL", "debug")]);
     let (hook, secret) = stage.hook(&stage.receiver.url("/hooks/path-token?q=1"), "user.created");
-    let user = stage.acme.person("Bia Ímpar");
+    let user = id(&stage.acme.admin.post("/v1/users", &json!({ "email": "bia@acme.example", "name": "Bia Ímpar" })).data(201));
     let received = &stage.received(1)[0];
     assert_eq!((received.method.as_str(), received.path.as_str()), ("POST", "/hooks/path-token?q=1"));
     assert!(verifies(&secret, received));
@@ -388,6 +388,9 @@ fn addresses_of_this_machine_are_registered_only_where_the_installation_allows_i
     create(&edge.user(&stage.acme.admin.token), "http://127.0.0.1:4000/a").invalid("url", "url");
     create(&edge.user(&stage.acme.admin.token), "https://127.0.0.1:4000/a").invalid("url", "public_address");
     let mut session = stage.database.connect("nebula_edge");
+    // Before the library is loaded anybody may set anything; it counts no more than afterwards.
+    session.batch_execute("set nebula.allow_loopback_webhooks = on; select nebula.readiness()").unwrap();
+    assert_eq!(session.query_one("show nebula.allow_loopback_webhooks", &[]).unwrap().get::<_, String>(0), "off");
     assert!(session.batch_execute("set nebula.allow_loopback_webhooks = on").is_err(), "only a superuser allows it");
 }
 
@@ -461,7 +464,6 @@ fn certificates_are_verified() {
     let mut jose = Jose::start();
     let port = jose.serve(&fs::read_to_string(&cert).unwrap(), &fs::read_to_string(&key).unwrap(), "ok");
     let plain = Receiver::start();
-    plain.usually(Behaviour::Garbage);
     let attempt = |url: &str, trusted: bool| {
         let mut settings = vec![ALLOWED];
         if trusted {
@@ -477,7 +479,7 @@ fn certificates_are_verified() {
     assert_eq!(attempt(&by_name, true), "1 200");
     assert_eq!(attempt(&by_name, false), "1 - TLS: certificate not trusted");
     assert_eq!(attempt(&format!("https://127.0.0.1:{port}/"), true), "1 - TLS: certificate of another name");
-    assert_eq!(attempt(&plain.url("/").replace("http:", "https:"), true), "1 - TLS: no session");
+    assert_eq!(attempt(&plain.url("/").replace("http:", "https:"), true), "1 - connection closed before the answer");
 }
 
 #[test]
@@ -540,8 +542,8 @@ fn a_secret_that_a_worker_cannot_open_is_no_failure_of_the_webhooks() {
     let stage = Stage::with(&[ALLOWED, ("NEBULA_KEYS_DIR", "/nonexistent")]);
     let (hook, _) = stage.hook(&stage.receiver.url("/"), "user.created");
     stage.acme.person("bia");
-    let job = || stage.acme.admin.get("/v1/jobs?type=webhook.delivery").data(200)[0].take();
-    eventually("it was tried", || job()["lastError"] == json!("the secret can't be opened by this worker"));
+    let error = || stage.database.texts("select last_error from nebula.outbox_live where type = 'webhook.delivery'", &[]);
+    eventually("it was tried", || error() == ["the secret can't be opened by this worker"]);
     assert_eq!((stage.delivery_count(), stage.receiver.connections()), (0, 0));
     assert_eq!(
         stage.database.number("select count(*) from nebula.webhook_subscription where failing_since is null and id = $1", &[&hook]),

@@ -1,2 +1,3 @@
 mod database_away;
 mod dump_restore;
+mod outbox;

@@ -5,6 +5,7 @@ mod auth;
 mod branding;
 mod catalog;
 mod config;
+mod credentials;
 mod deprecation;
 mod groups;
 mod http;

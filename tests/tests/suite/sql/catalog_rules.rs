@@ -193,7 +193,7 @@ fn nothing_is_granted_to_public_or_beyond_the_list() {
              'claim', 'complete', 'fail', 'extend', 'fan_out', 'relay', 'wait_for_work', 'may_deliver', 'start_task', 'finish_task', \
              'ensure_partitions', 'retention_plan', 'archive_columns', 'archive_page', 'record_archive', 'drop_partition', 'settle_default', \
              'expired_archives', 'forget_archive', 'purge', 'webhook_requests', 'record_deliveries', \
-             'start_export', 'export_tables', 'export_rows', 'finish_export', 'expire_exports')))",
+             'start_export', 'export_tables', 'export_rows', 'finish_export', 'expire_exports', 'sealing_keys', 'sealed_rows', 'reseal', 'reveal_credential')))",
     );
     holds(
         "tables are their owner's and the platform's",
@@ -204,9 +204,10 @@ fn nothing_is_granted_to_public_or_beyond_the_list() {
         ),
     );
     holds(
-        "no column has privileges of its own",
+        "no column has privileges of its own, but for what anonymising takes out of the audit log (decision 0015)",
         &over_tables(
-            "select t.relname || '.' || a.attname from tables t join pg_attribute a on a.attrelid = t.oid where a.attacl is not null",
+            "select t.relname || '.' || a.attname || ' ' || a.attacl::text from tables t join pg_attribute a on a.attrelid = t.oid \
+             where a.attacl is not null and not (t.relname = 'audit_log' and a.attname in ('ip', 'user_agent') and a.attacl::text = '{nebula_platform=w/nebula_owner}')",
         ),
     );
     holds(
@@ -266,13 +267,14 @@ fn triggers_that_guard_fire_always() {
         "audit, rights and history triggers are enabled always",
         "select t.tgrelid::regclass || ' ' || t.tgname from pg_trigger t join pg_class c on c.oid = t.tgrelid \
          where c.relnamespace = 'nebula'::regnamespace and not t.tgisinternal and t.tgenabled <> 'A' \
-           and t.tgfoid in ('nebula.audit_change'::regproc, 'nebula.rights_changed'::regproc, 'nebula.refuse_change'::regproc)",
+           and t.tgfoid in ('nebula.audit_change'::regproc, 'nebula.rights_changed'::regproc, 'nebula.refuse_change'::regproc, 'nebula.refuse_change_but_erasure'::regproc)",
     );
     holds(
         "the audit log and each partition refuse update, delete and truncate",
         "select c.oid::regclass || ' ' || verb.name from pg_class c cross join (values ('delete', 8), ('update', 16), ('truncate', 32)) as verb (name, bit) \
          where c.relnamespace = 'nebula'::regnamespace and c.relname ~ '^audit_log' and c.relkind in ('r', 'p') \
-           and not exists (select from pg_trigger t where t.tgrelid = c.oid and t.tgfoid = 'nebula.refuse_change'::regproc and t.tgtype & verb.bit > 0 and t.tgenabled = 'A')",
+           and not exists (select from pg_trigger t where t.tgrelid = c.oid and t.tgtype & verb.bit > 0 and t.tgenabled = 'A' and t.tgfoid = \
+             case verb.name when 'update' then 'nebula.refuse_change_but_erasure'::regproc else 'nebula.refuse_change'::regproc end)",
     );
 }
 

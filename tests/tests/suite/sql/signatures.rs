@@ -93,7 +93,9 @@ fn in_rust() -> BTreeMap<String, Function<String>> {
             } else {
                 let pair = |arg: &String| arg.split_once(':').map(|(name, kind)| (name.trim().to_owned(), kind.trim().to_owned())).unwrap();
                 function.args = parts(args).iter().map(pair).collect();
-                if let Some(row) = returns.strip_prefix("TableIterator<'static,") {
+                // However it is broken into lines.
+                let row = returns.replace("TableIterator< ", "TableIterator<").replace(", )", ")").replace("), >", ")>").replace("( ", "(");
+                if let Some(row) = row.strip_prefix("TableIterator<'static,") {
                     let row = row.trim().strip_prefix('(').unwrap().strip_suffix(")>").unwrap();
                     let column = |column: &String| {
                         let (name, kind) = column.strip_prefix("name!(").unwrap().strip_suffix(')').unwrap().split_once(',').unwrap();

@@ -18,7 +18,7 @@ enum Outcome {
 }
 
 /// The operations that take what only the edge makes: derived passwords, sealed secrets, signed tokens. SQL callers don't have them.
-const OF_THE_EDGE: [&str; 9] = [
+const OF_THE_EDGE: [&str; 11] = [
     "auth.login",
     "auth.refresh",
     "auth.logout",
@@ -28,6 +28,8 @@ const OF_THE_EDGE: [&str; 9] = [
     "webhooks.create",
     "webhooks.rotate_secret",
     "exports.download",
+    "credentials.create",
+    "credentials.update",
 ];
 
 /// By HTTP.

@@ -1,0 +1,78 @@
+//! `nebula privacy`: who was anonymised stays so, also after a backup was restored that is older.
+
+use super::output::{note, say};
+use crate::{
+    config::Config,
+    db::{self, scalar_text},
+    error::Error,
+    storage::{self, Path, Storage},
+    worker::privacy::{Erased, FOLDER},
+};
+use futures_util::TryStreamExt;
+use object_store::ObjectStoreExt;
+use tokio_postgres::{Client, types::Type};
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Anonymises again whom a restored backup has brought back, by the records in the object storage. Running it again changes nothing.
+    Reapply,
+}
+
+/// What became of the records.
+#[derive(Default)]
+struct Report {
+    anonymized: u64,
+    already: u64,
+    unknown: u64,
+    unreadable: u64,
+}
+
+pub async fn run(arguments: &Arguments, config: &Config) -> Result<(), Error> {
+    match arguments.action {
+        Action::Reapply => {
+            let storage = storage::open(config)?.ok_or(Error::Missing("NEBULA_STORAGE_URL"))?;
+            let client = db::connect_admin(config.require_admin_database_url()?).await?;
+            let Report { anonymized, already, unknown, unreadable } = reapply(&client, &storage).await?;
+            say(&format!("{anonymized} anonymised again, {already} were already, {unknown} are not in this database"))?;
+            if unreadable == 0 { Ok(()) } else { Err(Error::Storage(format!("{unreadable} records could not be read"))) }
+        }
+    }
+}
+
+/// One person a transaction: what was done stays done, whatever comes after.
+async fn reapply(client: &Client, storage: &Storage) -> Result<Report, Error> {
+    let mut report = Report::default();
+    let folder = Path::from(FOLDER);
+    let mut records = storage.list(Some(&folder));
+    while let Some(record) = records.try_next().await.map_err(|error| Error::Storage(error.to_string()))? {
+        let Some(erased) = read(storage, &record.location).await? else {
+            report.unreadable += 1;
+            note(&format!("{}: not a record of an anonymised person", record.location));
+            continue;
+        };
+        let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 2] =
+            [(&erased.tenant_id, Type::UUID), (&erased.user_id, Type::UUID)];
+        match scalar_text(client, "select nebula.anonymize_again($1, $2)", &parameters).await?.as_str() {
+            "anonymized" => {
+                report.anonymized += 1;
+                say(&format!("tenant {} user {}: anonymised again", erased.tenant_id, erased.user_id))?;
+            }
+            "already" => report.already += 1,
+            _ => report.unknown += 1,
+        }
+    }
+    Ok(report)
+}
+
+/// The record, if it is one and lies where it belongs.
+async fn read(storage: &Storage, location: &Path) -> Result<Option<Erased>, Error> {
+    let failed = |error: object_store::Error| Error::Storage(error.to_string());
+    let bytes = storage.get(location).await.map_err(failed)?.bytes().await.map_err(failed)?;
+    Ok(serde_json::from_slice::<Erased>(&bytes).ok().filter(|erased| erased.path() == *location))
+}
