@@ -178,7 +178,7 @@ impl World {
         superuser
             .execute(
                 "insert into nebula.export_job (id, tenant_id, job_id, format, status, location, row_count, size_bytes, sha256, expires_at) \
-                 values ($1, $2, gen_random_uuid(), 'json', 'done', 'exports/' || $2 || '/x.zip', 1, 1, sha256('x'), now() + interval '1 day')",
+                 values ($1, $2, gen_random_uuid(), 'json', 'done', 'exports/' || $2::uuid || '/x.zip', 1, 1, sha256('x'), now() + interval '1 day')",
                 &[&export, &tenant],
             )
             .unwrap();
