@@ -102,7 +102,7 @@ impl SealingKeys for RegisteredKeys {
     }
 
     async fn digest(&self, parts: &[&[u8]]) -> Result<[u8; 32], Error> {
-        let oldest = self.local.newest_first().filter(|key| self.is_registered(key) == Some(true)).last();
+        let oldest = self.local.newest_first().rfind(|key| self.is_registered(key) == Some(true));
         // Without a registered key: why.
         oldest.map_or_else(|| self.sealing(), Ok).map(|key| key.digest(parts))
     }
