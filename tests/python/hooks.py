@@ -128,6 +128,7 @@ BEYOND_SCHEMAS = {
     "before_from",  # from <= to
     "future",  # expiresAt lies in the future
     "public_address",  # the host's name is no private network's
+    "nul",  # in a member that may be any JSON, at whatever depth
 }
 
 

@@ -10,14 +10,14 @@ use crate::kernel::{
         Operation, Reply, Seal, Sealed, Sorts, shape,
     },
     outbox,
-    page::{List, ListInput},
+    page::{Limit, List, ListInput},
     spi::{self, Arg},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use nebula_core::{
     error::Code,
     object::Object,
-    text::{Instant, Key, Name},
+    text::{Instant, Key, Name, Search},
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -152,7 +152,20 @@ fn changed(call: &Call, id: Uuid, provider: &str, name: &str, change: &str) -> R
     outbox::emit(call.tenant(), "credential.changed", &data.to_string()).map(drop)
 }
 
-fn list(call: &Call, input: ListInput) -> Result<Reply> {
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ListCredentials {
+    #[serde(default)]
+    limit: Limit,
+    cursor: Option<String>,
+    sort: Option<String>,
+    q: Option<Search>,
+    created_at_from: Option<Instant>,
+    created_at_to: Option<Instant>,
+}
+
+fn list(call: &Call, input: ListCredentials) -> Result<Reply> {
+    let page = ListInput { q: input.q, ..ListInput::page(input.limit, input.cursor, input.sort) };
     List {
         name: "credentials",
         from: "from nebula.integration_credential c where c.tenant_id = $1",
@@ -165,7 +178,7 @@ fn list(call: &Call, input: ListInput) -> Result<Reply> {
         tenant: Some(call.tenant()),
         parent: None,
     }
-    .page(&call.caller, &input)
+    .page(&call.caller, &page.created(input.created_at_from, input.created_at_to))
 }
 
 #[derive(Deserialize, JsonSchema)]

@@ -99,8 +99,7 @@ impl Planted {
         let delivery = "insert into nebula.webhook_delivery (tenant_id, webhook_subscription_id, event_id, event_type, attempt, error) \
                         values ($1, nebula.uuid_v7(), nebula.uuid_v7(), 'user.updated', 1, $2)";
         superuser.execute(delivery, &[&self.acme.id, &format!("rejected: {}", EMAILS[0])]).unwrap();
-        let export =
-            "insert into nebula.export_job (tenant_id, format, status, location) values ($1, 'json', 'done', 'exports/of-acme.zip')";
+        let export = "insert into nebula.export_job (tenant_id, job_id, format, status, location) values ($1, nebula.uuid_v7(), 'json', 'done', 'exports/of-acme.zip')";
         superuser.execute(export, &[&self.acme.id]).unwrap();
     }
 

@@ -342,6 +342,7 @@ fn every_operation_that_changes_something_takes_a_key_and_has_one_effect_under_i
     database.execute(&format!("update nebula.outbox set status = 'dead' where id = '{job}'"));
     once("jobs.retry", admin, "POST", &format!("/v1/jobs/{job}/retry"), json!({}));
     once("webhooks.delete", admin, "DELETE", &format!("/v1/webhooks/{webhook}"), Value::Null);
+    once("exports.create", admin, "POST", "/v1/exports", json!({ "format": "csv" }));
     let credential = json!({ "provider": "stripe", "name": "conta", "data": { "apiKey": "x" } });
     let credential = of(&once("credentials.create", admin, "POST", "/v1/integrations/credentials", credential));
     once("credentials.update", admin, "PATCH", &format!("/v1/integrations/credentials/{credential}"), json!({ "data": ["y"] }));
