@@ -5,13 +5,13 @@ use super::{
     sealing_keys,
 };
 use crate::{
-    auth::KeySource,
+    auth::{KeySource, LocalKeys, RegisteredKeys, SealingKeys},
     config::Config,
     db::{self, ExportFormat, ExportLease},
     error::Error,
-    exports::{self, Contents},
+    exports::{self, Contents, Keys},
 };
-use std::{fs, os::unix::fs::OpenOptionsExt, path::PathBuf};
+use std::{collections::BTreeMap, fs, os::unix::fs::OpenOptionsExt, path::PathBuf};
 use tokio::{fs::File, io::AsyncWriteExt};
 
 #[derive(Debug, clap::Args)]
@@ -46,6 +46,10 @@ struct ImportArguments {
     /// Leave out passwords, sessions, invites, webhooks and credentials, and give API keys secrets that nobody has.
     #[arg(long, env = "NEBULA_IMPORT_WITHOUT_SECRETS")]
     without_secrets: bool,
+    /// The folder with the sealing keys of where the export was made, if they are others than this machine's: webhook secrets and credentials are then sealed
+    /// anew with this installation's.
+    #[arg(long, value_name = "DIR", env = "NEBULA_IMPORT_SOURCE_KEYS", conflicts_with = "without_secrets")]
+    source_keys: Option<PathBuf>,
 }
 
 pub async fn run(arguments: &Arguments, config: &Config) -> Result<(), Error> {
@@ -85,7 +89,16 @@ async fn export(arguments: &ExportArguments, config: &Config) -> Result<(), Erro
 async fn import(arguments: &ImportArguments, config: &Config) -> Result<(), Error> {
     let mut client = db::connect_admin(config.require_admin_database_url()?).await?;
     let keys = sealing_keys::load(&client, &KeySource::of(config)).await?;
-    let loaded = exports::load(&mut client, &keys, &arguments.file, arguments.without_secrets).await?;
+    let source = match &arguments.source_keys {
+        Some(folder) => Some(RegisteredKeys::new(LocalKeys::load(&KeySource::Folder(folder.clone()))?, BTreeMap::new())),
+        None => None,
+    };
+    let keys = Keys {
+        source: source.as_ref().unwrap_or(&keys),
+        here: source.is_some().then_some(&keys as &dyn SealingKeys),
+        without_secrets: arguments.without_secrets,
+    };
+    let loaded = exports::load(&mut client, &keys, &arguments.file).await?;
     for (table, rows) in &loaded.without_secrets {
         note(&format!("{table}: {rows} rows with secrets were left out"));
     }

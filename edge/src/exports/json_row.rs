@@ -6,6 +6,7 @@ use crate::{
     error::Error,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
+use nebula_core::hex;
 use serde_json::value::RawValue;
 use std::{borrow::Cow, collections::HashMap};
 use uuid::Uuid;
@@ -87,8 +88,14 @@ impl<'a> JsonRow<'a> {
         Ok(())
     }
 
-    /// Whether every value that was sealed in the database opens here. What is opened is dropped at once.
-    pub async fn check_sealed(&self, tenant: Uuid, table: &TableDescription, keys: &dyn SealingKeys) -> Result<(), Error> {
+    /// Makes sure that every value that was sealed in the database opens, and seals it anew where the keys of here are others.
+    pub async fn reseal(
+        &mut self,
+        tenant: Uuid,
+        table: &'a TableDescription,
+        source: &dyn SealingKeys,
+        here: Option<&dyn SealingKeys>,
+    ) -> Result<(), Error> {
         for sealed in &table.sealed {
             if self.is_null(&sealed.column) {
                 continue;
@@ -98,7 +105,13 @@ impl<'a> JsonRow<'a> {
             let (Some(bytes), Some(version)) = (bytes, version) else {
                 return Err(Error::Import(format!("{}.{} is not sealed", table.name, sealed.column)));
             };
-            let _: Zeroizing<Vec<u8>> = keys.open(Place { tenant, row: self.id(), field: &sealed.field }, version, &bytes).await?;
+            let place = Place { tenant, row: self.id(), field: &sealed.field };
+            let plain: Zeroizing<Vec<u8>> = source.open(place, version, &bytes).await?;
+            if let Some(here) = here {
+                let (version, anew) = here.seal(place, &plain).await?;
+                self.set(&sealed.column, format!("\"\\\\x{}\"", hex::encode(&anew)));
+                self.set(&sealed.version, version.to_string());
+            }
         }
         Ok(())
     }

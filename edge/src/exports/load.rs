@@ -45,8 +45,18 @@ fn damaged(what: impl std::fmt::Display) -> Error {
     Error::Import(format!("the file is damaged or no export: {what}"))
 }
 
+/// With which keys an import is read, and what becomes of what they sealed.
+pub struct Keys<'a> {
+    /// Of where the export was made.
+    pub source: &'a dyn SealingKeys,
+    /// Of here, where those are others: what stays sealed is sealed anew.
+    pub here: Option<&'a dyn SealingKeys>,
+    /// Nothing is opened: what holds a secret is left out.
+    pub without_secrets: bool,
+}
+
 /// Loads the tenant; nothing is changed on an error. Files are read where they lie: this is the whole work of its process.
-pub async fn load(client: &mut Client, keys: &dyn SealingKeys, path: &Path, without_secrets: bool) -> Result<Loaded, Error> {
+pub async fn load(client: &mut Client, keys: &Keys<'_>, path: &Path) -> Result<Loaded, Error> {
     let file = File::open(path).map_err(Error::file(path))?;
     let mut archive = ZipArchive::new(BufReader::new(file)).map_err(damaged)?;
     let text = read_manifest(&mut archive)?;
@@ -62,8 +72,7 @@ pub async fn load(client: &mut Client, keys: &dyn SealingKeys, path: &Path, with
             }
             continue;
         }
-        let loading =
-            Loading { transaction: &transaction, tenant: manifest.tenant.id, plan: &plan, described, table, keys, without_secrets };
+        let loading = Loading { transaction: &transaction, tenant: manifest.tenant.id, plan: &plan, described, table, keys };
         let (rows, left_out) = loading.run(&mut archive).await?;
         loaded.rows += rows;
         if left_out > 0 {
@@ -88,8 +97,7 @@ struct Loading<'a> {
     plan: &'a ImportPlan,
     described: &'a TableDescription,
     table: &'a Table,
-    keys: &'a dyn SealingKeys,
-    without_secrets: bool,
+    keys: &'a Keys<'a>,
 }
 
 impl Loading<'_> {
@@ -141,13 +149,13 @@ impl Loading<'_> {
         if let Some(column) = row.columns().find(|column| !self.table.columns.iter().any(|known| known == column)) {
             return Err(damaged(format!("{} has a member {column} that the manifest doesn't name", self.table.file)));
         }
-        if self.without_secrets {
+        if self.keys.without_secrets {
             if !self.strip(&mut row)? {
                 return Ok(None);
             }
         } else {
-            row.open(self.tenant, self.described, self.keys).await.map_err(offer)?;
-            row.check_sealed(self.tenant, self.described, self.keys).await.map_err(offer)?;
+            row.open(self.tenant, self.described, self.keys.source).await.map_err(offer)?;
+            row.reseal(self.tenant, self.described, self.keys.source, self.keys.here).await.map_err(offer)?;
         }
         for (column, table) in &self.described.references {
             if !row.is_null(column) {

@@ -8,5 +8,5 @@ mod load;
 mod manifest;
 mod write;
 
-pub use load::load;
+pub use load::{Keys, load};
 pub use write::{Contents, write};

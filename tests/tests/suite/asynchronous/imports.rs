@@ -1,6 +1,7 @@
 //! Imports: the same tenant elsewhere, row for row, or nothing.
 
-use nebula_tests::{Database, Tenant, handle::request, onboard_by_sql, story::proof};
+use nebula_edge::worker::credentials::{Credentials, KeySource, Which};
+use nebula_tests::{Caller, Database, Tenant, handle::request, http::id, onboard, onboard_by_sql, story::proof};
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -171,6 +172,43 @@ fn a_tenant_is_the_same_elsewhere_row_for_row() {
     acme.does(&mut handle, "users.create", &json!({ "email": "caio@acme.example", "name": "Caio" }), 201);
     let audited = "select count(*) from nebula.audit_log where tenant_id = $1 and action = 'users.create' and created_at > now() - interval '1 minute'";
     assert!(target.number(audited, &[&acme.id]) > 0);
+}
+
+/// A folder with another sealing key of the same number, registered in this database instead of the template's.
+fn with_keys_of_its_own(database: &Database) -> PathBuf {
+    let keys = database.own_keys_named("other");
+    fs::write(keys.join("sealing-1.key"), "BAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQ=\n").unwrap();
+    database.execute("delete from nebula.sealing_key");
+    let registered = database.nebula(&["keys", "register-sealing"], &[("NEBULA_KEYS_DIR", keys.to_str().unwrap())]);
+    assert!(registered.status.success(), "{registered:?}");
+    keys
+}
+
+#[test]
+fn between_installations_with_keys_of_the_same_number_what_is_sealed_is_sealed_anew() {
+    let (source, target) = (Database::new(), elsewhere());
+    let edge = source.serve();
+    let acme = onboard(&edge, "acme");
+    let credential = json!({ "provider": "stripe", "name": "conta", "data": { "apiKey": "sk_canary" } });
+    let credential = id(&acme.admin.post("/v1/integrations/credentials", &credential).data(201));
+    acme.admin.post("/v1/webhooks", &json!({ "url": "https://hooks.acme.com/x", "events": ["*"] })).data(201);
+    let file = source.export("acme", "json");
+    let keys = with_keys_of_its_own(&target);
+    let (here, there) = (keys.to_str().unwrap(), source.installation.keys_dir.to_str().unwrap());
+    refused(&target, &file, &[("NEBULA_KEYS_DIR", here)], "version 1 does not open");
+    let loaded = import(&target, &file, &["--source-keys", there], &[("NEBULA_KEYS_DIR", here)]);
+    assert!(loaded.status.success(), "{loaded:?}");
+
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let open = |database: &Database, keys: &str| {
+        let source = KeySource::Folder(keys.into());
+        let credentials = runtime.block_on(Credentials::connect(&database.url("nebula_worker"), source, "test")).unwrap();
+        runtime.block_on(credentials.reveal(acme.id, Which::Id(credential), "a test")).map(|plain| plain.to_vec()).ok()
+    };
+    assert_eq!(open(&target, here).as_deref(), Some(&br#"{"apiKey":"sk_canary"}"#[..]));
+    assert_eq!(open(&target, there), None, "the source's keys open nothing here");
+    let sealed = "select encode(secret_sealed, 'hex') from nebula.webhook_subscription where tenant_id = $1";
+    assert_ne!(target.text(sealed, &[&acme.id]), source.text(sealed, &[&acme.id]));
 }
 
 #[test]
