@@ -37,7 +37,7 @@ mod tests {
 
     #[test]
     fn a_bare_level_silences_libraries_and_a_filter_is_taken_as_it_is() {
-        assert_eq!(directives("info"), "off,nebula=info");
+        assert_eq!(directives("info"), "off,nebula_edge=info");
         assert_eq!(directives("warn,tokio_postgres=debug"), "warn,tokio_postgres=debug");
         assert!(EnvFilter::try_new(directives("loud")).is_err());
     }
