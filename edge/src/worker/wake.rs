@@ -4,8 +4,9 @@ use super::{Context, patience::Patience, queue};
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, time::sleep};
 
-/// How long one statement waits: bounds how long the server keeps the session of a worker that is gone.
-const WAIT: Duration = Duration::from_secs(5);
+/// How long one statement waits. Short, since a statement that runs holds back the clean-up of finished rows, which everybody who claims then reads past
+/// (measured: with 5 s a worker came down from 30,000 jobs a second to 9,000).
+const WAIT: Duration = Duration::from_millis(200);
 
 /// Tells whenever something was committed that may be claimed. Never returns.
 pub async fn listen(context: Arc<Context>, work: watch::Sender<()>) {

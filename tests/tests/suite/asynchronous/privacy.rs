@@ -3,7 +3,7 @@
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA512, digest};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use nebula_tests::{
-    Anonymous, Caller, Database, Edge, Issuer, Tenant, User,
+    Anonymous, Caller, Database, Edge, Issuer, Tenant, User, eventually,
     http::id,
     issuer::{claims, nebula_with},
     onboard,
@@ -113,20 +113,21 @@ impl Planted {
         nebula_with(&[("NEBULA_ADMIN_DATABASE_URL", &url), ("NEBULA_STORAGE_URL", storage)], &["privacy", "reapply"])
     }
 
-    /// What the worker writes of a job `privacy.erased` (`edge/src/worker/privacy.rs` holds the form); the storage's URL.
+    /// Has the worker write down who was anonymised; the folder and the storage's URL.
     fn record(&self) -> (PathBuf, String) {
-        let job = self
-            .database
-            .text("select (payload -> 'data')::text from nebula.outbox where type = 'privacy.erased' and tenant_id = $1", &[&self.acme.id]);
-        let job: Value = serde_json::from_str(&job).unwrap();
-        assert_eq!(job.as_object().unwrap().keys().collect::<Vec<_>>(), ["at", "userId"]);
         let folder = self.database.installation.cluster.dir.join(format!("storage-{}", self.database.name));
-        let tenant = folder.join("privacy").join(self.acme.id.to_string());
-        fs::create_dir_all(&tenant).unwrap();
-        let record = json!({ "tenantId": self.acme.id, "userId": self.person, "at": job["at"] });
-        assert_eq!(job["userId"], json!(self.person));
-        fs::write(tenant.join(format!("{}.json", self.person)), record.to_string()).unwrap();
         let url = format!("file://{}", folder.display());
+        let worker = self.database.work_with(&[("NEBULA_STORAGE_URL", &url)]);
+        let path = folder.join("privacy").join(self.acme.id.to_string()).join(format!("{}.json", self.person));
+        eventually("the record is written", || path.exists());
+        drop(worker);
+        let record: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        assert_eq!(
+            record.as_object().unwrap().keys().collect::<Vec<_>>(),
+            ["at", "tenantId", "userId"],
+            "ids and a time, and nothing else"
+        );
+        assert_eq!((&record["tenantId"], &record["userId"]), (&json!(self.acme.id), &json!(self.person)));
         (folder, url)
     }
 }
