@@ -3,7 +3,7 @@
 # make seed   upserts the global catalog
 # make tools  what only the tests use, under target/
 # make test   everything CI runs  make check  formatting, lints and unit tests only (seconds)
-# make test-faults   the long storms of kills, an hour
+# make test-faults   the long storm of kills, minutes
 # make docs   writes the pages that the program makes: docs/openapi.json, docs/permissions.md
 # make bench  measures, and writes target/bench/; make bench-jobs the outbox beside graphile-worker; make bench-lists lists of ten million rows
 #
@@ -108,7 +108,7 @@ SUITE ?=
 test: check install tools
 	@cargo test --release --locked -p nebula-tests --test suite -- --test-threads=4 $(SUITE)
 
-# The long storms: an hour.
+# The long storm of kills: minutes.
 test-faults: install tools
 	@cargo test --release --locked -p nebula-tests --test suite -- --ignored --nocapture faults::
 

@@ -9,6 +9,8 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::OnceLock,
+    thread::sleep,
+    time::{Duration, Instant},
 };
 
 /// The template's name.
@@ -132,21 +134,40 @@ impl Cluster {
             .args(["-w", "-t", "60", "start"]));
     }
 
-    /// Starts the server after its first process was killed: what it left behind has to end first.
+    /// A physical copy of this server, as `pg_basebackup` makes it, running beside it.
+    #[must_use]
+    pub fn base_backup(&self) -> Self {
+        let made = run(unprivileged(Path::new("mktemp")).args(["-d", "/tmp/nebula-test-XXXXXX"]));
+        let dir = PathBuf::from(made.trim());
+        fs::create_dir(dir.join("edges")).unwrap();
+        let watcher = watch(&dir);
+        let data = dir.join("data");
+        let server = ["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "postgres"];
+        run(unprivileged(&postgres_program("pg_basebackup")).args(server).args(["-X", "stream", "-D"]).arg(&data));
+        let port = free_port();
+        let path = data.join("postgresql.auto.conf");
+        let settings = fs::read_to_string(&path).unwrap();
+        fs::write(path, format!("{settings}port = {port}\nunix_socket_directories = '{}'\n", dir.display())).unwrap();
+        let copy = Self { dir, port, watcher };
+        copy.start_again();
+        copy
+    }
+
+    /// Starts the server after its first process was killed: what it left behind has to end first, and what was written has to be replayed.
     pub fn start_after_a_crash(&self) {
-        eventually("the server starts after a crash", || {
-            let start = unprivileged(&postgres_program("pg_ctl"))
-                .arg("-D")
-                .arg(self.dir.join("data"))
-                .arg("-l")
-                .arg(self.log_path())
-                .args(["-w", "-t", "60", "start"])
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .status();
-            start.unwrap().success()
-        });
+        let deadline = Instant::now() + Duration::from_secs(180);
+        loop {
+            let mut start = unprivileged(&postgres_program("pg_ctl"));
+            start.arg("-D").arg(self.dir.join("data")).arg("-l").arg(self.log_path()).args(["-w", "-t", "120", "start"]);
+            let status = start.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+            if status.success() {
+                return;
+            }
+            let log = self.log();
+            let tail = log.lines().rev().take(20).collect::<Vec<_>>();
+            assert!(Instant::now() < deadline, "the server doesn't start after a crash; its log, newest first:\n{}", tail.join("\n"));
+            sleep(Duration::from_millis(200));
+        }
     }
 
     /// Stops the server: `fast` ends sessions, `immediate` is a crash.

@@ -2,7 +2,7 @@
 
 use nebula_tests::{
     Database, Handle, Tenant,
-    cluster::{Cluster, postgres_program},
+    cluster::{Cluster, TEMPLATE, install, postgres_program},
     onboard_by_sql,
     sql_caller::bound_login,
 };
@@ -189,4 +189,19 @@ fn restored_on_a_new_server_from_plain_sql_it_works_with_durable_settings() {
     assert_eq!(contents(&mut restored), contents(&mut database.superuser()));
     assert_same(&description(&mut restored), &description(&mut database.superuser()));
     works_after(Handle::new(other.connect("nebula_edge", "restored")), &acme, &key);
+}
+
+#[test]
+fn a_physical_copy_is_recognised_and_claims_nothing() {
+    let installation = install(Cluster::start("fsync = off"));
+    let original = &installation.cluster;
+    original.connect("postgres", "postgres").batch_execute(&format!("alter database {TEMPLATE} with allow_connections true")).unwrap();
+    let may_deliver =
+        |cluster: &Cluster| -> bool { cluster.connect("postgres", TEMPLATE).query_one("select nebula.may_deliver()", &[]).unwrap().get(0) };
+    assert!(may_deliver(original));
+    let copy = original.base_backup();
+    assert!(!may_deliver(&copy));
+    let refused = copy.connect("nebula_worker", TEMPLATE).query("select nebula.claim('w', 1, '1 minute')", &[]).unwrap_err();
+    assert_eq!(refused.code(), Some(&postgres::error::SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE));
+    assert!(may_deliver(original), "the original goes on");
 }

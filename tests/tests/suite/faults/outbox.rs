@@ -257,7 +257,7 @@ fn what_is_committed_is_delivered_however_often_whoever_does_it_is_killed() {
 }
 
 #[test]
-#[ignore = "an hour: `make test-faults`"]
+#[ignore = "minutes: `make test-faults`"]
 fn twenty_thousand_events_and_two_hundred_kills() {
     let storm = Storm::brew(23_400);
     storm.rage(200, Duration::from_millis(600));
