@@ -5,7 +5,7 @@
 # make test   everything CI runs  make check  formatting, lints and unit tests only (seconds)
 # make test-faults   the long storm of kills, minutes
 # make docs   writes the pages that the program makes: docs/openapi.json, docs/permissions.md
-# make bench  measures, and writes target/bench/; make bench-jobs the outbox beside graphile-worker; make bench-lists lists of ten million rows
+# make bench  measures, and writes target/bench/; make bench-jobs its part on the outbox, beside graphile-worker; make bench-lists lists of ten million rows
 #
 # Nothing outside this directory is changed but packages: Postgres runs from a copy of its own tree under target/, so that the extension can be
 # installed without root and beside whatever the system runs.
@@ -120,6 +120,7 @@ bench: install
 	@command -v wrk >/dev/null || { if [ "$$(id -u)" = 0 ]; then run=; else run=sudo; fi; \
 	  $$run apt-get update -qq; DEBIAN_FRONTEND=noninteractive $$run apt-get install -y -qq wrk >/dev/null; }
 	@NEBULA=$(CURDIR)/$(NEBULA) tests/bench/run.sh
+	@$(MAKE) bench-jobs
 
 # The outbox beside graphile-worker.
 bench-jobs: install

@@ -24,8 +24,8 @@ use crate::kernel::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use nebula_core::{error::Language, rate::WINDOW_SECONDS};
 use pgrx::{
-    PgSqlErrorCode, PgTrigger, ereport, heap_tuple::PgHeapTuple, iter::TableIterator, name, pg_extern, pg_guard, pg_trigger,
-    pgbox::AllocatedByPostgres,
+    PgSqlErrorCode, PgTrigger, datum::Interval, ereport, heap_tuple::PgHeapTuple, iter::TableIterator, name, pg_extern, pg_guard,
+    pg_trigger, pgbox::AllocatedByPostgres,
 };
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -33,6 +33,15 @@ use uuid::Uuid;
 /// The parameter as the rest of the crate knows it.
 fn uuid(id: pgrx::Uuid) -> Uuid {
     Uuid::from_bytes(*id.as_bytes())
+}
+
+/// What the rest of the crate knows as a parameter or a column.
+fn back(id: Uuid) -> pgrx::Uuid {
+    pgrx::Uuid::from_bytes(*id.as_bytes())
+}
+
+fn microseconds(interval: Interval) -> i64 {
+    i64::try_from(interval.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// Runs when a backend loads the library.
@@ -49,7 +58,7 @@ fn version() -> &'static str {
 
 #[pg_extern(sql = false)]
 fn uuid_v7() -> pgrx::Uuid {
-    pgrx::Uuid::from_bytes(*Uuid::now_v7().as_bytes())
+    back(Uuid::now_v7())
 }
 
 #[pg_extern(sql = false)]
@@ -64,7 +73,7 @@ fn current_tenant() -> Option<pgrx::Uuid> {
         let (tenant, actor, _) = sql_caller::identity()?;
         authenticate::check_standing(&rights::of(tenant, actor)).is_ok().then_some(tenant)
     });
-    tenant.map(|id| pgrx::Uuid::from_bytes(*id.as_bytes()))
+    tenant.map(back)
 }
 
 #[pg_extern(sql = false)]

@@ -1,6 +1,6 @@
 //! Sealed secrets: which key is which version, sealing anew, and what is revealed to whom.
 
-use super::{announce_keys, uuid};
+use super::{announce_keys, back, uuid};
 use crate::{
     domain::credential::{self, Wanted},
     kernel::sealing::{self, SealedRow, Source},
@@ -45,9 +45,8 @@ fn sealed_rows(
     limit: i32,
 ) -> TableIterator<'static, (name!(tenant_id, pgrx::Uuid), name!(id, pgrx::Uuid), name!(key_version, i32), name!(sealed, Vec<u8>))> {
     let Some(source) = Source::named(source) else { invalid("source") };
-    let id = |id: uuid::Uuid| pgrx::Uuid::from_bytes(*id.as_bytes());
     let rows = sealing::rows(source, below_version, (uuid(after_tenant), uuid(after_id)), limit);
-    TableIterator::new(rows.into_iter().map(move |row| (id(row.tenant), id(row.id), row.version, row.sealed)))
+    TableIterator::new(rows.into_iter().map(|row| (back(row.tenant), back(row.id), row.version, row.sealed)))
 }
 
 #[pg_extern(sql = false)]
@@ -87,6 +86,5 @@ fn reveal_credential(
     };
     let said = |text: Option<&str>, argument: &str| text.and_then(|text| Name::parse(text).ok()).unwrap_or_else(|| invalid(argument));
     let revealed = credential::reveal(uuid(tenant), &wanted, &said(purpose, "purpose"), &said(worker, "worker"));
-    let id = revealed.id.map(|id| pgrx::Uuid::from_bytes(*id.as_bytes()));
-    TableIterator::once((revealed.outcome.to_owned(), id, revealed.sealed, revealed.key_version))
+    TableIterator::once((revealed.outcome.to_owned(), revealed.id.map(back), revealed.sealed, revealed.key_version))
 }

@@ -1,7 +1,7 @@
 //! A tenant out of the database and into one.
 #![allow(unsafe_code, clippy::needless_pass_by_value)]
 
-use super::uuid;
+use super::{back, uuid};
 use crate::kernel::{
     export::{self, Holder},
     import,
@@ -46,7 +46,7 @@ fn expire_exports() -> i32 {
 
 #[pg_extern(sql = false)]
 fn open_export(tenant: &str) -> Option<pgrx::Uuid> {
-    export::open(tenant).map(|id| pgrx::Uuid::from_bytes(*id.as_bytes()))
+    export::open(tenant).map(back)
 }
 
 /// Raises why a file can't be loaded, for the DBA to read.

@@ -1,7 +1,7 @@
 //! Events: writing them, and the worker's claim, completion and failure. SQL shapes are in `sql/functions/outbox.sql`.
 #![allow(unsafe_code, clippy::needless_pass_by_value)]
 
-use super::uuid;
+use super::{back, microseconds, uuid};
 use crate::kernel::{
     context,
     error::Result,
@@ -30,10 +30,6 @@ fn given<T>(argument: Option<T>) -> T {
     argument.unwrap_or_else(|| refuse(PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED, "an argument is null"))
 }
 
-fn microseconds(interval: Interval) -> i64 {
-    i64::try_from(interval.as_micros()).unwrap_or(i64::MAX)
-}
-
 fn lease_of(interval: Interval) -> i64 {
     let lease = microseconds(interval);
     if !(1_000_000..=86_400_000_000).contains(&lease) {
@@ -47,10 +43,6 @@ pub(super) fn leases(ids: Vec<Option<pgrx::Uuid>>, attempts: Vec<Option<i32>>) -
         refuse(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, "ids and attempts differ in length");
     }
     ids.into_iter().map(|id| uuid(given(id))).zip(attempts.into_iter().map(given)).collect()
-}
-
-pub(super) fn back(id: Uuid) -> pgrx::Uuid {
-    pgrx::Uuid::from_bytes(*id.as_bytes())
 }
 
 #[pg_extern(sql = false)]

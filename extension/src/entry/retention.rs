@@ -1,7 +1,7 @@
 //! What is too old: partitions, archives, tokens. SQL shapes are in `sql/functions/retention.sql`.
 #![allow(unsafe_code, clippy::needless_pass_by_value)]
 
-use super::uuid;
+use super::{back, uuid};
 use crate::kernel::{expiry, partition::Source, retention};
 use pgrx::{iter::TableIterator, name, pg_extern};
 
@@ -45,10 +45,7 @@ fn settle_default(source: &str) -> i64 {
 
 #[pg_extern(sql = false)]
 fn expired_archives() -> TableIterator<'static, (name!(tenant, pgrx::Uuid), name!(id, pgrx::Uuid), name!(location, String))> {
-    let id = |id: uuid::Uuid| pgrx::Uuid::from_bytes(*id.as_bytes());
-    TableIterator::new(
-        retention::expired_archives().into_iter().map(move |(tenant, archive, location)| (id(tenant), id(archive), location)),
-    )
+    TableIterator::new(retention::expired_archives().into_iter().map(|(tenant, archive, location)| (back(tenant), back(archive), location)))
 }
 
 #[pg_extern(sql = false)]

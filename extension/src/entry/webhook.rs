@@ -1,7 +1,10 @@
 //! Deliveries of webhooks, for the worker. SQL shapes are in `sql/functions/webhook.sql`.
 #![allow(unsafe_code, clippy::needless_pass_by_value)]
 
-use super::outbox::{back, leases, refuse};
+use super::{
+    back,
+    outbox::{leases, refuse},
+};
 use crate::domain::webhook_delivery;
 use pgrx::{PgSqlErrorCode, iter::TableIterator, name, pg_extern};
 

@@ -1,6 +1,7 @@
 //! What every worker asks first: whether this database may send, and whose turn a task is.
 #![allow(unsafe_code, clippy::needless_pass_by_value)]
 
+use super::microseconds;
 use crate::kernel::{place, task};
 use pgrx::{datum::Interval, pg_extern};
 
@@ -21,7 +22,6 @@ fn adopt_here() -> String {
 
 #[pg_extern(sql = false)]
 fn start_task(worker: &str, name: &str, every: Interval, lease: Interval) -> bool {
-    let microseconds = |interval: Interval| i64::try_from(interval.as_micros()).unwrap_or(i64::MAX);
     task::start(worker, name, microseconds(every), microseconds(lease))
 }
 

@@ -288,7 +288,7 @@ pub fn requeue(id: Uuid, tenant: Option<Uuid>) -> bool {
     ) > 0
 }
 
-/// The same for events that were claimed. How many of them.
+/// Hands events on that were claimed, as [`relay`] does with those that were not. How many of them.
 #[must_use]
 pub fn fan_out(worker: &str, leases: &[Lease]) -> usize {
     let (jobs, attempts) = split(leases);

@@ -100,29 +100,37 @@ fn segment() -> Option<*mut Part> {
     if !known.is_null() {
         return Some(known);
     }
-    // SAFETY: as `GetNamedDSMSegment` of Postgres 17 does, which 15 and 16 lack: one process at a time makes or attaches; an error in between releases the
-    // lock and changes nothing that another would find half done.
-    let parts = unsafe {
-        let guard = &raw mut (*pg_sys::MainLWLockArray.add(ADDIN_SHMEM_INIT_LOCK)).lock;
-        pg_sys::LWLockAcquire(guard, pg_sys::LWLockMode::LW_EXCLUSIVE);
-        let mut is_found = false;
-        let directory = pg_sys::ShmemInitStruct(NAME.as_ptr(), size_of::<Directory>(), &raw mut is_found).cast::<Directory>();
-        if !is_found {
-            directory.write(Directory { segment: 0, tranche: 0 });
-        }
+    // SAFETY: as `GetNamedDSMSegment` of Postgres 17 does, which 15 and 16 lack: one process at a time makes or attaches; an error in between changes nothing
+    // that another would find half done.
+    let parts = with_shared(NAME, |directory: *mut Directory| unsafe {
         let segment = if (*directory).segment == 0 { make(directory) } else { pg_sys::dsm_attach((*directory).segment) };
         // One of another size was made by another version of the library: it is left alone.
         if segment.is_null() || pg_sys::dsm_segment_map_length(segment) < SIZE {
-            pg_sys::LWLockRelease(guard);
             return None;
         }
         pg_sys::dsm_pin_mapping(segment);
         pg_sys::LWLockRegisterTranche((*directory).tranche, NAME.as_ptr());
-        pg_sys::LWLockRelease(guard);
-        pg_sys::dsm_segment_address(segment).cast::<Part>()
-    };
+        Some(pg_sys::dsm_segment_address(segment).cast::<Part>())
+    })?;
     PARTS_OF_SEGMENT.set(parts);
     Some(parts)
+}
+
+/// Runs `work` on the few bytes of the main shared memory that have this name, zeros at first, while nobody else does.
+pub fn with_shared<T, R>(name: &core::ffi::CStr, work: impl FnOnce(*mut T) -> R) -> R {
+    // SAFETY: the lock lets one process at a time make or find the structure; an error in between releases it.
+    unsafe {
+        let guard = &raw mut (*pg_sys::MainLWLockArray.add(ADDIN_SHMEM_INIT_LOCK)).lock;
+        pg_sys::LWLockAcquire(guard, pg_sys::LWLockMode::LW_EXCLUSIVE);
+        let mut is_found = false;
+        let shared = pg_sys::ShmemInitStruct(name.as_ptr(), size_of::<T>(), &raw mut is_found).cast::<T>();
+        if !is_found {
+            shared.cast::<u8>().write_bytes(0, size_of::<T>());
+        }
+        let result = work(shared);
+        pg_sys::LWLockRelease(guard);
+        result
+    }
 }
 
 /// Makes the segment: zeros, which are free places, and initialised locks.

@@ -17,9 +17,8 @@ use uuid::Uuid;
 pub fn whose(found: Vec<Due>, is_batch: bool) -> (Vec<Due>, bool) {
     let mut locks = HashMap::<String, bool>::new();
     let mut ordered = Vec::new();
-    for about in found.iter().filter_map(|due| due.about.as_deref().map(|about| (due.id, about))) {
-        let (id, about) = about;
-        if *locks.entry(about.to_owned()).or_insert_with(|| spi::try_advisory_lock(lock(about))) {
+    for (id, about) in found.iter().filter_map(|due| due.about.as_deref().map(|about| (due.id, about))) {
+        if *locks.entry(about.to_owned()).or_insert_with(|| spi::try_advisory_lock(spi::advisory_key(&lock(about)))) {
             ordered.push(id);
         }
     }
@@ -48,8 +47,9 @@ pub fn whose(found: Vec<Due>, is_batch: bool) -> (Vec<Due>, bool) {
     (found.into_iter().filter(|due| due.about.is_none() || ready.contains(&due.id)).collect(), !held.is_empty())
 }
 
-fn lock(about: &str) -> i64 {
-    spi::advisory_key(&format!("nebula/outbox/{about}"))
+/// The lock's name.
+fn lock(about: &str) -> String {
+    format!("nebula/outbox/{about}")
 }
 
 /// Tenant and aggregate of what is locked.
@@ -63,12 +63,10 @@ pub fn lock_all(jobs: &[Uuid]) -> About {
         &[Arg::Uuids(jobs)],
         |row| row.uuid(1).zip(row.text(2)),
     );
-    let numbered = about.into_iter().flatten().map(|about| (lock(&format!("{}/{}", about.0, about.1)), about));
-    let numbered = numbered.collect::<BTreeMap<_, _>>();
-    for number in numbered.keys() {
-        spi::run("select pg_advisory_xact_lock($1)", &[Arg::BigInt(*number)]);
-    }
-    let (tenants, aggregates) = numbered.into_values().unzip();
+    let named = about.into_iter().flatten().map(|about| (lock(&format!("{}/{}", about.0, about.1)), about));
+    let named = named.collect::<BTreeMap<_, _>>();
+    named.keys().for_each(|name| spi::advisory_lock(name));
+    let (tenants, aggregates) = named.into_values().unzip();
     About(tenants, aggregates)
 }
 

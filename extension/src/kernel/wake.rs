@@ -6,7 +6,7 @@
 //! Raw memory of Postgres, hence the exception.
 #![allow(unsafe_code)]
 
-use super::spi;
+use super::{shared_memory, spi};
 use pgrx::pg_sys;
 use std::{
     cell::Cell,
@@ -15,8 +15,6 @@ use std::{
 
 /// Who waits at once; more than these sleep until their timeout.
 const WAITERS: usize = 64;
-/// Which of Postgres' own locks guards the making of shared structures; the number is the same in all versions from 13 to 18.
-const ADDIN_SHMEM_INIT_LOCK: usize = 21;
 /// With the layout's number: a newer library in a server that runs maps no older memory.
 const NAME: &core::ffi::CStr = c"nebula_wake_1";
 
@@ -41,19 +39,10 @@ fn bell() -> &'static Bell {
         // SAFETY: set below; shared memory lives as long as the process.
         return unsafe { &*known };
     }
-    // SAFETY: one process at a time makes or finds the structure; zeros are its beginning, and atomics are its only members.
-    unsafe {
-        let guard = &raw mut (*pg_sys::MainLWLockArray.add(ADDIN_SHMEM_INIT_LOCK)).lock;
-        pg_sys::LWLockAcquire(guard, pg_sys::LWLockMode::LW_EXCLUSIVE);
-        let mut is_found = false;
-        let bell = pg_sys::ShmemInitStruct(NAME.as_ptr(), size_of::<Bell>(), &raw mut is_found).cast::<Bell>();
-        if !is_found {
-            bell.cast::<u8>().write_bytes(0, size_of::<Bell>());
-        }
-        pg_sys::LWLockRelease(guard);
-        BELL.set(bell);
-        &*bell
-    }
+    let bell = shared_memory::with_shared(NAME, |bell: *mut Bell| bell.cast_const());
+    BELL.set(bell);
+    // SAFETY: zeros are its beginning, and atomics are its only members.
+    unsafe { &*bell }
 }
 
 /// This transaction has written work: whoever waits is woken when it commits. The memory is found now, since a commit must not fail.
