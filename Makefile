@@ -4,6 +4,7 @@
 # make tools  what only the tests use, under target/
 # make test   everything CI runs  make check  formatting, lints and unit tests only (seconds)
 # make test-faults   the long storm of kills, minutes
+# make previous   builds the release before this one, which upgrades are tested from
 # make docs   writes the pages that the program makes: docs/openapi.json, docs/permissions.md
 # make bench  measures, and writes target/bench/; make bench-jobs its part on the outbox, beside graphile-worker; make bench-lists lists of ten million rows
 #
@@ -25,10 +26,14 @@ STAGE := $(shell if [ "$$(id -u)" = 0 ] && ! runuser -u nobody -- test -x "$(CUR
 TREE := $(STAGE)/postgres-$(PG)
 export NEBULA_PG_BINDIR := $(TREE)/lib/postgresql/$(PG)/bin
 
-SQL := sql/roles.sql $(patsubst %,sql/functions/%.sql,entry outbox worker webhook retention export credential privacy table call typed) sql/grants.sql
+# In the order in which they run. An update runs all but install.sql, what declares by way of sql/update.awk.
+SQL_DECLARATIONS := sql/types.sql $(patsubst %,sql/functions/%.sql,entry outbox worker webhook retention export credential privacy table call typed)
+SQL := sql/roles.sql sql/install.sql $(SQL_DECLARATIONS) sql/grants.sql
+# The release before this one; the scripts of older ones lie in sql/releases.
+PREVIOUS := 0.1.0
 NEBULA := target/release/nebula
 
-.PHONY: up down clean seed build script install packages tools check docs test test-faults bench bench-jobs bench-lists
+.PHONY: up down clean seed build script install previous packages tools check docs test test-faults bench bench-jobs bench-lists
 
 up: install
 	@$(NEBULA) up --pg-bindir $(NEBULA_PG_BINDIR)
@@ -63,10 +68,14 @@ build: packages
 	@cargo build --release --locked --quiet --workspace
 	@$(MAKE) script
 
-# The extension's install script, of its parts.
+# The extension's install script, of its parts, and the scripts that update older installations.
 script:
 	@mkdir -p target/release
+	@rm -f target/release/nebula--*.sql
 	@cat $(SQL) > target/release/nebula--$(VERSION).sql
+	@{ cat sql/updates/$(PREVIOUS)--$(VERSION).sql sql/roles.sql; \
+	  awk -f sql/update.awk sql/releases/nebula--$(PREVIOUS).sql $(SQL_DECLARATIONS); cat sql/grants.sql; } > target/release/nebula--$(PREVIOUS)--$(VERSION).sql
+	@for update in sql/releases/nebula--*--*.sql; do if [ -e $$update ]; then cp $$update target/release/; fi; done
 
 # The server's own tree, copied once, with the extension in it. Postgres finds its libraries relative to its binary.
 install: build
@@ -79,7 +88,12 @@ install: build
 	@cp target/release/libnebula.so $(TREE)/lib/postgresql/$(PG)/lib/nebula.so.new
 	@mv $(TREE)/lib/postgresql/$(PG)/lib/nebula.so.new $(TREE)/lib/postgresql/$(PG)/lib/nebula.so
 	@cp extension/nebula.control $(TREE)/share/postgresql/$(PG)/extension/nebula.control
-	@cp target/release/nebula--$(VERSION).sql $(TREE)/share/postgresql/$(PG)/extension/
+	@rm -f $(TREE)/share/postgresql/$(PG)/extension/nebula--*.sql
+	@cp target/release/nebula--*.sql $(TREE)/share/postgresql/$(PG)/extension/
+
+# The release before this one, built of its sources as they were (about a minute): what upgrades are tested from. It knows Postgres 15 alone.
+previous: build
+	@if [ $(PG) = 15 ]; then PREVIOUS=$(PREVIOUS) tests/upgrade/previous.sh; fi
 
 # What the tests use that isn't ours (tests/js/package-lock.json, tests/python/requirements.txt), under target/.
 tools: packages
@@ -105,7 +119,7 @@ check: packages
 
 # One suite: make test SUITE=rest::users
 SUITE ?=
-test: check install tools
+test: check install tools previous
 	@cargo test --release --locked -p nebula-tests --test suite -- --test-threads=4 $(SUITE)
 
 # The long storm of kills: minutes.

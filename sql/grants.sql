@@ -1,5 +1,6 @@
 -- Who may call what. Functions are executable by PUBLIC by default, and Supabase's default privileges add more: everything is taken away first,
 -- then granted exactly. Definer functions belong to roles that RLS binds: one that stayed a superuser's would skip it.
+-- At an update too: a grant that a version no longer makes is gone, one that a DBA made to a role of their own stays.
 
 do $$
 declare
@@ -9,10 +10,12 @@ begin
   for routine in
     select p.oid::regprocedure as signature
     from pg_catalog.pg_proc p
+    join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e'
     where p.pronamespace = 'nebula'::regnamespace
   loop
     execute pg_catalog.format('revoke all on function %s from public', routine.signature);
-    foreach grantee in array array['anon', 'authenticated', 'service_role', 'supabase_auth_admin'] loop
+    foreach grantee in array array['anon', 'authenticated', 'service_role', 'supabase_auth_admin',
+      'nebula_owner', 'nebula_platform', 'nebula_edge', 'nebula_keys', 'nebula_worker', 'nebula_app'] loop
       if exists (select from pg_catalog.pg_roles where rolname = grantee) then
         execute pg_catalog.format('revoke all on function %s from %I', routine.signature, grantee);
       end if;
@@ -27,6 +30,7 @@ alter function nebula.edge_state() owner to nebula_owner;
 alter function nebula.readiness() owner to nebula_owner;
 alter function nebula.dispatch(text, json, text) owner to nebula_owner;
 alter function nebula.migrate() owner to nebula_owner;
+alter function nebula.migrate_next() owner to nebula_owner;
 alter function nebula.ensure_partitions(integer) owner to nebula_owner;
 alter function nebula.register_signing_key(text, bytea) owner to nebula_owner;
 alter function nebula.retire_signing_key(text) owner to nebula_owner;
@@ -123,6 +127,7 @@ grant execute on function nebula.issuer_state(), nebula.replace_issuer_keys(text
 do $$
 declare
   grantee text;
+  installer text;
   routine record;
 begin
   foreach grantee in array array['nebula_app', 'authenticated'] loop
@@ -141,11 +146,15 @@ begin
       execute pg_catalog.format('grant execute on function %s to %I', routine.signature, grantee);
     end loop;
   end loop;
-  -- The DBA who installs, where that is no superuser (Supabase's postgres).
-  if not (select rolsuper from pg_catalog.pg_roles where rolname = session_user) then
-    execute pg_catalog.format('grant usage on schema nebula to %I', session_user);
+  -- The DBA who installed, where that is no superuser (Supabase's postgres), whoever updates.
+  select r.rolname into installer
+  from pg_catalog.pg_extension e
+  join pg_catalog.pg_roles r on r.oid = e.extowner
+  where e.extname = 'nebula' and not r.rolsuper;
+  if found then
+    execute pg_catalog.format('grant usage on schema nebula to %I', installer);
     execute pg_catalog.format(
-      'grant execute on function nebula.migrate(), nebula.seed(), nebula.seed_tenant(uuid), nebula.issue_operator_key(text), '
+      'grant execute on function nebula.migrate(), nebula.migrate_next(), nebula.seed(), nebula.seed_tenant(uuid), nebula.issue_operator_key(text), '
       'nebula.register_signing_key(text, bytea), nebula.retire_signing_key(text), nebula.revoke_signing_key(text), '
       'nebula.register_issuer(json), nebula.replace_issuer_keys(text, json), nebula.set_issuer_secret(text, text), nebula.remove_issuer(text), '
       'nebula.issuer_state(), '
@@ -154,7 +163,7 @@ begin
       'nebula.register_sealing_key(integer, bytea), nebula.sealing_keys(), nebula.sealed_row_counts(), nebula.anonymize_again(uuid, uuid), '
       'nebula.bind_role(text, uuid, text), nebula.ensure_partitions(integer), nebula.version(), nebula.routes(), nebula.openapi(), nebula.readiness(), '
       'nebula.edge_state(), nebula.emit(text, jsonb, text, uuid, timestamptz), nebula.emit_event(text, json, text, uuid, text), nebula.requeue(uuid), '
-      'nebula.delivery_place_here(), nebula.may_deliver(), nebula.adopt_here() to %I', session_user);
+      'nebula.delivery_place_here(), nebula.may_deliver(), nebula.adopt_here() to %I', installer);
   end if;
 end
 $$;

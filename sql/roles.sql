@@ -1,3 +1,5 @@
+-- Runs at each install and each update: it may be run again.
+
 -- Older servers let an install script be made to adopt or run foreign objects (CVE-2022-2625, CVE-2023-39417 and later fixes).
 do $$
 declare
@@ -52,7 +54,7 @@ begin
          or (member.rolname = wanted.name)
     ) then
       raise exception 'role % has members or memberships that Nebula does not give it', wanted.name
-        using hint = 'Revoke them and create the extension again.';
+        using hint = 'Revoke them and try again.';
     end if;
   end loop;
 end
@@ -90,40 +92,5 @@ begin
 end
 $$;
 
--- Nothing is adopted: the schema holds nothing that an attacker could have prepared (CVE-2022-2625). Tables are the exception, after
--- `drop extension` and in a restore; they must be ours.
-do $$
-begin
-  if exists (
-    select
-    from pg_catalog.pg_namespace n
-    join pg_catalog.pg_roles r on r.oid = n.nspowner
-    where n.nspname = 'nebula' and not r.rolsuper and r.rolname <> session_user
-  ) then
-    raise exception 'schema nebula belongs to neither a superuser nor who installs';
-  end if;
-  if exists (
-    select
-    from pg_catalog.pg_proc
-    where pronamespace = 'nebula'::regnamespace
-  ) or exists (
-    select
-    from pg_catalog.pg_operator
-    where oprnamespace = 'nebula'::regnamespace
-  ) or exists (
-    select
-    from pg_catalog.pg_class c
-    join pg_catalog.pg_roles r on r.oid = c.relowner
-    where c.relnamespace = 'nebula'::regnamespace and r.rolname <> 'nebula_owner'
-  ) then
-    raise exception 'schema nebula holds objects that are not Nebula''s'
-      using hint = 'Drop them and create the extension again.';
-  end if;
-end
-$$;
-
 grant usage, create on schema nebula to nebula_owner;
 grant usage on schema nebula to nebula_platform, nebula_edge, nebula_keys, nebula_worker, nebula_app;
-
-create type nebula.status as enum ('ativo', 'suspenso');
-comment on type nebula.status is 'Whether a row counts: ativo (active) or suspenso (suspended).';

@@ -29,7 +29,7 @@ enum Command {
     /// Does what the outbox holds, webhooks above all, until SIGTERM or SIGINT.
     Worker(command::worker::Arguments),
     /// Creates or updates the extension, then applies the migrations that are missing.
-    Migrate,
+    Migrate(command::migrate::Arguments),
     /// Upserts the global catalog, or what one tenant starts with.
     Seed(command::seed::Arguments),
     /// The keys that access tokens are signed with, and those that seal.
@@ -73,7 +73,7 @@ fn start(cli: Cli) -> Result<(), Error> {
         match cli.command {
             Command::Serve(arguments) => command::serve::run(&arguments, config).await,
             Command::Worker(arguments) => command::worker::run(&arguments, config).await,
-            Command::Migrate => command::migrate::run(&config).await,
+            Command::Migrate(arguments) => command::migrate::run(&arguments, &config).await,
             Command::Seed(arguments) => command::seed::run(&arguments, &config).await,
             Command::Keys(arguments) => command::keys::run(&arguments, &config).await,
             Command::Issuers(arguments) => command::issuers::run(&arguments, &config).await,

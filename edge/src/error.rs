@@ -30,6 +30,8 @@ pub enum Error {
     Tenant(String),
     #[error("import: {0}")]
     Import(String),
+    #[error("the server has the files of Nebula {files}, this program is {own}: install the server's files first")]
+    OlderFiles { files: String, own: &'static str },
     #[error("retention: {0}")]
     Retention(String),
     #[error("sealing key: {0}")]
@@ -66,7 +68,10 @@ impl From<tokio_postgres::Error> for Error {
     /// Commands are run by operators: they may see what Postgres says, which the edge's clients may not.
     fn from(error: tokio_postgres::Error) -> Self {
         let text = match error.as_db_error() {
-            Some(db) => format!("{} (SQLSTATE {})", db.message(), db.code().code()),
+            Some(db) => {
+                let hint = db.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+                format!("{} (SQLSTATE {}){hint}", db.message(), db.code().code())
+            }
             None => match std::error::Error::source(&error) {
                 Some(source) => format!("{error}: {source}"),
                 None => error.to_string(),

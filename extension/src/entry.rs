@@ -17,7 +17,7 @@ use crate::kernel::{
     error::Refusal,
     handle, installation, invite, issuer,
     limit::Category,
-    migrate as migration, openapi, operation, password, permission, rights, sealing, seed as seeds,
+    migrate as migration, openapi, operation, password, permission, release, rights, sealing, seed as seeds,
     spi::{self, Arg},
     sql_caller, usage,
 };
@@ -131,12 +131,14 @@ fn reset_token(tenant: pgrx::Uuid, invite_id: pgrx::Uuid) -> Option<String> {
 #[pg_extern(sql = false)]
 fn edge_state() -> String {
     let schema_version = migration::installed_version();
+    let extension_version = release::extension();
     let routes = operation::all().iter().map(|operation| operation.edge_route()).collect::<Vec<_>>();
     let limits = Category::ALL.map(|category| (category.as_str().to_owned(), json!(category.default_limit())));
     let limits = Value::Object(limits.into_iter().collect());
-    if schema_version < migration::REQUIRED_VERSION {
+    // Not REQUIRED_VERSION: an edge that asks while an installation is being updated must not forget its keys.
+    if schema_version < migration::FIRST_RELEASE_VERSION {
         return json!({
-            "schemaVersion": schema_version, "issuer": "", "audience": "", "keys": [], "sealingKeys": [], "issuers": [], "routes": routes, "rateLimits": limits,
+            "schemaVersion": schema_version, "libraryVersion": release::LIBRARY, "extensionVersion": extension_version, "issuer": "", "audience": "", "keys": [], "sealingKeys": [], "issuers": [], "routes": routes, "rateLimits": limits,
             "rateLimitWindowSeconds": WINDOW_SECONDS,
         })
         .to_string();
@@ -151,7 +153,7 @@ fn edge_state() -> String {
     let sealing_keys =
         sealing_keys.iter().map(|(version, fingerprint)| json!({ "version": version, "fingerprint": STANDARD.encode(fingerprint) }));
     json!({
-        "schemaVersion": schema_version, "issuer": installation.issuer, "audience": installation.audience, "keys": keys,
+        "schemaVersion": schema_version, "libraryVersion": release::LIBRARY, "extensionVersion": extension_version, "issuer": installation.issuer, "audience": installation.audience, "keys": keys,
         "sealingKeys": sealing_keys.collect::<Vec<_>>(), "issuers": issuer::for_edge(), "routes": routes,
         "rateLimits": limits, "rateLimitWindowSeconds": WINDOW_SECONDS,
     })
@@ -160,9 +162,7 @@ fn edge_state() -> String {
 
 #[pg_extern(sql = false)]
 fn readiness() -> String {
-    let version = migration::installed_version();
-    json!({ "ready": version >= migration::REQUIRED_VERSION, "schemaVersion": version, "requiredVersion": migration::REQUIRED_VERSION })
-        .to_string()
+    migration::readiness().to_string()
 }
 
 #[pg_extern(sql = false)]
@@ -223,6 +223,11 @@ fn why(action: &str) -> Option<String> {
 #[pg_extern(sql = false)]
 fn migrate() -> String {
     migration::migrate().to_string()
+}
+
+#[pg_extern(sql = false)]
+fn migrate_next() -> String {
+    migration::migrate_next().to_string()
 }
 
 #[pg_extern(sql = false)]

@@ -61,7 +61,7 @@ comment on function nebula.edge_state() is 'What the edge must know: issuer, aud
 
 create function nebula.readiness() returns json
 language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp set row_security = on as 'MODULE_PATHNAME', 'readiness_wrapper';
-comment on function nebula.readiness() is 'Whether the tables are as new as the library needs: {"ready", "schemaVersion", "requiredVersion"}.';
+comment on function nebula.readiness() is 'Whether tables and extension are as new as the library needs: {"ready", "schemaVersion", "requiredVersion", "extensionVersion", "libraryVersion"}.';
 
 create function nebula.openapi() returns json
 language c stable strict parallel safe as 'MODULE_PATHNAME', 'openapi_wrapper';
@@ -97,7 +97,12 @@ comment on function nebula.why(text) is 'The decision on an action, condition by
 
 create function nebula.migrate() returns json
 language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp set row_security = on as 'MODULE_PATHNAME', 'migrate_wrapper';
-comment on function nebula.migrate() is 'Applies the migrations that are missing: {"applied": [versions], "version": n}. Safe to call again and at the same time.';
+comment on function nebula.migrate() is 'Applies the migrations that are missing: {"applied": [versions], "version": n, "remaining": 0}, in one transaction. Safe to call again and at the same time.';
+
+create function nebula.migrate_next() returns json
+language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp set row_security = on as 'MODULE_PATHNAME', 'migrate_next_wrapper';
+comment on function nebula.migrate_next() is
+  'Applies the next migration that is missing: {"applied": [version], "version": n, "remaining": n}. For who commits after each, so that no lock outlasts its migration (nebula migrate).';
 
 create function nebula.seed() returns json
 language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp set row_security = on as 'MODULE_PATHNAME', 'seed_wrapper';

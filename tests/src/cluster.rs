@@ -20,6 +20,8 @@ pub const TEMPLATE: &str = "nebula_template";
 pub struct Cluster {
     pub dir: PathBuf,
     pub port: u16,
+    /// The folder of its server's programs.
+    programs: PathBuf,
     /// Ends the cluster and everything in `edges/` when this process is gone, however it went: it waits for its standard input to end.
     watcher: Child,
 }
@@ -33,18 +35,24 @@ pub struct Installation {
     pub operator_key: String,
 }
 
-fn workspace() -> &'static Path {
+/// The checkout.
+#[must_use]
+pub fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace")
 }
 
 /// A program of the relocated tree that has the extension in it (`make install`).
 #[must_use]
 pub fn postgres_program(name: &str) -> PathBuf {
-    let bin =
-        std::env::var_os("NEBULA_PG_BINDIR").map_or_else(|| workspace().join("target/postgres-15/lib/postgresql/15/bin"), PathBuf::from);
-    let program = bin.join(name);
+    let program = postgres_programs().join(name);
     assert!(program.exists(), "{} is missing: run `make install`, or set NEBULA_PG_BINDIR", program.display());
     program
+}
+
+/// The folder of those programs.
+#[must_use]
+pub fn postgres_programs() -> PathBuf {
+    std::env::var_os("NEBULA_PG_BINDIR").map_or_else(|| workspace().join("target/postgres-15/lib/postgresql/15/bin"), PathBuf::from)
 }
 
 /// The real binary.
@@ -98,12 +106,19 @@ impl Cluster {
     /// Makes a cluster without starting it.
     #[must_use]
     pub fn prepare(settings: &str) -> Self {
+        Self::prepare_with(|_| postgres_programs(), settings)
+    }
+
+    /// The same with programs of its own, which may be made in the cluster's folder.
+    #[must_use]
+    pub fn prepare_with(programs: impl FnOnce(&Path) -> PathBuf, settings: &str) -> Self {
         let made = run(unprivileged(Path::new("mktemp")).args(["-d", "/tmp/nebula-test-XXXXXX"]));
         let dir = PathBuf::from(made.trim());
         fs::create_dir(dir.join("edges")).unwrap();
         let watcher = watch(&dir);
+        let programs = programs(&dir);
         let data = dir.join("data");
-        run(unprivileged(&postgres_program("initdb")).arg("-D").arg(&data).args([
+        run(unprivileged(&programs.join("initdb")).arg("-D").arg(&data).args([
             "-U",
             "postgres",
             "-A",
@@ -121,12 +136,12 @@ impl Cluster {
         );
         let path = data.join("postgresql.auto.conf");
         fs::write(path, configuration).unwrap();
-        Self { dir, port, watcher }
+        Self { dir, port, programs, watcher }
     }
 
     /// Starts the server and waits until it accepts connections.
     pub fn start_again(&self) {
-        run(unprivileged(&postgres_program("pg_ctl"))
+        run(unprivileged(&self.programs.join("pg_ctl"))
             .arg("-D")
             .arg(self.dir.join("data"))
             .arg("-l")
@@ -148,7 +163,7 @@ impl Cluster {
         let path = data.join("postgresql.auto.conf");
         let settings = fs::read_to_string(&path).unwrap();
         fs::write(path, format!("{settings}port = {port}\nunix_socket_directories = '{}'\n", dir.display())).unwrap();
-        let copy = Self { dir, port, watcher };
+        let copy = Self { dir, port, programs: self.programs.clone(), watcher };
         copy.start_again();
         copy
     }
@@ -157,7 +172,7 @@ impl Cluster {
     pub fn start_after_a_crash(&self) {
         let deadline = Instant::now() + Duration::from_secs(180);
         loop {
-            let mut start = unprivileged(&postgres_program("pg_ctl"));
+            let mut start = unprivileged(&self.programs.join("pg_ctl"));
             start.arg("-D").arg(self.dir.join("data")).arg("-l").arg(self.log_path()).args(["-w", "-t", "120", "start"]);
             let status = start.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
             if status.success() {
@@ -172,7 +187,7 @@ impl Cluster {
 
     /// Stops the server: `fast` ends sessions, `immediate` is a crash.
     pub fn stop(&self, mode: &str) {
-        run(unprivileged(&postgres_program("pg_ctl")).arg("-D").arg(self.dir.join("data")).args(["-w", "-m", mode, "stop"]));
+        run(unprivileged(&self.programs.join("pg_ctl")).arg("-D").arg(self.dir.join("data")).args(["-w", "-m", mode, "stop"]));
     }
 
     fn log_path(&self) -> PathBuf {
@@ -228,7 +243,13 @@ fn watch(dir: &Path) -> Child {
 /// Runs `nebula …` as a DBA would.
 #[track_caller]
 pub fn nebula(admin_url: &str, keys_dir: &Path, arguments: &[&str]) -> String {
-    let mut command = Command::new(nebula_program());
+    nebula_of(&nebula_program(), admin_url, keys_dir, arguments)
+}
+
+/// The same with the program of any release.
+#[track_caller]
+pub fn nebula_of(program: &Path, admin_url: &str, keys_dir: &Path, arguments: &[&str]) -> String {
+    let mut command = Command::new(program);
     command
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
@@ -265,6 +286,12 @@ pub fn installation(library: Library) -> &'static Installation {
 /// Makes the template database in a cluster, by the commands that an operator uses.
 #[must_use]
 pub fn install(cluster: Cluster) -> Installation {
+    install_with(&nebula_program(), cluster)
+}
+
+/// The same with the program of any release.
+#[must_use]
+pub fn install_with(program: &Path, cluster: Cluster) -> Installation {
     // Supabase's roles, before the extension: grants follow them.
     cluster
         .connect("postgres", "postgres")
@@ -276,10 +303,11 @@ pub fn install(cluster: Cluster) -> Installation {
     cluster.connect("postgres", "postgres").batch_execute(&format!("create database {TEMPLATE}")).unwrap();
     let admin_url = cluster.url("postgres", TEMPLATE);
     let keys_dir = cluster.dir.join("keys");
-    nebula(&admin_url, &keys_dir, &["migrate"]);
-    nebula(&admin_url, &keys_dir, &["seed"]);
-    let kid = nebula(&admin_url, &keys_dir, &["keys", "generate"]);
-    let operator_key = nebula(&admin_url, &keys_dir, &["seed", "--operator", "--name", "harness"]);
+    let nebula = |arguments: &[&str]| nebula_of(program, &admin_url, &keys_dir, arguments);
+    nebula(&["migrate"]);
+    nebula(&["seed"]);
+    let kid = nebula(&["keys", "generate"]);
+    let operator_key = nebula(&["seed", "--operator", "--name", "harness"]);
     let signer = Signer::load(&keys_dir.join(format!("{kid}.pem")), &kid);
     let mut postgres = cluster.connect("postgres", "postgres");
     // Nothing may be connected to a template while it is copied.

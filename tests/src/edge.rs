@@ -1,9 +1,15 @@
 //! The real edge: a process of its own on a free port.
 
-use crate::{Anonymous, Caller, Key, Process, User, cluster::Installation, eventually, http::agent};
+use crate::{
+    Anonymous, Caller, Key, Process, User,
+    cluster::{Installation, nebula_program},
+    eventually,
+    http::agent,
+};
 use std::{
     io::{Read, Write},
     net::TcpStream,
+    path::Path,
     process::ExitStatus,
     time::Duration,
 };
@@ -28,8 +34,14 @@ impl Edge {
     /// Starts the edge and waits until it listens, whether or not there is a database.
     #[must_use]
     pub fn start_without_database(installation: &Installation, database_url: &str, settings: &[(&str, &str)]) -> Self {
+        Self::start_program(&nebula_program(), installation, database_url, settings)
+    }
+
+    /// The same with the program of any release.
+    #[must_use]
+    pub fn start_program(program: &Path, installation: &Installation, database_url: &str, settings: &[(&str, &str)]) -> Self {
         let variables = [&[("NEBULA_DATABASE_URL", database_url), ("NEBULA_LISTEN", "127.0.0.1:0")], settings].concat();
-        let process = Process::start(installation, &["serve"], &variables);
+        let process = Process::start_program(program, installation, &["serve"], &variables);
         let mut edge = Self { process, base: String::new(), agent: agent(), operator_key: installation.operator_key.clone() };
         eventually("the edge listens", || {
             let log = edge.log();

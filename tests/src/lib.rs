@@ -12,6 +12,7 @@
 
 pub mod archive;
 pub mod callers;
+pub mod catalog;
 pub mod cluster;
 pub mod conformity;
 pub mod database;
@@ -23,6 +24,7 @@ pub mod jose;
 pub mod jwks_server;
 pub mod object_storage;
 pub mod parallel;
+pub mod previous;
 pub mod process;
 pub mod queue;
 pub mod receiver;
@@ -48,6 +50,7 @@ pub use jose::Jose;
 pub use jwks_server::JwksServer;
 pub use object_storage::ObjectStorage;
 pub use parallel::parallel;
+pub use previous::Previous;
 pub use process::Process;
 pub use queue::{Leased, Queue};
 pub use receiver::{Behaviour, Received, Receiver};

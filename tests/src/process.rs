@@ -7,7 +7,7 @@ use crate::{
 use std::{
     fs::{self, File},
     io::Write,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::atomic::{AtomicU32, Ordering},
 };
@@ -23,10 +23,16 @@ impl Process {
     /// Starts it with these variables and no others.
     #[must_use]
     pub fn start(installation: &Installation, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        Self::start_program(&nebula_program(), installation, arguments, variables)
+    }
+
+    /// The same with the program of any release.
+    #[must_use]
+    pub fn start_program(program: &Path, installation: &Installation, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let dir = &installation.cluster.dir;
         let log = dir.join(format!("process-{}.log", COUNT.fetch_add(1, Ordering::Relaxed)));
-        let child = Command::new(nebula_program())
+        let child = Command::new(program)
             .args(arguments)
             .env_clear()
             .env("NEBULA_KEYS_DIR", &installation.keys_dir)

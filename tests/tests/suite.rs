@@ -8,4 +8,5 @@ mod suite {
     mod rest;
     mod security;
     mod sql;
+    mod upgrade;
 }

@@ -9,6 +9,7 @@ mod json_text;
 mod listener;
 mod pool;
 mod retention;
+mod skew;
 mod state;
 mod worker;
 
@@ -23,6 +24,7 @@ pub use json_text::JsonText;
 pub use listener::listen;
 pub use pool::{Database, Reply};
 pub use retention::{DueArchive, OldMonth};
+pub use skew::Skew;
 pub use state::{
     BodyToken, Challenge, Deprecation, DeriveMode, EdgeState, KeyStatus, Kind, LoginChallenge, RateLimit, RateLimits, RefusedLogin, Route,
     Scope, SealMode, StoredFile, TenantFrom, TenantSource,

@@ -3,6 +3,7 @@
 use super::{
     failure::Failure,
     json_text::JsonText,
+    skew::Skew,
     state::{Context, EdgeState, LoginChallenge, Readiness},
 };
 use crate::{config::Config, error::Error};
@@ -95,9 +96,13 @@ impl Database {
         self.json("select nebula.password_challenge($1, $2, $3)", &parameters).await
     }
 
-    /// `nebula.edge_state`.
+    /// `nebula.edge_state`. Where it came from a session whose library is not the newest there is, idle connections are given up for new ones.
     pub async fn edge_state(&self) -> Result<EdgeState, Failure> {
-        self.json("select nebula.edge_state()", &[]).await
+        let state: EdgeState = self.json("select nebula.edge_state()", &[]).await?;
+        if state.skew() != Skew::Suits {
+            self.pool.retain(|_, _| false);
+        }
+        Ok(state)
     }
 
     /// `nebula.openapi`: the document's JSON text.

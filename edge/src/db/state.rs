@@ -9,6 +9,12 @@ use serde_json::Value;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EdgeState {
+    /// The release of the library that answered; the first one didn't say.
+    #[serde(default)]
+    pub library_version: Option<String>,
+    /// The release of the extension's declarations.
+    #[serde(default)]
+    pub extension_version: Option<String>,
     pub issuer: String,
     pub audience: String,
     pub keys: Vec<SigningKey>,
@@ -221,12 +227,16 @@ pub struct RateLimit {
 }
 
 /// `nebula.readiness()`.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Readiness {
     pub ready: bool,
     pub schema_version: i64,
     pub required_version: i64,
+    #[serde(default)]
+    pub extension_version: Option<String>,
+    #[serde(default)]
+    pub library_version: Option<String>,
 }
 
 /// The third column of `handle`: for the edge and its log, never for the client.

@@ -39,10 +39,15 @@ async fn readiness(app: &App) -> Result<i64, Refusal> {
         }
         refusal => refusal,
     })?;
-    if readiness.schema_version < readiness.required_version {
-        return Err(Refusal::new(Code::SchemaOutdated));
+    if readiness.is_outdated() {
+        let details = json!({
+            "schemaVersion": readiness.schema_version, "requiredVersion": readiness.required_version,
+            "extensionVersion": readiness.extension_version, "libraryVersion": readiness.library_version, "edgeVersion": env!("CARGO_PKG_VERSION"),
+        });
+        return Err(Refusal { details: Some(details), ..Refusal::outdated() });
     }
-    if !readiness.ready || app.live.current().is_none() {
+    let is_served = app.live.current().is_some_and(|state| !state.is_outdated);
+    if !readiness.ready || !is_served {
         return Err(Refusal::unavailable("not ready"));
     }
     Ok(readiness.schema_version)

@@ -4,7 +4,7 @@ use super::{docs, document::Document, route_table::RouteTable, served_route::Ser
 use crate::{
     auth::{self, ForeignRing, KeyRing, KeySource, LocalKeys, PrivateKey, RegisteredKeys, SealingKeys, Signer},
     config::Config,
-    db::{Database, EdgeState, Failure},
+    db::{Database, EdgeState, Failure, Skew},
     error::Error,
 };
 use arc_swap::ArcSwapOption;
@@ -17,6 +17,8 @@ use tokio::{
 
 /// A pooler in transaction mode forwards no notification, so the state is also read this often (docs/edge-protocol.md).
 const POLL: Duration = Duration::from_secs(30);
+/// While the database is older than this edge.
+const OUTDATED_POLL: Duration = Duration::from_secs(1);
 const MAX_BACKOFF: Duration = Duration::from_secs(1);
 /// Tokens with made-up key ids cause at most one reload in this time, whoever sends them.
 const UNKNOWN_KEY_INTERVAL: Duration = Duration::from_secs(3);
@@ -32,6 +34,8 @@ pub struct Snapshot {
     /// The keys that seal, read anew with each state: a new file needs no restart.
     pub sealing: Arc<dyn SealingKeys>,
     pub jwks: Bytes,
+    /// The database is older than this edge: nothing is served.
+    pub is_outdated: bool,
 }
 
 /// The current snapshot, and the means to have it replaced.
@@ -119,6 +123,7 @@ impl LiveState {
             let loaded = database.edge_state().await;
             match loaded {
                 Ok(state) => {
+                    let poll = if state.skew() == Skew::Older { OUTDATED_POLL } else { POLL };
                     let found = self.replace(state, config).await;
                     if !backoff.is_zero() {
                         tracing::info!("the database is back");
@@ -134,7 +139,7 @@ impl LiveState {
                         found.iter().for_each(|complaint| tracing::error!("{complaint}"));
                         openapi_complaint = found;
                     }
-                    let _ = timeout(POLL, self.wanted.notified()).await;
+                    let _ = timeout(poll, self.wanted.notified()).await;
                 }
                 Err(failure) => {
                     if backoff.is_zero() {
@@ -151,6 +156,8 @@ impl LiveState {
 
 /// Makes a snapshot, and says what an operator should mend.
 async fn build(state: EdgeState, config: &Config) -> (Snapshot, Vec<String>) {
+    let is_outdated = state.skew() == Skew::Older;
+    let skew = state.skew_complaint();
     let ring = KeyRing::new(&state);
     let foreign = ForeignRing::new(&state);
     let seals = state.routes.iter().any(|route| !route.seal.is_empty());
@@ -158,7 +165,8 @@ async fn build(state: EdgeState, config: &Config) -> (Snapshot, Vec<String>) {
     let (limits, window_seconds) = (state.rate_limits, state.rate_limit_window_seconds);
     let routes = state.routes.into_iter().map(|route| ServedRoute::new(route, limits, window_seconds));
     let (routes, left_out) = RouteTable::new(routes);
-    let mut complaints: Vec<String> = left_out.into_iter().map(|route| format!("route not served: {route}")).collect();
+    let mut complaints: Vec<String> =
+        skew.into_iter().chain(left_out.into_iter().map(|route| format!("route not served: {route}"))).collect();
     let (signing, sealing) = read_keys(config, &mut complaints).await;
     let signer = Signer::choose(&signing, &ring);
     if signer.is_none() {
@@ -169,7 +177,7 @@ async fn build(state: EdgeState, config: &Config) -> (Snapshot, Vec<String>) {
         complaints.extend(sealing.complaints());
     }
     let jwks = Bytes::from(auth::jwks_document(ring.public_keys()).to_string());
-    (Snapshot { ring, foreign, routes, signer, sealing: Arc::new(sealing), jwks }, complaints)
+    (Snapshot { ring, foreign, routes, signer, sealing: Arc::new(sealing), jwks, is_outdated }, complaints)
 }
 
 /// The keys of this machine, without those that can't be read.

@@ -65,6 +65,9 @@ pub async fn method_not_allowed(Extension(frame): Extension<Arc<Frame>>) -> Resp
 
 async fn serve(app: &App, frame: &Frame, parts: &Parts, body: &mut RequestBody) -> Result<Response, Refusal> {
     let state = app.live.current().ok_or_else(|| Refusal::unavailable("the database was not reached yet"))?;
+    if state.is_outdated {
+        return Err(Refusal::outdated());
+    }
     let (served, parameters) = find(&state, parts)?;
     let route = &frame.route.get_or_init(|| served).route;
     // After the route: what is shed carries the route's headers, too.

@@ -37,6 +37,12 @@ impl Refusal {
         Self { retry_after_seconds: Some(1), reason: Some(reason.into()), ..Self::new(Code::ServiceUnavailable) }
     }
 
+    /// 503: the database is older than it must be; somebody is updating it, or should.
+    #[must_use]
+    pub fn outdated() -> Self {
+        Self { retry_after_seconds: Some(2), ..Self::new(Code::SchemaOutdated) }
+    }
+
     /// 500: the reason is for the log.
     #[must_use]
     pub fn internal(reason: impl Into<String>) -> Self {

@@ -49,7 +49,7 @@ async fn edge_of(settings: Settings, keys_dir: &Path) -> App {
     let registered =
         registered.newest_first().map(|key| json!({ "version": key.version, "fingerprint": STANDARD.encode(key.fingerprint()) }));
     let state = json!({
-        "schemaVersion": 1, "issuer": "nebula", "audience": "nebula", "keys": [], "sealingKeys": registered.collect::<Vec<_>>(),
+        "schemaVersion": 1, "libraryVersion": env!("CARGO_PKG_VERSION"), "issuer": "nebula", "audience": "nebula", "keys": [], "sealingKeys": registered.collect::<Vec<_>>(),
         "rateLimits": { "auth": 60, "read": 3000, "write": 1200, "admin": 600 }, "rateLimitWindowSeconds": 60,
         "routes": [
             route("users.list", "GET", "/v1/users", "tenant", false),

@@ -15,6 +15,7 @@ pub mod object;
 pub mod opaque_token;
 pub mod password;
 pub mod rate;
+pub mod release;
 pub mod text;
 pub mod traces;
 pub mod unique_json;

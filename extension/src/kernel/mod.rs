@@ -42,5 +42,6 @@ pub mod installation;
 pub mod issuer;
 pub mod migrate;
 pub mod openapi;
+pub mod release;
 pub mod seed;
 pub mod sql_caller;

@@ -54,7 +54,7 @@ pub async fn run(arguments: &Arguments) -> Result<(), Error> {
     }
 
     let client = roles::ensure_database(&cluster, port, &mut env).await?;
-    let migrated = migrate::migrate(&client).await?;
+    let migrated = migrate::migrate(&client, migrate::PATIENCE).await?;
     if !migrated.applied.is_empty() {
         note(&migrated.to_string());
     }

@@ -2,13 +2,13 @@
 
 use nebula_tests::{
     Database, Handle, Tenant,
+    catalog::{assert_same, contents, description},
     cluster::{Cluster, TEMPLATE, install, postgres_program},
     onboard_by_sql,
     sql_caller::bound_login,
 };
-use postgres::Client;
 use serde_json::json;
-use std::{collections::BTreeMap, process::Command};
+use std::process::Command;
 
 #[track_caller]
 fn run(program: &str, arguments: &[&str]) -> String {
@@ -16,61 +16,6 @@ fn run(program: &str, arguments: &[&str]) -> String {
     let output = command.env_clear().env("PATH", "/usr/bin:/bin").current_dir("/").args(arguments).output().unwrap();
     assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-/// Whatever makes the database what it is, as text, one line a thing.
-fn description(client: &mut Client) -> Vec<String> {
-    let sql = "\
-        select 'table ' || c.oid::regclass || ' ' || c.relkind::text || ' ' || c.relowner::regrole || ' ' || c.relrowsecurity || c.relforcerowsecurity || ' ' \
-          || coalesce((select string_agg(acl::text, ',' order by acl::text collate \"C\") from unnest(coalesce(c.relacl, acldefault('r', c.relowner))) acl), '') || ' ' \
-          || coalesce(obj_description(c.oid, 'pg_class'), '') from pg_class c where c.relnamespace = 'nebula'::regnamespace and c.relkind in ('r', 'p') \
-        union all \
-        select 'column ' || a.attrelid::regclass || '.' || a.attname || ' ' || format_type(a.atttypid, a.atttypmod) || ' ' || a.attnotnull || ' ' \
-          || coalesce(pg_get_expr(d.adbin, d.adrelid), '') || ' ' || coalesce(col_description(a.attrelid, a.attnum), '') \
-          from pg_attribute a join pg_class c on c.oid = a.attrelid left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum \
-          where c.relnamespace = 'nebula'::regnamespace and c.relkind in ('r', 'p') and a.attnum > 0 and not a.attisdropped \
-        union all \
-        select 'constraint ' || conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid) from pg_constraint where connamespace = 'nebula'::regnamespace \
-        union all \
-        select 'index ' || pg_get_indexdef(indexrelid) from pg_index join pg_class c on c.oid = indrelid where c.relnamespace = 'nebula'::regnamespace \
-        union all \
-        select 'policy ' || tablename || ' ' || policyname || ' ' || permissive || ' ' || roles::text || ' ' || cmd || ' ' || qual || ' ' || with_check \
-          from pg_policies where schemaname = 'nebula' \
-        union all \
-        select 'trigger ' || tgrelid::regclass || ' ' || tgenabled::text || ' ' || pg_get_triggerdef(t.oid) from pg_trigger t join pg_class c on c.oid = t.tgrelid \
-          where c.relnamespace = 'nebula'::regnamespace and not tgisinternal \
-        union all \
-        select 'function ' || p.oid::regprocedure || ' ' || p.proowner::regrole || ' ' || p.prosecdef || ' ' || coalesce(p.proconfig::text, '') || ' ' \
-          || coalesce((select string_agg(acl::text, ',' order by acl::text collate \"C\") from unnest(p.proacl) acl), 'default') \
-          from pg_proc p where p.pronamespace = 'nebula'::regnamespace \
-        union all \
-        select 'schema ' || nspowner::regrole || ' ' || (select string_agg(acl::text, ',' order by acl::text collate \"C\") from unnest(nspacl) acl) \
-          from pg_namespace where nspname = 'nebula' \
-        union all \
-        select 'extension ' || extname || ' ' || extversion from pg_extension \
-        order by 1";
-    client.query(sql, &[]).unwrap().iter().map(|row| row.get(0)).collect()
-}
-
-#[track_caller]
-fn assert_same(after: &[String], before: &[String]) {
-    let only = |these: &[String], those: &[String]| these.iter().filter(|line| !those.contains(line)).cloned().collect::<Vec<_>>();
-    assert_eq!((only(after, before), only(before, after)), (vec![], vec![]), "what only the restored one has, and what only the original");
-}
-
-/// Row counts and a digest of the rows of every table, partitions by themselves.
-fn contents(client: &mut Client) -> BTreeMap<String, String> {
-    let tables = client
-        .query("select oid::regclass::text from pg_class where relnamespace = 'nebula'::regnamespace and relkind = 'r'", &[])
-        .unwrap();
-    let digest = |table: String| {
-        let sql = format!(
-            "select count(*) || ' ' || coalesce(md5(string_agg(t::text, e'\\n' order by t::text collate \"C\")), '') from {table} t"
-        );
-        let digest = client.query_one(&sql, &[]).unwrap().get(0);
-        (table, digest)
-    };
-    tables.iter().map(|row| row.get(0)).map(digest).collect()
 }
 
 /// A database with something in every table that this slice writes.

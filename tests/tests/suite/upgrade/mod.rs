@@ -1,0 +1,3 @@
+//! From the release before this one to this one.
+
+mod extension;
