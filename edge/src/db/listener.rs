@@ -8,7 +8,8 @@ use tokio_postgres::{AsyncMessage, NoTls};
 
 /// Calls `changed` after each notification, and after each new connection, since what was sent meanwhile is lost. Never returns.
 ///
-/// Behind a pooler in transaction mode nothing arrives; the poll every 30 seconds remains (docs/edge-protocol.md).
+/// Behind a pooler in transaction mode nothing arrives, and one of the pooler's sessions stays subscribed for nobody: `notify_database_url` then names the
+/// server itself. Without it the poll every 30 seconds remains (docs/edge-protocol.md).
 pub async fn listen(url: DatabaseUrl, changed: impl Fn() + Send + Sync) {
     let mut backoff = Duration::from_millis(100);
     loop {

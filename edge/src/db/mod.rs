@@ -1,6 +1,7 @@
 //! The database as the edge sees it: the functions of docs/edge-protocol.md and a notification.
 
 mod admin;
+mod cancel;
 mod export;
 mod failure;
 mod flush;

@@ -1,6 +1,7 @@
 //! The pool, and the functions that requests call through it.
 
 use super::{
+    cancel::cancel,
     failure::Failure,
     json_text::JsonText,
     skew::Skew,
@@ -9,7 +10,7 @@ use super::{
 use crate::{config::Config, error::Error};
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use serde::de::DeserializeOwned;
-use std::{str::FromStr, time::Duration};
+use std::{str::FromStr, sync::Arc, time::Duration};
 use tokio_postgres::{
     NoTls, Row,
     config::SslMode,
@@ -33,6 +34,8 @@ const CANCEL_GRACE: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub struct Database {
     pub(super) pool: Pool,
+    /// How the pool connects: whoever cancels a statement connects so, too.
+    postgres: Arc<tokio_postgres::Config>,
     /// After this a statement is cancelled.
     statement_timeout: Duration,
     keeps_prepared: bool,
@@ -57,7 +60,7 @@ impl Database {
         let mut postgres = parse(config.require_database_url()?.reveal())?;
         postgres.application_name("nebula-edge");
         // `Fast` asks the client whether its connection is closed, without a round trip; one that died is replaced.
-        let manager = Manager::from_config(postgres, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
+        let manager = Manager::from_config(postgres.clone(), NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
         let wait = Duration::from_millis(config.pool_wait_ms);
         let pool = Pool::builder(manager)
             .max_size(config.pool_size.max(1))
@@ -67,7 +70,12 @@ impl Database {
             .recycle_timeout(Some(wait))
             .build()
             .map_err(|error| Error::Database(error.to_string()))?;
-        Ok(Self { pool, statement_timeout: Duration::from_millis(config.request_timeout_ms), keeps_prepared: config.prepared_statements })
+        Ok(Self {
+            pool,
+            postgres: Arc::new(postgres),
+            statement_timeout: Duration::from_millis(config.request_timeout_ms),
+            keeps_prepared: config.prepared_statements,
+        })
     }
 
     /// `nebula.handle`: one request, one statement, one transaction. Never sent twice: after a broken connection its outcome is unknown.
@@ -129,7 +137,7 @@ impl Database {
     /// One unnamed, typed statement: one round trip, and nothing stays in the session, so a pooler may stand between. Where none does, a setting
     /// keeps the statement prepared, which saves Postgres parsing and planning it each time.
     pub(super) async fn run(&self, client: Object, statement: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<Row, Failure> {
-        let cancel = client.cancel_token();
+        let token = client.cancel_token();
         let outcome = {
             let query = async {
                 if !self.keeps_prepared {
@@ -144,7 +152,7 @@ impl Database {
                 Ok(result) => Some(result),
                 // Nobody waits for the answer any more. Cancelling rolls the transaction back and gives the connection back clean.
                 Err(_) => {
-                    let _ = tokio::time::timeout(CANCEL_GRACE, cancel.cancel_query(NoTls)).await;
+                    let _ = tokio::time::timeout(CANCEL_GRACE, cancel(&self.postgres, &token)).await;
                     tokio::time::timeout(CANCEL_GRACE, query).await.ok()
                 }
             }

@@ -53,7 +53,7 @@ impl App {
 
     /// Starts what runs beside the requests: the keeper of the state, the listener that wakes it, and the flushing of usage.
     pub fn start_background(&self) -> Result<(), Error> {
-        let url = self.config.require_database_url()?.clone();
+        let url = self.config.notify_database_url.as_ref().map_or_else(|| self.config.require_database_url(), Ok)?.clone();
         let app = self.clone();
         tokio::spawn(async move { app.live.keep_current(app.database.clone(), &app.config).await });
         let app = self.clone();

@@ -1,3 +1,4 @@
 mod database_away;
 mod dump_restore;
 mod outbox;
+mod pooler;
