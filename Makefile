@@ -5,7 +5,7 @@
 # make test   everything CI runs  make check  formatting, lints and unit tests only (seconds)
 # make test-faults   the long storm of kills, minutes
 # make previous   builds the release before this one, which upgrades are tested from
-# make docs   writes the pages that the program makes: docs/openapi.json, docs/permissions.md
+# make docs   writes the pages that the program makes: docs/openapi.json, docs/permissions.md, docs/schema.sql
 # make bench  measures, and writes target/bench/; make bench-jobs its part on the outbox, beside graphile-worker; make bench-lists lists of ten million rows
 #
 # Nothing outside this directory is changed but packages: Postgres runs from a copy of its own tree under target/, so that the extension can be
@@ -157,7 +157,7 @@ test: check install tools previous
 test-faults: install tools
 	@cargo test --release --locked -p nebula-tests --test suite -- --ignored --nocapture faults::
 
-# The pages that the program makes: docs/openapi.json and docs/permissions.md.
+# The pages that the program makes: docs/openapi.json, docs/permissions.md, docs/schema.sql.
 docs: install
 	@NEBULA_WRITE_DOCS=1 cargo test --release --locked --quiet -p nebula-tests --test suite -- docs::generated
 

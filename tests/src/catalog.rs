@@ -1,7 +1,8 @@
 //! What a database and its cluster are made of, as text to be compared.
 
+use crate::{Database, cluster::postgres_program};
 use postgres::Client;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, process::Command};
 
 /// Whatever makes the schema nebula what it is, one line a thing.
 #[must_use]
@@ -66,4 +67,33 @@ fn lines(client: &mut Client, sql: &str) -> Vec<String> {
 fn names_a_month(line: &str) -> bool {
     let shape = line.bytes().map(|byte| if byte.is_ascii_digit() { b'9' } else { byte }).collect::<Vec<_>>();
     shape.windows(8).any(|window| window == b"_9999_99")
+}
+
+/// The tables of a database as `pg_dump --schema-only` writes them, without what depends on the server's version or on the month.
+#[must_use]
+pub fn schema(database: &Database) -> String {
+    let output = Command::new(postgres_program("pg_dump"))
+        .env_clear()
+        .args([
+            "--no-password",
+            "--schema-only",
+            "--schema=nebula",
+            "--exclude-table=nebula.*_20[0-9][0-9]_[0-9][0-9]",
+            &database.url("postgres"),
+        ])
+        .current_dir("/")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let dump = String::from_utf8(output.stdout).unwrap();
+    let is_kept = |line: &&str| !["--", "\\", "SET ", "SELECT pg_catalog.set_config"].iter().any(|start| line.starts_with(start));
+    let mut schema = String::new();
+    for line in dump.lines().filter(is_kept) {
+        // One empty line is as good as many.
+        if !(line.is_empty() && (schema.is_empty() || schema.ends_with("\n\n"))) {
+            schema.push_str(line);
+            schema.push('\n');
+        }
+    }
+    schema
 }

@@ -158,7 +158,7 @@ impl Cluster {
         let watcher = watch(&dir);
         let data = dir.join("data");
         let server = ["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "postgres"];
-        run(unprivileged(&postgres_program("pg_basebackup")).args(server).args(["-X", "stream", "-D"]).arg(&data));
+        run(unprivileged(&postgres_program("pg_basebackup")).args(server).args(["-X", "stream", "-c", "fast", "-D"]).arg(&data));
         let port = free_port();
         let path = data.join("postgresql.auto.conf");
         let settings = fs::read_to_string(&path).unwrap();

@@ -119,7 +119,11 @@ impl Previous {
         let cluster = Cluster::prepare_with(|folder| tree.insert(Tree::of_previous(folder)).programs(), settings);
         cluster.start_again();
         let installation = install_with(&program(), cluster);
-        installation.cluster.connect("postgres", "postgres").batch_execute(&format!("alter database {TEMPLATE} with allow_connections true")).unwrap();
+        installation
+            .cluster
+            .connect("postgres", "postgres")
+            .batch_execute(&format!("alter database {TEMPLATE} with allow_connections true"))
+            .unwrap();
         // Tests hold databases of a run's one cluster; this one lives as long, too.
         let installation: &'static Installation = Box::leak(Box::new(installation));
         Self { tree: tree.unwrap(), installation, database: Database { name: TEMPLATE.to_owned(), installation } }

@@ -47,9 +47,9 @@ impl EdgeState {
                 "a session has still the library {library} of before the update: restart the server where shared_preload_libraries names nebula, \
                  reconnect the pooler where one stands between"
             )),
-            Skew::Older => {
-                Some(format!("the database is {library}, older than this edge, {EDGE}: nothing is served until it is updated (nebula migrate)"))
-            }
+            Skew::Older => Some(format!(
+                "the database is {library}, older than this edge, {EDGE}: nothing is served until it is updated (nebula migrate)"
+            )),
         }
     }
 }

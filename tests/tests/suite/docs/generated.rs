@@ -2,7 +2,7 @@
 
 use super::root;
 use nebula_tests::{
-    Database, Handle, World,
+    Database, Handle, World, catalog, previous,
     world::{Actor, Route, SOLD_ACTION, routes, sell_notes},
 };
 use serde_json::Value;
@@ -32,6 +32,14 @@ fn holds(page: &str, made: &str) {
 fn the_openapi_document_is_the_programs() {
     let document: Value = serde_json::from_str(&Database::new().text("select nebula.openapi()::text", &[])).unwrap();
     holds("docs/openapi.json", &(serde_json::to_string_pretty(&document).unwrap() + "\n"));
+}
+
+#[test]
+fn the_tables_of_a_new_installation_are_the_committed_ones() {
+    // Other versions of pg_dump write the same differently.
+    if previous::runs_here() {
+        holds("docs/schema.sql", &catalog::schema(&Database::new()));
+    }
 }
 
 /// Who a column of the table is.

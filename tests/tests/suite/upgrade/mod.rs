@@ -1,3 +1,6 @@
 //! From the release before this one to this one.
 
 mod extension;
+mod interrupted;
+mod releases;
+mod rolling;
