@@ -80,6 +80,8 @@ alter function nebula.sealed_rows(text, integer, uuid, uuid, integer) owner to n
 alter function nebula.reseal(text, uuid, uuid, integer, bytea, integer, bytea) owner to nebula_owner;
 alter function nebula.reveal_credential(uuid, uuid, text, text, text, text) owner to nebula_owner;
 alter function nebula.anonymize_again(uuid, uuid) owner to nebula_owner;
+-- Protected tables: what their triggers write is the product's.
+alter function nebula.emit_change() owner to nebula_platform;
 
 -- The edge: these and nothing else.
 grant execute on function nebula.handle(uuid, json), nebula.login_challenge(text, text, text), nebula.password_challenge(uuid, text, text), nebula.flush(),
@@ -134,7 +136,7 @@ begin
     continue when not exists (select from pg_catalog.pg_roles where rolname = grantee);
     execute pg_catalog.format('grant usage on schema nebula to %I', grantee);
     execute pg_catalog.format(
-      'grant execute on function nebula.version(), nebula.current_tenant(), nebula.current_actor(), nebula.can(text), nebula.why(text), nebula.routes(), nebula.openapi(), '
+      'grant execute on function nebula.version(), nebula.current_tenant(), nebula.tenant_for(text), nebula.current_actor(), nebula.can(text), nebula.why(text), nebula.routes(), nebula.openapi(), '
       'nebula.dispatch(text, json, text) to %I', grantee);
     for routine in
       select p.oid::regprocedure as signature
@@ -163,7 +165,11 @@ begin
       'nebula.register_sealing_key(integer, bytea), nebula.sealing_keys(), nebula.sealed_row_counts(), nebula.anonymize_again(uuid, uuid), '
       'nebula.bind_role(text, uuid, text), nebula.ensure_partitions(integer), nebula.version(), nebula.routes(), nebula.openapi(), nebula.readiness(), '
       'nebula.edge_state(), nebula.emit(text, jsonb, text, uuid, timestamptz), nebula.emit_event(text, json, text, uuid, text), nebula.requeue(uuid), '
-      'nebula.delivery_place_here(), nebula.may_deliver(), nebula.adopt_here() to %I', installer);
+      'nebula.delivery_place_here(), nebula.may_deliver(), nebula.adopt_here(), '
+      'nebula.protect(regclass, uuid, text, name, text, jsonb, text, text, name[], boolean, boolean, boolean, boolean, name[], boolean), '
+      'nebula.protection_steps(text, json, boolean), nebula.begin_protection(text, json), nebula.finish_protection(text), '
+      'nebula.unprotect(regclass, boolean, boolean), nebula.unprotection_steps(text, boolean, boolean), nebula.end_protection(text), '
+      'nebula.current_tenant(), nebula.tenant_for(text), nebula.audit_change(), nebula.emit_change(), nebula.touch_updated_at() to %I', installer);
   end if;
 end
 $$;

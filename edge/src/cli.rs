@@ -40,6 +40,8 @@ enum Command {
     Privacy(command::privacy::Arguments),
     /// A tenant into a file, and from a file into this installation.
     Tenant(command::tenant::Arguments),
+    /// Makes a table of the application tenant-safe while it is written to, or goes on where that was interrupted.
+    Protect(command::protect::Arguments),
     /// Lets go of what is too old, once: what the worker does by itself, for where none runs.
     Retention,
     /// Starts a private Postgres, the edge and a worker for development, ready to be called.
@@ -78,6 +80,7 @@ fn start(cli: Cli) -> Result<(), Error> {
             Command::Keys(arguments) => command::keys::run(&arguments, &config).await,
             Command::Issuers(arguments) => command::issuers::run(&arguments, &config).await,
             Command::Tenant(arguments) => command::tenant::run(&arguments, &config).await,
+            Command::Protect(arguments) => command::protect::run(&arguments, &config).await,
             Command::Retention => command::retention::run(&config).await,
             Command::Privacy(arguments) => command::privacy::run(&arguments, &config).await,
             Command::Up(arguments) => command::up::run(&arguments).await,

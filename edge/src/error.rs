@@ -34,6 +34,8 @@ pub enum Error {
     OlderFiles { files: String, own: &'static str },
     #[error("retention: {0}")]
     Retention(String),
+    #[error("protect: {0}")]
+    Protect(String),
     #[error("sealing key: {0}")]
     SealingKey(String),
     #[error("{path}: {source}", path = .path.display())]

@@ -8,6 +8,7 @@ pub mod credential;
 pub mod export;
 pub mod outbox;
 pub mod privacy;
+pub mod protect;
 pub mod retention;
 pub mod webhook;
 pub mod worker;
@@ -49,6 +50,7 @@ fn microseconds(interval: Interval) -> i64 {
 pub extern "C-unwind" fn _PG_init() {
     spi::register_callbacks();
     operation::define_settings();
+    spi::row_security::install();
 }
 
 #[pg_extern(sql = false)]

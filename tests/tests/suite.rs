@@ -5,6 +5,7 @@ mod suite {
     mod asynchronous;
     mod docs;
     mod faults;
+    mod platform;
     mod rest;
     mod security;
     mod sql;

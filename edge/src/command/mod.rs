@@ -7,6 +7,7 @@ pub mod keys;
 pub mod migrate;
 mod output;
 pub mod privacy;
+pub mod protect;
 pub mod retention;
 mod sealing_keys;
 pub mod seed;

@@ -9,6 +9,7 @@ mod issuer;
 mod json_text;
 mod listener;
 mod pool;
+pub mod protection;
 mod retention;
 mod skew;
 mod state;

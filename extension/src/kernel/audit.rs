@@ -2,9 +2,9 @@
 
 use super::{
     context::{self, Caller},
-    import,
+    import, row_change,
     spi::{self, Arg, ChangedTable},
-    sql_caller::PLATFORM,
+    sql_caller::{self, PLATFORM},
 };
 use pgrx::{PgTrigger, PgTriggerOperation};
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ use uuid::Uuid;
 const OBSERVED: [&str; 2] = ["last_used_at", "failing_since"];
 
 /// Who, in which request: the parameters $1 to $7 of every audit statement.
-struct Author {
+pub(super) struct Author {
     user: Option<Uuid>,
     api_key: Option<Uuid>,
     actor_type: &'static str,
@@ -29,7 +29,17 @@ struct Author {
 impl Author {
     /// The author of what is written into a tenant's log; `None`: of whatever tenants a statement has changed.
     fn current(log: Option<Uuid>) -> Self {
-        let Some(caller) = context::current() else {
+        Self::of(context::current().as_deref(), log)
+    }
+
+    /// Whoever changes rows of the application's tables with SQL of their own does `action`, unless an operation that is going on does it.
+    pub(super) fn of_rows(action: &str) -> Self {
+        let caller = context::current().map(|caller| (*caller).clone()).or_else(|| sql_caller::current(action));
+        Self::of(caller.as_ref(), None)
+    }
+
+    fn of(caller: Option<&Caller>, log: Option<Uuid>) -> Self {
+        let Some(caller) = caller else {
             // SQL without a caller: a DBA, a migration.
             return Self {
                 user: None,
@@ -58,6 +68,25 @@ impl Author {
             user_agent: caller.origin.user_agent.clone().filter(|_| !is_guest),
             tenant: Some(caller.tenant),
         }
+    }
+
+    /// Runs an audit statement over the rows that a trigger fired for; `action` is that of who does no operation.
+    pub(super) fn write(self, trigger: &PgTrigger, sql: &str, action: &str, entity_type: &str) {
+        spi::run_over_transition_tables(
+            trigger,
+            sql,
+            &[
+                Arg::OptUuid(self.user),
+                Arg::OptUuid(self.api_key),
+                Arg::Text(self.actor_type),
+                Arg::Text(self.action.as_deref().unwrap_or(action)),
+                Arg::Text(&self.metadata.to_string()),
+                Arg::OptText(self.ip.as_deref()),
+                Arg::OptText(self.user_agent.as_deref()),
+                Arg::Text(entity_type),
+                Arg::OptUuid(self.tenant),
+            ],
+        );
     }
 }
 
@@ -103,29 +132,21 @@ pub fn change(trigger: &PgTrigger) {
     let (Some(table), Ok(operation)) = (spi::changed_table(trigger), trigger.op()) else {
         pgrx::error!("the audit trigger does not know its table");
     };
-    let author = Author::current(None);
-    let verb = match operation {
+    if table.schema != "nebula" {
+        row_change::audit(trigger, &table, &operation);
+        return;
+    }
+    let verb = verb(&operation);
+    Author::current(None).write(trigger, &statement(&table, verb), &format!("{}.{verb}", table.name), &table.name);
+}
+
+pub(super) fn verb(operation: &PgTriggerOperation) -> &'static str {
+    match operation {
         PgTriggerOperation::Insert => "insert",
         PgTriggerOperation::Update => "update",
         PgTriggerOperation::Delete => "delete",
         PgTriggerOperation::Truncate => "truncate",
-    };
-    let action = author.action.unwrap_or_else(|| format!("{}.{verb}", table.name));
-    spi::run_over_transition_tables(
-        trigger,
-        &statement(&table, verb),
-        &[
-            Arg::OptUuid(author.user),
-            Arg::OptUuid(author.api_key),
-            Arg::Text(author.actor_type),
-            Arg::Text(&action),
-            Arg::Text(&author.metadata.to_string()),
-            Arg::OptText(author.ip.as_deref()),
-            Arg::OptText(author.user_agent.as_deref()),
-            Arg::Text(&table.name),
-            Arg::OptUuid(author.tenant),
-        ],
-    );
+    }
 }
 
 /// The insert over the transition tables. Its text depends on the table's columns alone, so that its plan is kept.
@@ -162,21 +183,30 @@ fn statement(table: &ChangedTable, verb: &str) -> String {
         _ if has("id") => "old_rows o join new_rows n on n.id = o.id".to_owned(),
         _ => "old_rows o join new_rows n on n.kid = o.kid".to_owned(),
     };
-    // Where somebody came from is theirs: it stays in the log of their own tenant.
-    // The relation is part of the text: a plan over one table's transition rows must not serve another's that look alike.
+    insert_rows(
+        table.relation,
+        verb,
+        "'{}'::jsonb",
+        &format!(
+            "select {tenant} as tenant_id, {id} as entity_id, array_remove(array[{changed}null]::text[], null) as changed from {source} where true {condition}"
+        ),
+    )
+}
+
+/// The insert of an audit row for each of `rows`, which have `tenant_id`, `entity_id` and `changed`; `more` is SQL of what else is told of one.
+///
+/// Where somebody came from is theirs: it stays in the log of their own tenant. The relation is part of the text: a plan over one table's transition rows must
+/// not serve another's that look alike.
+pub(super) fn insert_rows(relation: u32, verb: &str, more: &str, rows: &str) -> String {
     format!(
         "/* {relation} */ insert into nebula.audit_log \
          (tenant_id, actor_user_id, actor_api_key_id, actor_type, action, metadata, ip, user_agent, entity_type, entity_id) \
          select target.tenant_id, $1, $2, $3, $4, \
-           $5::jsonb || jsonb_build_object('verb', '{verb}', 'changed', target.changed) \
+           $5::jsonb || jsonb_build_object('verb', '{verb}', 'changed', target.changed) || {more} \
            || case when $9 is not null and $9 <> target.tenant_id then jsonb_build_object('actorTenantId', $9) else '{{}}'::jsonb end, \
            case when $9 is null or $9 = target.tenant_id then $6::inet end, case when $9 is null or $9 = target.tenant_id then $7 end, \
            $8, target.entity_id \
-         from ( \
-           select {tenant} as tenant_id, {id} as entity_id, array_remove(array[{changed}null]::text[], null) as changed \
-           from {source} where true {condition} \
-         ) target \
-         where target.tenant_id is not null",
-        relation = table.relation,
+         from ({rows}) target \
+         where target.tenant_id is not null"
     )
 }

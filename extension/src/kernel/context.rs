@@ -4,7 +4,11 @@
 //! Postgres drop what a transaction or savepoint leaves behind.
 
 use super::spi;
-use std::{cell::RefCell, net::IpAddr, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    net::IpAddr,
+    rc::Rc,
+};
 use uuid::Uuid;
 
 /// Who acts.
@@ -84,13 +88,18 @@ impl Caller {
     }
 }
 
-struct Frame {
-    caller: Rc<Caller>,
+/// A call that is going on.
+#[derive(Clone)]
+pub struct Frame {
+    pub caller: Rc<Caller>,
+    /// No other frame of this backend has or had it.
+    pub serial: u64,
     nesting: i32,
 }
 
 thread_local! {
     static FRAMES: RefCell<Vec<Frame>> = const { RefCell::new(Vec::new()) };
+    static SERIAL: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Ends the context that [`enter`] began, when dropped.
@@ -107,7 +116,9 @@ impl Drop for Scope {
 /// Begins a context; it lasts until the scope is dropped.
 #[must_use = "the context ends when the scope is dropped"]
 pub fn enter(caller: Caller) -> Scope {
-    let frame = Frame { caller: Rc::new(caller), nesting: spi::transaction_nesting() };
+    let serial = SERIAL.get().wrapping_add(1);
+    SERIAL.set(serial);
+    let frame = Frame { caller: Rc::new(caller), serial, nesting: spi::transaction_nesting() };
     FRAMES.with_borrow_mut(|frames| {
         frames.push(frame);
         Scope { depth: frames.len().saturating_sub(1) }
@@ -118,6 +129,12 @@ pub fn enter(caller: Caller) -> Scope {
 #[must_use]
 pub fn current() -> Option<Rc<Caller>> {
     FRAMES.with_borrow(|frames| frames.last().map(|frame| Rc::clone(&frame.caller)))
+}
+
+/// The innermost context, told apart from every other.
+#[must_use]
+pub fn frame() -> Option<Frame> {
+    FRAMES.with_borrow(|frames| frames.last().cloned())
 }
 
 /// The innermost context's tenant: what every policy asks for every scan.

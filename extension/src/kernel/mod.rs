@@ -14,7 +14,9 @@ pub mod idempotency;
 pub mod limit;
 pub mod login_guard;
 pub mod permission;
+pub mod protected_table;
 pub mod rights;
+pub mod row_right;
 
 pub mod audit;
 pub mod erasure;
@@ -28,6 +30,7 @@ pub mod password;
 pub mod place;
 pub mod queue;
 pub mod round;
+pub mod row_change;
 pub mod sealing;
 pub mod task;
 pub mod turn;

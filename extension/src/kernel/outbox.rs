@@ -6,6 +6,7 @@ use super::{
     wake,
 };
 use nebula_core::{error::Code, text::Key};
+use pgrx::PgTrigger;
 use uuid::Uuid;
 
 /// The largest payload, in bytes of JSON text.
@@ -39,14 +40,30 @@ pub fn emit(tenant: Uuid, event: &str, data: &str) -> Result<Uuid> {
 /// A DBA's own event, about whatever it says.
 pub fn emit_custom(tenant: Uuid, event: &str, data: &str, aggregate: Option<&str>, available_at: Option<&str>) -> Result<Uuid> {
     let event = Key::parse(event).map_err(|rule| Refusal::invalid("type", rule.0))?;
-    let noun = event.as_str().split('.').next().unwrap_or_default();
-    if OWN_NOUNS.contains(&noun) {
+    if is_reserved(event.as_str()) {
         return Err(Refusal::invalid("type", "reserved"));
     }
     if aggregate.is_some_and(|aggregate| aggregate.is_empty() || aggregate.len() > 200) {
         return Err(Refusal::invalid("aggregate", "length"));
     }
     write(tenant, event.as_str(), data, aggregate, available_at)
+}
+
+/// Whether events of this type, or of this noun, are the product's own.
+#[must_use]
+pub fn is_reserved(event: &str) -> bool {
+    OWN_NOUNS.contains(&event.split('.').next().unwrap_or_default())
+}
+
+/// Writes an event for each row of `rows`, SQL over a trigger's transition tables with `tenant_id`, `data` (jsonb) and `aggregate`.
+pub fn emit_rows(trigger: &PgTrigger, relation: u32, event: &str, rows: &str) {
+    let sql = format!(
+        "/* {relation} */ insert into nebula.outbox (tenant_id, type, payload, aggregate) \
+         select r.tenant_id, $1, jsonb_build_object('version', 1, 'data', r.data), r.aggregate from ({rows}) r where r.tenant_id is not null"
+    );
+    if spi::run_over_transition_tables(trigger, &sql, &[Arg::Text(event)]) > 0 {
+        wake::at_commit();
+    }
 }
 
 fn write(tenant: Uuid, event: &str, data: &str, aggregate: Option<&str>, available_at: Option<&str>) -> Result<Uuid> {

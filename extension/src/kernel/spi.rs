@@ -7,6 +7,8 @@
 //! (catching without a subtransaction has committed duplicate keys). Guards restore memory on the way up.
 #![allow(unsafe_code)]
 
+pub mod row_security;
+
 use pgrx::{FromDatum, IntoDatum, PgTrigger, datum::TimestampWithTimeZone, pg_sys};
 use sha2::{Digest, Sha256};
 use std::{
@@ -430,6 +432,27 @@ pub fn rights_generation() -> u64 {
     GENERATION.get()
 }
 
+/// The same number, as of what this backend has heard of: whoever has just opened a relation has heard everything.
+#[must_use]
+pub fn heard_generation() -> u64 {
+    GENERATION.get()
+}
+
+/// When the statement began that the client sent, in microseconds since Postgres' epoch: tells statements apart.
+#[must_use]
+pub fn statement_start() -> i64 {
+    // SAFETY: reads a variable of the backend.
+    unsafe { pg_sys::GetCurrentStatementStartTimestamp() }
+}
+
+/// A relation of the schema `nebula`, by name; `None` where there is none.
+#[must_use]
+pub fn relation_in_nebula(name: &CStr) -> Option<u32> {
+    // SAFETY: catalog look-ups by name, answered from the syscache; InvalidOid where missing.
+    let relation = unsafe { pg_sys::get_relname_relid(name.as_ptr(), pg_sys::get_namespace_oid(c"nebula".as_ptr(), true)) };
+    (relation != pg_sys::InvalidOid).then(|| relation.to_u32())
+}
+
 /// Learns which relation is the sentinel, so that other relations' invalidations don't clear the cache. Before that every one does.
 pub fn learn_sentinel() {
     if SENTINEL.get() == 0 {
@@ -579,6 +602,7 @@ pub fn is_read_committed() -> bool {
 /// What an audit trigger needs to know of the table it fired for.
 pub struct ChangedTable {
     pub relation: u32,
+    pub schema: String,
     pub name: String,
     pub columns: Vec<String>,
 }
@@ -588,7 +612,7 @@ pub struct ChangedTable {
 pub fn changed_table(trigger: &PgTrigger) -> Option<ChangedTable> {
     let relation = trigger.relation().ok()?;
     let columns = relation.tuple_desc().iter().filter(|column| !column.is_dropped()).map(|column| column.name().to_owned()).collect();
-    Some(ChangedTable { relation: relation.oid().to_u32(), name: relation.name().to_owned(), columns })
+    Some(ChangedTable { relation: relation.oid().to_u32(), schema: relation.namespace().to_owned(), name: relation.name().to_owned(), columns })
 }
 
 /// Runs a statement that may read `old_rows` and `new_rows` of the trigger that is firing.
@@ -620,4 +644,12 @@ pub fn quote_identifier(name: &str) -> String {
     let Ok(text) = CString::new(name) else { pgrx::error!("an identifier holds NUL") };
     // SAFETY: returns its argument or a palloc'd copy; copied at once.
     unsafe { CStr::from_ptr(pg_sys::quote_identifier(text.as_ptr())).to_string_lossy().into_owned() }
+}
+
+/// A value as a literal of SQL.
+#[must_use]
+pub fn quote_literal(value: &str) -> String {
+    let Ok(text) = CString::new(value) else { pgrx::error!("a literal holds NUL") };
+    // SAFETY: returns a palloc'd copy; copied at once.
+    unsafe { CStr::from_ptr(pg_sys::quote_literal_cstr(text.as_ptr())).to_string_lossy().into_owned() }
 }

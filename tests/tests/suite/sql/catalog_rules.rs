@@ -221,7 +221,7 @@ fn nothing_is_granted_to_public_or_beyond_the_list() {
         "SQL callers have what is made for them and nothing else",
         "select p.oid::regprocedure::text from pg_proc p join pg_language l on l.oid = p.prolang where p.pronamespace = 'nebula'::regnamespace \
          and (has_function_privilege('nebula_app', p.oid, 'execute') or has_function_privilege('authenticated', p.oid, 'execute')) \
-         and p.proname not in ('version', 'current_tenant', 'current_actor', 'can', 'why', 'routes', 'openapi', 'dispatch', 'call') \
+         and p.proname not in ('version', 'current_tenant', 'tenant_for', 'current_actor', 'can', 'why', 'routes', 'openapi', 'dispatch', 'call') \
          and not (l.lanname = 'sql' and not p.prosecdef and p.prosrc ~ '^\\s*select nebula\\.call\\(')",
     );
 }
