@@ -3,4 +3,5 @@
 mod extension;
 mod interrupted;
 mod releases;
+mod rename;
 mod rolling;

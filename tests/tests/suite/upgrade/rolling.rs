@@ -55,10 +55,9 @@ impl Load {
             let email = format!("p{number}-{turn}@acme.example");
             let deadline = Instant::now() + Duration::from_secs(30);
             loop {
-                let base = {
-                    let edges = self.edges.read().unwrap();
-                    edges[(turn + number) % edges.len()].clone()
-                };
+                // Held until the answer is there: whoever takes an edge away knows then that nothing is under way on it.
+                let edges = self.edges.read().unwrap();
+                let base = edges[(turn + number) % edges.len()].clone();
                 let (user, service) = (
                     User { base: base.clone(), agent: agent.clone(), token: tenant.admin.token.clone() },
                     Key { base, agent: agent.clone(), secret: key.to_owned() },
@@ -74,12 +73,14 @@ impl Load {
                     Ok(answer) if answer.status == 503 && answer.header("retry-after").is_some() && Instant::now() < deadline => {
                         let code = answer.json()["error"]["code"].as_str().unwrap().to_owned();
                         self.retried.lock().unwrap().push((Instant::now(), code));
+                        drop(edges);
                         thread::sleep(Duration::from_millis(50));
                         continue;
                     }
                     Ok(answer) => Some(format!("{} {}", answer.status, answer.text)),
                     Err(error) => Some(error.to_string()),
                 };
+                drop(edges);
                 self.answered.fetch_add(1, Ordering::Relaxed);
                 match failure {
                     Some(failure) => self.failures.lock().unwrap().push(failure),
@@ -142,7 +143,6 @@ fn an_update_and_a_rolling_restart_under_load_lose_no_request() {
             load.set_edges(&[&old, &new]);
             served(400);
             load.set_edges(&[&new]);
-            thread::sleep(Duration::from_millis(300));
             old.terminate();
             served(200);
             is_old_in_warm.push(in_warm(&mut warm));
@@ -234,8 +234,10 @@ fn workers_of_both_releases_deliver_before_and_after_the_update() {
     old.process.signal("TERM");
     old.process.wait();
     delivered("new-worker");
-    let created = receiver.received().len();
-    assert_eq!(created, 4, "each event once: {created}");
+    // The administrator's own event waited for the first worker.
+    let ids = receiver.received().iter().map(|request| request.headers["webhook-id"].clone()).collect::<Vec<_>>();
+    assert_eq!(ids.len(), 5, "{ids:?}");
+    assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), 5, "each event once: {ids:?}");
 }
 
 #[test]
