@@ -87,7 +87,8 @@ impl Plan<'_> {
 
     /// Rows that were there before get their tenant, batch by batch. A constant default has filled them without touching one.
     fn fill(&self) -> Option<Step> {
-        let tenant = self.wish.tenant_of_row().filter(|_| !self.origin().has_constant_default && !self.origin().is_not_null)?;
+        let is_filled_by_default = self.wish.tenant.is_some() && self.origin().has_constant_default;
+        let tenant = self.wish.tenant_of_row().filter(|_| !is_filled_by_default && !self.origin().is_not_null)?;
         let (name, column) = (self.name(), self.wish.quoted_column());
         let is_done = self.is_column_filled()
             || self.table.column(&self.wish.tenant_column).is_some() && {
@@ -278,7 +279,7 @@ impl Plan<'_> {
             }
         }
         for role in self.table.blind_roles.iter().chain(self.wish.grant_to.iter().filter(|role| !may_ask(role))) {
-            notes.push(format!("the role {role} can't execute nebula.tenant_for and gets an error instead of rows: grant nebula_app to it"));
+            notes.push(format!("the role {role} can't execute nebula.tenant_for and gets an error instead of rows: grant nebula_app to it if it speaks for tenants"));
         }
         notes.sort();
         notes.dedup();

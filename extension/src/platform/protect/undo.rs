@@ -74,13 +74,9 @@ fn release(table: &Table, origin: &Origin, is_partition: bool) -> Vec<String> {
     let switch = |is_on: bool, was_on: bool, on: &str, off: &str| (is_on != was_on).then(|| format!("alter table {name} {} row level security", if was_on { on } else { off }));
     bits.extend(switch(table.force_row_security, origin.force_row_security, "force", "no force"));
     bits.extend(switch(table.row_security, origin.row_security, "enable", "disable"));
-    bits.extend(origin.granted.iter().filter(|p| has(table, p)).map(|privilege| privilege.revoke(&name)));
-    bits.extend(origin.revoked.iter().filter(|p| !has(table, p) && role_exists(p)).map(|privilege| privilege.grant(&name)));
+    bits.extend(origin.granted.iter().filter(|p| p.is_held(table)).map(|privilege| privilege.revoke(&name)));
+    bits.extend(origin.revoked.iter().filter(|p| !p.is_held(table) && role_exists(p)).map(|privilege| privilege.grant(&name)));
     bits
-}
-
-fn has(table: &Table, wanted: &Privilege) -> bool {
-    table.privileges.iter().any(|p| p.grantee == wanted.grantee && p.privilege == wanted.privilege)
 }
 
 /// A role may have been dropped meanwhile.

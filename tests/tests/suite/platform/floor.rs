@@ -123,7 +123,9 @@ fn a_parallel_plan_sees_what_a_serial_one_sees() {
     let shop = Shop::with(Library::Preloaded);
     shop.database.execute(PROTECT);
     let mut acme = shop.as_acme();
-    acme.batch_execute("set force_parallel_mode = on; set parallel_setup_cost = 0; set parallel_tuple_cost = 0; set min_parallel_table_scan_size = 0").unwrap();
+    // Renamed in 16.
+    acme.batch_execute("select set_config(name, 'on', false) from pg_settings where name in ('force_parallel_mode', 'debug_parallel_query')").unwrap();
+    acme.batch_execute("set parallel_setup_cost = 0; set parallel_tuple_cost = 0; set min_parallel_table_scan_size = 0").unwrap();
     assert_eq!(number(&mut acme, "select count(*) from public.orders"), 5);
     assert_eq!(number(&mut acme, "select count(*) from public.orders o join public.orders p using (id)"), 5);
 }

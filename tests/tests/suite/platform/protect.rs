@@ -484,3 +484,16 @@ fn administrators_hold_the_actions_of_a_package_at_once() {
     let kinds = shop.database.texts("select key || ' ' || kind from nebula.tool_action where key like 'orders.%' order by 1", &[]);
     assert_eq!(kinds, ["orders.create write", "orders.delete write", "orders.read read", "orders.update write"]);
 }
+
+#[test]
+fn roles_that_are_granted_a_table_can_use_its_sequences() {
+    let shop = Shop::new();
+    shop.database.execute(
+        "create table public.serials (id serial primary key, n integer); \
+         select nebula.protect('public.serials', package => 'pro', grant_to => '{nebula_app}')",
+    );
+    assert_eq!(shop.as_acme().execute("insert into public.serials (n) values (1)", &[]).unwrap(), 1);
+    shop.database.execute("select nebula.unprotect('public.serials', drop_column => true)");
+    let acl = shop.database.text("select coalesce(relacl::text, '') from pg_class where oid = 'public.serials_id_seq'::regclass", &[]);
+    assert!(!acl.contains("nebula_app"), "{acl}");
+}
