@@ -49,7 +49,8 @@ const CALLERS: [Option<&str>; 4] = [None, Some("anon"), Some("authenticated"), S
 
 /// What is to be taken away as things are.
 pub fn excess(table: &Table) -> Vec<Privilege> {
-    let is_excess = |p: &&Privilege| p.sequence.is_none() && CALLERS.contains(&p.grantee.as_deref()) && UNBOUND.contains(&p.privilege.as_str());
+    let is_excess =
+        |p: &&Privilege| p.sequence.is_none() && CALLERS.contains(&p.grantee.as_deref()) && UNBOUND.contains(&p.privilege.as_str());
     table.privileges.iter().filter(is_excess).cloned().collect()
 }
 

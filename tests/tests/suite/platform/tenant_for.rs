@@ -32,7 +32,7 @@ fn it_is_the_tenant_of_who_may_and_null_for_everybody_else() {
 #[test]
 fn it_is_marked_as_what_plans_may_rely_on() {
     let shop = Shop::new();
-    let marks = shop.database.text("select provolatile::text || proparallel || proisstrict || prosecdef from pg_proc where oid = 'nebula.tenant_for(text)'::regprocedure", &[]);
+    let marks = shop.database.text("select provolatile::text || proparallel::text || proisstrict || prosecdef from pg_proc where oid = 'nebula.tenant_for(text)'::regprocedure", &[]);
     assert_eq!(marks, "srtruefalse");
 }
 

@@ -56,7 +56,10 @@ fn eight_migrations_at_once_apply_each_file_once() {
     });
     let versions = database.text("select count(*) || ' ' || max(version) from nebula.schema_migration", &[]);
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("sql/migrations");
-    let numbers = fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().to_str().unwrap()[..4].parse::<u32>().unwrap()).collect::<Vec<_>>();
+    let numbers = fs::read_dir(folder)
+        .unwrap()
+        .map(|file| file.unwrap().file_name().to_str().unwrap()[..4].parse::<u32>().unwrap())
+        .collect::<Vec<_>>();
     assert_eq!(versions, format!("{} {}", numbers.len(), numbers.iter().max().unwrap()));
 }
 
