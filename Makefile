@@ -6,7 +6,7 @@
 # make test-faults   the long storm of kills, minutes
 # make previous   builds the release before this one, which upgrades are tested from
 # make docs   writes the pages that the program makes: docs/openapi.json, docs/permissions.md, docs/schema.sql
-# make bench  measures, and writes target/bench/; make bench-jobs its part on the outbox, beside graphile-worker; make bench-lists lists of ten million rows
+# make bench  measures, and writes target/bench/; make bench-jobs its part on the outbox, beside graphile-worker; make bench-lists lists of ten million rows; make bench-protect the policies of protected tables
 #
 # Nothing outside this directory is changed but packages: Postgres runs from a copy of its own tree under target/, so that the extension can be
 # installed without root and beside whatever the system runs.
@@ -43,7 +43,7 @@ SQL := sql/roles.sql sql/install.sql $(SQL_DECLARATIONS) sql/grants.sql
 PREVIOUS := 0.1.0
 NEBULA := target/release/nebula
 
-.PHONY: up down clean seed build script install previous packages server tools check docs test test-faults bench bench-jobs bench-lists
+.PHONY: up down clean seed build script install previous packages server tools check docs test test-faults bench bench-jobs bench-lists bench-protect
 
 up: install
 	@$(NEBULA) up --pg-bindir $(NEBULA_PG_BINDIR)
@@ -53,7 +53,7 @@ down:
 
 clean: down
 	@# Where the checkout can't be reached by Postgres' user, its files are elsewhere.
-	@for dir in .nebula target/bench target/bench-jobs target/bench-lists; do if [ -f $$dir/postgres_home ]; then rm -rf "$$(cat $$dir/postgres_home)"; fi; rm -rf $$dir; done
+	@for dir in .nebula target/bench target/bench-jobs target/bench-lists target/bench-protect; do if [ -f $$dir/postgres_home ]; then rm -rf "$$(cat $$dir/postgres_home)"; fi; rm -rf $$dir; done
 
 # The global catalog, again: changes nothing that is there already.
 seed: install
@@ -178,3 +178,7 @@ bench-jobs: install
 
 bench-lists: install
 	@NEBULA=$(CURDIR)/$(NEBULA) tests/bench/lists.sh
+
+# What the policies of a protected table cost.
+bench-protect: install
+	@NEBULA=$(CURDIR)/$(NEBULA) tests/bench/protect.sh

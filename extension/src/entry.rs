@@ -18,7 +18,7 @@ use crate::kernel::{
     error::Refusal,
     handle, installation, invite, issuer,
     limit::Category,
-    migrate as migration, openapi, operation, password, permission, release, rights, sealing, seed as seeds,
+    migrate as migration, openapi, operation, password, permission, release, rights, row_right, sealing, seed as seeds,
     spi::{self, Arg},
     sql_caller, usage,
 };
@@ -71,11 +71,7 @@ fn random_bytes(count: i32) -> Option<Vec<u8>> {
 
 #[pg_extern(sql = false)]
 fn current_tenant() -> Option<pgrx::Uuid> {
-    let tenant = context::tenant().or_else(|| {
-        let (tenant, actor, _) = sql_caller::identity()?;
-        authenticate::check_standing(&rights::of(tenant, actor)).is_ok().then_some(tenant)
-    });
-    tenant.map(back)
+    context::tenant().or_else(row_right::tenant_of_sql_caller).map(back)
 }
 
 #[pg_extern(sql = false)]

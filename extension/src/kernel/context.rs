@@ -88,12 +88,10 @@ impl Caller {
     }
 }
 
-/// A call that is going on.
-#[derive(Clone)]
-pub struct Frame {
-    pub caller: Rc<Caller>,
+struct Frame {
+    caller: Rc<Caller>,
     /// No other frame of this backend has or had it.
-    pub serial: u64,
+    serial: u64,
     nesting: i32,
 }
 
@@ -131,10 +129,10 @@ pub fn current() -> Option<Rc<Caller>> {
     FRAMES.with_borrow(|frames| frames.last().map(|frame| Rc::clone(&frame.caller)))
 }
 
-/// The innermost context, told apart from every other.
+/// What tells the innermost context apart from every other of this backend.
 #[must_use]
-pub fn frame() -> Option<Frame> {
-    FRAMES.with_borrow(|frames| frames.last().cloned())
+pub fn serial() -> Option<u64> {
+    FRAMES.with_borrow(|frames| frames.last().map(|frame| frame.serial))
 }
 
 /// The innermost context's tenant: what every policy asks for every scan.

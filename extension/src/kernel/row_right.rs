@@ -1,16 +1,16 @@
-//! `nebula.tenant_for`: what the policies of protected tables ask, for each row where no index helps. So the answer is kept for a statement, as long as the caller
+//! `nebula.tenant_for`, and `nebula.current_tenant` for SQL callers: what the policies of protected tables ask, for each row where no index helps. So the answer is kept for a statement, as long as the caller
 //! and what decides their rights stay the same.
 //!
 //! For the statement and not longer, since constraints and expiries depend on the clock.
 
 use super::{
     authenticate,
-    context::{self, Actor, Frame},
+    context::{self, Actor},
     permission,
     rights::{self, Rights},
     spi, sql_caller,
 };
-use std::{cell::RefCell, net::IpAddr, rc::Rc};
+use std::{cell::RefCell, net::IpAddr};
 use uuid::Uuid;
 
 /// So many actions of one statement are remembered; a query over more tables than that starts over.
@@ -36,44 +36,53 @@ thread_local! {
 /// The caller's tenant, if they may do the action; contexts of `nebula.handle` and `nebula.call` count first, then who the SQL caller is.
 #[must_use]
 pub fn tenant_for(action: &str) -> Option<Uuid> {
-    let frame = context::frame();
-    let asker = match &frame {
-        Some(frame) => Asker::Frame(frame.serial),
-        None => {
-            let (tenant, actor, _) = sql_caller::identity()?;
-            Asker::Sql(tenant, actor)
-        }
-    };
-    let (statement, generation) = (spi::statement_start(), spi::rights_generation());
+    match context::serial() {
+        Some(serial) => remembered(Asker::Frame(serial), spi::rights_generation(), action, || {
+            let caller = context::current()?;
+            may(action, caller.tenant, caller.actor, &rights::of_caller(&caller), || caller.origin.ip)
+        }),
+        None => sql_caller(action, |tenant, actor, rights| may(action, tenant, actor, rights, sql_caller::ip)),
+    }
+}
+
+/// The SQL caller's tenant, if they are in good standing.
+#[must_use]
+pub fn tenant_of_sql_caller() -> Option<Uuid> {
+    // No action is called so.
+    sql_caller("", |tenant, _, rights| authenticate::check_standing(rights).is_ok().then_some(tenant))
+}
+
+fn sql_caller(action: &str, decide: impl FnOnce(Uuid, Actor, &Rights) -> Option<Uuid>) -> Option<Uuid> {
+    let (tenant, actor, _) = sql_caller::identity()?;
+    // Whoever asked who it is has heard what others have committed.
+    remembered(Asker::Sql(tenant, actor), spi::heard_generation(), action, || decide(tenant, actor, &rights::of(tenant, actor)))
+}
+
+fn may(action: &str, tenant: Uuid, actor: Actor, rights: &Rights, ip: impl FnOnce() -> Option<IpAddr>) -> Option<Uuid> {
+    let may = authenticate::check_standing(rights).is_ok() && permission::is_allowed(action, actor, rights, ip);
+    may.then_some(tenant)
+}
+
+/// The answer to this question, decided at most once in a statement.
+fn remembered(asker: Asker, generation: u64, action: &str, decide: impl FnOnce() -> Option<Uuid>) -> Option<Uuid> {
+    let statement = spi::statement_start();
+    let is_same = |a: &Answers| a.generation == generation && a.statement == statement && a.asker == asker;
     let known = ANSWERS.with_borrow(|answers| {
-        let answers = answers.as_ref().filter(|a| a.generation == generation && a.statement == statement && a.asker == asker)?;
+        let answers = answers.as_ref().filter(|answers| is_same(answers))?;
         answers.by_action.iter().find(|(known, _)| **known == *action).map(|(_, tenant)| *tenant)
     });
     if let Some(tenant) = known {
         return tenant;
     }
-    let tenant = decide(action, frame, asker);
+    let tenant = decide();
     // Deciding may itself have received a change of rights.
     if spi::rights_generation() == generation && !spi::is_parallel() {
         ANSWERS.with_borrow_mut(|answers| {
-            let is_same = |a: &&mut Answers| {
-                a.generation == generation && a.statement == statement && a.asker == asker && a.by_action.len() < CAPACITY
-            };
-            match answers.as_mut().filter(is_same) {
+            match answers.as_mut().filter(|answers| is_same(answers) && answers.by_action.len() < CAPACITY) {
                 Some(answers) => answers.by_action.push((action.into(), tenant)),
                 None => *answers = Some(Answers { statement, generation, asker, by_action: vec![(action.into(), tenant)] }),
             }
         });
     }
     tenant
-}
-
-fn decide(action: &str, frame: Option<Frame>, asker: Asker) -> Option<Uuid> {
-    let (tenant, actor, rights, ip): (Uuid, Actor, Rc<Rights>, Option<IpAddr>) = match (frame, asker) {
-        (Some(Frame { caller, .. }), _) => (caller.tenant, caller.actor, rights::of_caller(&caller), caller.origin.ip),
-        (None, Asker::Sql(tenant, actor)) => (tenant, actor, rights::of(tenant, actor), sql_caller::ip()),
-        (None, Asker::Frame(_)) => return None,
-    };
-    let may = authenticate::check_standing(&rights).is_ok() && permission::is_allowed(action, actor, &rights, || ip);
-    may.then_some(tenant)
 }

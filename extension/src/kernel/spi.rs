@@ -324,11 +324,17 @@ pub fn session_user() -> String {
     }
 }
 
+// What policies ask for each row, without the frame that pgrx puts around a call which may raise: these two return a variable.
+unsafe extern "C-unwind" {
+    fn GetSessionUserId() -> pg_sys::Oid;
+    fn GetCurrentStatementStartTimestamp() -> pg_sys::TimestampTz;
+}
+
 /// The login's oid.
 #[must_use]
 pub fn session_user_id() -> u32 {
     // SAFETY: reads a variable of the backend.
-    unsafe { pg_sys::GetSessionUserId() }.to_u32()
+    unsafe { GetSessionUserId() }.to_u32()
 }
 
 /// A setting's value; `None` where it is not set. (`request.jwt.claims` is `''` after its first use in a session.)
@@ -442,7 +448,7 @@ pub fn heard_generation() -> u64 {
 #[must_use]
 pub fn statement_start() -> i64 {
     // SAFETY: reads a variable of the backend.
-    unsafe { pg_sys::GetCurrentStatementStartTimestamp() }
+    unsafe { GetCurrentStatementStartTimestamp() }
 }
 
 /// A relation of the schema `nebula`, by name; `None` where there is none.
@@ -612,7 +618,12 @@ pub struct ChangedTable {
 pub fn changed_table(trigger: &PgTrigger) -> Option<ChangedTable> {
     let relation = trigger.relation().ok()?;
     let columns = relation.tuple_desc().iter().filter(|column| !column.is_dropped()).map(|column| column.name().to_owned()).collect();
-    Some(ChangedTable { relation: relation.oid().to_u32(), schema: relation.namespace().to_owned(), name: relation.name().to_owned(), columns })
+    Some(ChangedTable {
+        relation: relation.oid().to_u32(),
+        schema: relation.namespace().to_owned(),
+        name: relation.name().to_owned(),
+        columns,
+    })
 }
 
 /// Runs a statement that may read `old_rows` and `new_rows` of the trigger that is firing.

@@ -30,6 +30,8 @@ pub struct Table {
     pub policies: Vec<Policy>,
     pub triggers: Vec<Trigger>,
     pub privileges: Vec<Privilege>,
+    /// Of its serial columns.
+    pub sequences: Vec<String>,
     /// Roles that may use the table, and can't ask `nebula.tenant_for`.
     pub blind_roles: Vec<String>,
     partitions: Vec<i64>,

@@ -84,10 +84,26 @@ select json_build_object(
     select coalesce(json_agg(json_build_object(
       'grantee', case when acl.grantee = 0 then null else pg_catalog.pg_get_userbyid(acl.grantee) end,
       'privilege', lower(acl.privilege_type),
-      'isGrantable', acl.is_grantable
+      'isGrantable', acl.is_grantable,
+      'sequence', held.sequence
     )), '[]')
-    from pg_catalog.aclexplode(coalesce(c.relacl, pg_catalog.acldefault('r', c.relowner))) acl
+    from (
+      select coalesce(c.relacl, pg_catalog.acldefault('r', c.relowner)) as relacl, null as sequence
+      union all
+      select s.relacl, s.oid::regclass::text
+      from pg_catalog.pg_depend d
+      join pg_catalog.pg_class s on s.oid = d.objid and s.relkind = 'S'
+      where d.classid = 'pg_catalog.pg_class'::regclass and d.refobjid = c.oid and d.deptype = 'a'
+    ) held
+    cross join lateral pg_catalog.aclexplode(held.relacl) acl
     where acl.grantee <> c.relowner
+  ),
+  -- Those of serial columns; an identity's needs no privilege.
+  'sequences', (
+    select coalesce(json_agg(s.oid::regclass::text order by s.oid), '[]')
+    from pg_catalog.pg_depend d
+    join pg_catalog.pg_class s on s.oid = d.objid and s.relkind = 'S'
+    where d.classid = 'pg_catalog.pg_class'::regclass and d.refobjid = c.oid and d.deptype = 'a'
   ),
   'blindRoles', (
     select coalesce(json_agg(distinct r.rolname), '[]')

@@ -3,4 +3,5 @@
 mod floor;
 mod protect;
 mod protect_online;
+mod tenant_for;
 mod unprotect;
