@@ -45,10 +45,18 @@ pub fn emit(trigger: &PgTrigger) {
         [] => "null::text".to_owned(),
         key => {
             let values = key.iter().map(|column| format!("pg_catalog.format('%s', r.{})", spi::quote_identifier(&column.name)));
-            format!("pg_catalog.left({} || '/' || {}, 200)", spi::quote_literal(&protected.resource), values.collect::<Vec<_>>().join(" || ',' || "))
+            format!(
+                "pg_catalog.left({} || '/' || {}, 200)",
+                spi::quote_literal(&protected.resource),
+                values.collect::<Vec<_>>().join(" || ',' || ")
+            )
         }
     };
-    let rows = format!("select {} as tenant_id, {} as data, {aggregate} as aggregate from {rows} r", tenant_of(&protected), object(&protected.key));
+    let rows = format!(
+        "select {} as tenant_id, {} as data, {aggregate} as aggregate from {rows} r",
+        tenant_of(&protected),
+        object(&protected.key)
+    );
     outbox::emit_rows(trigger, table.relation, &format!("{}.{verb}", protected.resource), &rows);
 }
 
@@ -77,10 +85,7 @@ fn object(key: &[KeyColumn]) -> String {
 }
 
 fn audited_rows(table: &ChangedTable, protected: &ProtectedTable, verb: &str) -> String {
-    let tenant = format!(
-        "coalesce({}, $9, (select t.id from nebula.tenant t where t.kind = 'platform'))",
-        tenant_of(protected)
-    );
+    let tenant = format!("coalesce({}, $9, (select t.id from nebula.tenant t where t.kind = 'platform'))", tenant_of(protected));
     // A key of one uuid is the row's id; any other is told beside it.
     let (id, key) = match protected.key.as_slice() {
         [] => ("null::uuid".to_owned(), "'{}'::jsonb".to_owned()),

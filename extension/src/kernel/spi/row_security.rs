@@ -108,7 +108,8 @@ fn attribute(relation: u32, table: &ProtectedTable) -> Option<pg_sys::AttrNumber
     let name = CString::new(table.tenant_column.as_deref()?).ok()?;
     let relation = pg_sys::Oid::from(relation);
     // SAFETY: look-ups in the syscache; what isn't there is 0.
-    let is_it = unsafe { pg_sys::get_attnum(relation, name.as_ptr()) == number && pg_sys::get_atttype(relation, number) == pg_sys::UUIDOID };
+    let is_it =
+        unsafe { pg_sys::get_attnum(relation, name.as_ptr()) == number && pg_sys::get_atttype(relation, number) == pg_sys::UUIDOID };
     is_it.then_some(number)
 }
 

@@ -23,8 +23,7 @@ impl Policy {
         let kind = if self.is_permissive { "permissive" } else { "restrictive" };
         let roles = self.roles.iter().map(|role| role.as_deref().map_or_else(|| "public".to_owned(), quote_identifier));
         let name = quote_identifier(&self.name);
-        let mut sql =
-            format!("create policy {name} on {table} as {kind} for {} to {}", self.command, roles.collect::<Vec<_>>().join(", "));
+        let mut sql = format!("create policy {name} on {table} as {kind} for {} to {}", self.command, roles.collect::<Vec<_>>().join(", "));
         if let Some(using) = &self.using {
             sql.push_str(&format!(" using ({using})"));
         }

@@ -72,7 +72,8 @@ pub fn begin(table: &Table, wish: &Wish) -> Result<()> {
         write(&partition, wish, Some(id));
     }
     let caller = spi::text("select current_user::text", &[]).unwrap_or_default();
-    let lacks_reference = spi::first("select from pg_catalog.has_table_privilege('nebula.tenant', 'references') h where not h", &[], |_| ()).is_some();
+    let lacks_reference =
+        spi::first("select from pg_catalog.has_table_privilege('nebula.tenant', 'references') h where not h", &[], |_| ()).is_some();
     if lacks_reference {
         // Until the foreign key is there.
         spi::as_role(OWNER, || spi::run_script(&format!("grant references on nebula.tenant to {}", quote_identifier(&caller))));
@@ -126,10 +127,7 @@ fn catalog(wish: &Wish) -> Result<()> {
     for (action, verb) in wish.actions.iter().zip(VERBS) {
         let is_known = spi::first("select from nebula.tool_action where key = $1", &[Arg::Text(action)], |_| ()).is_some();
         if !is_known {
-            spi::run(
-                "insert into nebula.tool (key, name) values ($1, $1) on conflict (key) do nothing",
-                &[Arg::Text(&wish.tool)],
-            );
+            spi::run("insert into nebula.tool (key, name) values ($1, $1) on conflict (key) do nothing", &[Arg::Text(&wish.tool)]);
             let kind = if verb == "read" { "read" } else { "write" };
             spi::run(
                 "insert into nebula.tool_action (tool_id, key, name, kind) select t.id, $2, $2, $3 from nebula.tool t where t.key = $1 \
@@ -216,10 +214,7 @@ pub fn end(table: &Table) -> bool {
 /// Rows of tables that were dropped.
 fn forget_dropped() {
     spi::as_role(OWNER, || {
-        spi::run(
-            "delete from nebula.protected_table p where not exists (select from pg_catalog.pg_class c where c.oid = p.relation)",
-            &[],
-        )
+        spi::run("delete from nebula.protected_table p where not exists (select from pg_catalog.pg_class c where c.oid = p.relation)", &[])
     });
 }
 

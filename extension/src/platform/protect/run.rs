@@ -26,7 +26,10 @@ pub fn protect(target: &str, options: &str, is_dry: bool) -> Result<Vec<Outcome>
     let (table, wish) = checked(target, options)?;
     let steps = plan(&table, &wish)?;
     if is_dry {
-        return Ok(steps.into_iter().map(|step| Outcome { name: step.name, sql: step.alone, is_done: step.is_done, note: step.note }).collect());
+        return Ok(steps
+            .into_iter()
+            .map(|step| Outcome { name: step.name, sql: step.alone, is_done: step.is_done, note: step.note })
+            .collect());
     }
     if steps.iter().all(|step| step.is_done) {
         return Ok(together(steps));

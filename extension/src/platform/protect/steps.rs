@@ -47,7 +47,8 @@ impl Plan<'_> {
     }
 
     fn is_column_filled(&self) -> bool {
-        self.table.column(&self.wish.tenant_column).is_some_and(|column| column.is_not_null) || self.table.has_constraint(&check_name(self.table, &self.wish.tenant_column))
+        self.table.column(&self.wish.tenant_column).is_some_and(|column| column.is_not_null)
+            || self.table.has_constraint(&check_name(self.table, &self.wish.tenant_column))
     }
 
     /// What is noted, or would be.
@@ -60,7 +61,9 @@ impl Plan<'_> {
         let is_noted = |table: &Table, is_partition: bool| {
             Registered::of(table).is_some_and(|known| known.is(self.wish, &known.origin.clone().with(table, self.wish, is_partition)))
         };
-        let is_done = is_noted(self.table, false) && self.partitions.iter().all(|partition| is_noted(partition, true)) && registry::has_catalog(self.wish);
+        let is_done = is_noted(self.table, false)
+            && self.partitions.iter().all(|partition| is_noted(partition, true))
+            && registry::has_catalog(self.wish);
         let sql = format!("select nebula.begin_protection({}, {})", quote_literal(&self.name()), quote_literal(&self.wish.options()));
         Step::new("begin", is_done, sql)
     }
@@ -91,7 +94,8 @@ impl Plan<'_> {
         let (name, column) = (self.name(), self.wish.quoted_column());
         let is_done = self.is_column_filled()
             || self.table.column(&self.wish.tenant_column).is_some() && {
-                let some = format!("select count(*)::text from (select from {name} t where t.{column} is null limit {}) few", LEFT_TO_SWITCH + 1);
+                let some =
+                    format!("select count(*)::text from (select from {name} t where t.{column} is null limit {}) few", LEFT_TO_SWITCH + 1);
                 spi::text(&some, &[]).and_then(|count| count.parse::<i64>().ok()).is_some_and(|count| count <= LEFT_TO_SWITCH)
             };
         let leaves = if self.table.is_partitioned() {
@@ -111,9 +115,11 @@ impl Plan<'_> {
             .replace("{name}", &quote_literal(&name))
             .replace("{column}", &column)
             .replace("{left}", &LEFT_TO_SWITCH.to_string());
-        Some(Step::new("fill_tenant_column", is_done, dollar_quoted_do(&sql)).together(self.catch_up()).noting(
-            "fires the table's own update triggers; commits after each batch, so it can't stand inside a transaction",
-        ))
+        Some(
+            Step::new("fill_tenant_column", is_done, dollar_quoted_do(&sql))
+                .together(self.catch_up())
+                .noting("fires the table's own update triggers; commits after each batch, so it can't stand inside a transaction"),
+        )
     }
 
     fn index(&self) -> Vec<Step> {
@@ -127,7 +133,8 @@ impl Plan<'_> {
         let is_done = self.table.tenant_index(&self.wish.tenant_column).is_some();
         let made = |how: &str| format!("create index{how} {quoted} on {} ({})", self.name(), self.wish.quoted_column());
         let step = if self.table.is_partitioned() {
-            Step::locking("index", is_done, made("")).noting("a partitioned table's index is made at once: it can be read meanwhile, and not written")
+            Step::locking("index", is_done, made(""))
+                .noting("a partitioned table's index is made at once: it can be read meanwhile, and not written")
         } else {
             Step::new("index", is_done, made(" concurrently")).together(made(""))
         };
@@ -159,7 +166,10 @@ impl Plan<'_> {
         let mut bits = Vec::new();
         if !self.is_column_filled() {
             bits.push(self.catch_up());
-            bits.push(format!("alter table {name} add constraint {} check ({column} is not null) not valid", quote_identifier(&check_name(self.table, &self.wish.tenant_column))));
+            bits.push(format!(
+                "alter table {name} add constraint {} check ({column} is not null) not valid",
+                quote_identifier(&check_name(self.table, &self.wish.tenant_column))
+            ));
         }
         let default = self.table.column(&self.wish.tenant_column).and_then(|column| column.default.as_deref());
         if default != Some(DEFAULT) {
@@ -208,7 +218,10 @@ impl Plan<'_> {
     /// Fills in what came meanwhile, and refuses what has no tenant.
     fn catch_up(&self) -> String {
         let (name, column) = (self.name(), self.wish.quoted_column());
-        let fill = self.wish.tenant_of_row().map_or_else(String::new, |tenant| format!("update {name} t set {column} = {tenant} where t.{column} is null;\n"));
+        let fill = self
+            .wish
+            .tenant_of_row()
+            .map_or_else(String::new, |tenant| format!("update {name} t set {column} = {tenant} where t.{column} is null;\n"));
         let hint = if self.wish.tenant_query.is_some() {
             "The tenant_query gives null for them."
         } else {
@@ -252,7 +265,9 @@ impl Plan<'_> {
         let column = &self.wish.tenant_column;
         for index in self.table.indexes.iter().filter(|index| index.is_unique && !index.columns.contains(column)) {
             let makes_itself = |name: &String| {
-                self.table.column(name).is_some_and(|column| column.is_generated || column.kind == "uuid" || column.default.as_deref().is_some_and(|d| d.starts_with("nextval(")))
+                self.table.column(name).is_some_and(|column| {
+                    column.is_generated || column.kind == "uuid" || column.default.as_deref().is_some_and(|d| d.starts_with("nextval("))
+                })
             };
             if index.has_expressions || !index.columns.iter().all(makes_itself) {
                 notes.push(format!(
@@ -278,7 +293,8 @@ impl Plan<'_> {
             }
         }
         for role in self.table.blind_roles.iter().chain(self.wish.grant_to.iter().filter(|role| !may_ask(role))) {
-            notes.push(format!("the role {role} can't execute nebula.tenant_for and gets an error instead of rows: grant nebula_app to it"));
+            notes
+                .push(format!("the role {role} can't execute nebula.tenant_for and gets an error instead of rows: grant nebula_app to it"));
         }
         notes.sort();
         notes.dedup();

@@ -54,7 +54,8 @@ fn steps(table: &Table, drops_column: bool) -> Result<[Step; 2]> {
     let keeps = registered.origin.adds_column && !drops_column;
     let mut restore = Step::locking("restore", false, bits.join(";\n"));
     if keeps {
-        restore = restore.noting(format!("the column {} keeps its values; drop_column => true would take it away", registered.current_column(table)));
+        restore = restore
+            .noting(format!("the column {} keeps its values; drop_column => true would take it away", registered.current_column(table)));
     }
     Ok([restore, Step::new("end", false, format!("select nebula.end_protection({})", quote_literal(&table.qualified())))])
 }
@@ -71,7 +72,9 @@ fn release(table: &Table, origin: &Origin, is_partition: bool) -> Vec<String> {
     }
     let is_back = |policy: &policy::Policy| table.policies.iter().any(|found| found.name == policy.name);
     bits.extend(origin.policies.iter().filter(|policy| !is_back(policy)).map(|policy| policy.create(&name)));
-    let switch = |is_on: bool, was_on: bool, on: &str, off: &str| (is_on != was_on).then(|| format!("alter table {name} {} row level security", if was_on { on } else { off }));
+    let switch = |is_on: bool, was_on: bool, on: &str, off: &str| {
+        (is_on != was_on).then(|| format!("alter table {name} {} row level security", if was_on { on } else { off }))
+    };
     bits.extend(switch(table.force_row_security, origin.force_row_security, "force", "no force"));
     bits.extend(switch(table.row_security, origin.row_security, "enable", "disable"));
     bits.extend(origin.granted.iter().filter(|p| has(table, p)).map(|privilege| privilege.revoke(&name)));
@@ -112,7 +115,9 @@ fn columns(table: &Table, registered: &Registered, drops_column: bool) -> Vec<St
         return bits;
     }
     match &origin.column_default {
-        Some(default) if found.default.as_ref() != Some(default) => bits.push(format!("alter table {name} alter column {quoted} set default {default}")),
+        Some(default) if found.default.as_ref() != Some(default) => {
+            bits.push(format!("alter table {name} alter column {quoted} set default {default}"))
+        }
         None if found.default.is_some() => bits.push(format!("alter table {name} alter column {quoted} drop default")),
         _ => {}
     }

@@ -99,7 +99,10 @@ impl Wish {
             key("action", action)?;
         }
         let own = domain::operations();
-        let taken = actions.iter().zip(VERBS).find(|(action, verb)| !options.actions.contains_key(*verb) && own.iter().any(|own| own.action == **action));
+        let taken = actions
+            .iter()
+            .zip(VERBS)
+            .find(|(action, verb)| !options.actions.contains_key(*verb) && own.iter().any(|own| own.action == **action));
         if let Some((action, _)) = taken.filter(|_| is_derived) {
             return Err(Refused::argument(
                 format!("{action} is an operation of the product"),
@@ -112,7 +115,10 @@ impl Wish {
         let tool = options.tool.unwrap_or_else(|| resource.clone());
         key("tool", &tool)?;
         if let Some(column) = options.personal_columns.iter().find(|column| table.column(column).is_none()) {
-            return Err(Refused::argument(format!("{} has no column {column}", table.qualified()), "Name columns of the table in personal_columns."));
+            return Err(Refused::argument(
+                format!("{} has no column {column}", table.qualified()),
+                "Name columns of the table in personal_columns.",
+            ));
         }
         if let Some(role) = options.grant_to.iter().find(|role| !exists("select from pg_catalog.pg_roles where rolname = $1", role)) {
             return Err(Refused::argument(format!("there is no role {role}"), "Name roles that exist in grant_to."));

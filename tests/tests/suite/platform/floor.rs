@@ -54,7 +54,8 @@ fn it_follows_a_change_of_tenant_in_a_plan_that_is_kept() {
     shop.database.execute(OPEN);
     shop.database.execute("drop policy nebula_tenant on public.orders");
     let mut dba = shop.database.superuser();
-    dba.batch_execute("set plan_cache_mode = force_generic_plan; prepare mine as select count(*) from public.orders where total > $1").unwrap();
+    dba.batch_execute("set plan_cache_mode = force_generic_plan; prepare mine as select count(*) from public.orders where total > $1")
+        .unwrap();
     for _ in 0..3 {
         for (login, tenant) in [(&shop.acme_login, shop.acme.id), (&shop.zeta_login, shop.zeta.id)] {
             dba.batch_execute(&format!("set session authorization {login}")).unwrap();
@@ -79,7 +80,8 @@ fn it_follows_renames_and_fails_closed_where_the_column_is_gone() {
     shop.database.execute("alter table public.orders rename to sales");
     assert_eq!(number(&mut acme, "select count(*) from public.sales"), 5);
     acme.batch_execute("update public.sales set total = 0").unwrap();
-    let audited = shop.database.text("select entity_type from nebula.audit_log where action = 'orders.update' order by created_at desc limit 1", &[]);
+    let audited =
+        shop.database.text("select entity_type from nebula.audit_log where action = 'orders.update' order by created_at desc limit 1", &[]);
     assert_eq!(audited, "public.sales");
     shop.database.execute("alter table public.sales drop column mandante cascade");
     assert_eq!(number(&mut acme, "select count(*) from public.sales"), 0);
@@ -123,7 +125,10 @@ fn a_parallel_plan_sees_what_a_serial_one_sees() {
     let shop = Shop::with(Library::Preloaded);
     shop.database.execute(PROTECT);
     let mut acme = shop.as_acme();
-    acme.batch_execute("set force_parallel_mode = on; set parallel_setup_cost = 0; set parallel_tuple_cost = 0; set min_parallel_table_scan_size = 0").unwrap();
+    acme.batch_execute(
+        "set force_parallel_mode = on; set parallel_setup_cost = 0; set parallel_tuple_cost = 0; set min_parallel_table_scan_size = 0",
+    )
+    .unwrap();
     assert_eq!(number(&mut acme, "select count(*) from public.orders"), 5);
     assert_eq!(number(&mut acme, "select count(*) from public.orders o join public.orders p using (id)"), 5);
 }

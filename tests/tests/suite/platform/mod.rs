@@ -3,4 +3,7 @@
 mod floor;
 mod protect;
 mod protect_online;
+mod supabase_auth;
+mod supabase_install;
+mod supabase_postgrest;
 mod unprotect;

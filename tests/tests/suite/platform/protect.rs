@@ -29,7 +29,8 @@ fn each_tenant_sees_and_changes_its_own_rows_and_no_others() {
 fn a_row_gets_the_callers_tenant_and_can_get_no_other() {
     let shop = Shop::protected();
     let mut acme = shop.as_acme();
-    let tenant: Uuid = acme.query_one("insert into public.orders (customer_id, total) values (1, 1) returning tenant_id", &[]).unwrap().get(0);
+    let tenant: Uuid =
+        acme.query_one("insert into public.orders (customer_id, total) values (1, 1) returning tenant_id", &[]).unwrap().get(0);
     assert_eq!(tenant, shop.acme.id);
     for sql in [
         format!("insert into public.orders (customer_id, total, tenant_id) values (1, 1, '{}')", shop.zeta.id),
@@ -65,7 +66,10 @@ fn who_is_nobody_sees_nothing_and_writes_nothing() {
     shop.database.execute("create role nobody_of_shop login; grant nebula_app to nobody_of_shop");
     let mut nobody = shop.database.connect("nobody_of_shop");
     assert_eq!(number(&mut nobody, "select count(*) from public.orders"), 0);
-    assert_eq!(nobody.execute("update public.orders set total = 0", &[]).unwrap() + nobody.execute("delete from public.orders", &[]).unwrap(), 0);
+    assert_eq!(
+        nobody.execute("update public.orders set total = 0", &[]).unwrap() + nobody.execute("delete from public.orders", &[]).unwrap(),
+        0
+    );
     for sql in [
         "insert into public.orders (customer_id, total) values (1, 1)".to_owned(),
         format!("insert into public.orders (customer_id, total, tenant_id) values (1, 1, '{}')", shop.acme.id),
@@ -112,14 +116,20 @@ fn rows_without_a_tenant_are_refused_with_their_number() {
     assert_eq!((refused.code(), refused.message()), (&SqlState::NOT_NULL_VIOLATION, "2 rows of public.orders have no tenant"));
     assert_eq!(refused.hint(), Some("The tenant_query gives null for them."));
     // All or nothing.
-    assert_eq!(number(&mut dba, "select count(*) from pg_attribute where attrelid = 'public.orders'::regclass and attname = 'tenant_id'"), 0);
+    assert_eq!(
+        number(&mut dba, "select count(*) from pg_attribute where attrelid = 'public.orders'::regclass and attname = 'tenant_id'"),
+        0
+    );
     assert_eq!(number(&mut dba, "select count(*) from nebula.protected_table"), 0);
 }
 
 #[test]
 fn one_tenant_can_be_named_for_all_rows() {
     let shop = Shop::new();
-    shop.database.execute(&format!("select nebula.protect('public.orders', tenant => '{}', package => 'pro', grant_to => '{{nebula_app}}')", shop.acme.id));
+    shop.database.execute(&format!(
+        "select nebula.protect('public.orders', tenant => '{}', package => 'pro', grant_to => '{{nebula_app}}')",
+        shop.acme.id
+    ));
     assert_eq!(number(&mut shop.as_acme(), "select count(*) from public.orders"), 10);
     assert_eq!(number(&mut shop.as_zeta(), "select count(*) from public.orders"), 0);
     // The default on the way was that tenant; now it is the caller's.
@@ -211,7 +221,11 @@ fn who_does_not_own_the_table_can_neither_protect_nor_unprotect_it() {
 #[test]
 fn sql_callers_can_not_call_it_at_all() {
     let shop = Shop::protected();
-    for sql in ["select nebula.protect('public.orders')", "select nebula.unprotect('public.orders')", "select nebula.end_protection('public.orders')"] {
+    for sql in [
+        "select nebula.protect('public.orders')",
+        "select nebula.unprotect('public.orders')",
+        "select nebula.end_protection('public.orders')",
+    ] {
         assert_eq!(refusal(&mut shop.as_acme(), sql).code(), &SqlState::INSUFFICIENT_PRIVILEGE, "{sql}");
     }
 }
@@ -248,10 +262,14 @@ fn called_again_it_changes_nothing_and_called_otherwise_it_changes_its_options()
     let before = state();
     shop.database.execute(PROTECT);
     assert_eq!(state(), before);
-    shop.database.execute(&PROTECT.replace(", tenant_query", ", actions => '{\"read\": \"orders.view\"}', audited => false, emits => true, tenant_query"));
+    shop.database.execute(
+        &PROTECT.replace(", tenant_query", ", actions => '{\"read\": \"orders.view\"}', audited => false, emits => true, tenant_query"),
+    );
     let actions = shop.database.texts("select read_action || ' ' || is_audited || ' ' || emits_events from nebula.protected_table", &[]);
     assert_eq!(actions, ["orders.view false true"]);
-    let triggers = shop.database.texts("select tgname::text from pg_trigger where tgrelid = 'public.orders'::regclass and not tgisinternal order by 1", &[]);
+    let triggers = shop
+        .database
+        .texts("select tgname::text from pg_trigger where tgrelid = 'public.orders'::regclass and not tgisinternal order by 1", &[]);
     assert_eq!(triggers, ["nebula_emit_delete", "nebula_emit_insert", "nebula_emit_update"]);
     let reads = shop.database.text("select pg_get_expr(polqual, polrelid) from pg_policy where polname = 'nebula_read'", &[]);
     assert_eq!(reads, "(tenant_id = nebula.tenant_for('orders.view'::text))");
@@ -262,12 +280,24 @@ fn called_again_it_changes_nothing_and_called_otherwise_it_changes_its_options()
 fn a_dry_run_says_every_step_and_does_none() {
     let shop = Shop::new();
     let before = shop.dump();
-    let dry = PROTECT.replace("select nebula", "select name || ':' || is_done from nebula").replace("public.orders'", "public.orders', dry_run => true");
+    let dry = PROTECT
+        .replace("select nebula", "select name || ':' || is_done from nebula")
+        .replace("public.orders'", "public.orders', dry_run => true");
     let steps = shop.database.texts(&dry, &[]);
     assert_eq!(
         steps,
-        ["begin:false", "add_tenant_column:false", "fill_tenant_column:false", "index:false", "foreign_key:false", "validate_foreign_key:false", "switch:false",
-         "validate_not_null:false", "set_not_null:false", "finish:false"]
+        [
+            "begin:false",
+            "add_tenant_column:false",
+            "fill_tenant_column:false",
+            "index:false",
+            "foreign_key:false",
+            "validate_foreign_key:false",
+            "switch:false",
+            "validate_not_null:false",
+            "set_not_null:false",
+            "finish:false"
+        ]
     );
     assert_eq!(shop.dump(), before);
     shop.database.execute(PROTECT);
@@ -278,7 +308,8 @@ fn a_dry_run_says_every_step_and_does_none() {
 fn the_steps_of_a_dry_run_can_be_run_one_by_one() {
     let shop = Shop::new();
     let mut dba = shop.database.superuser();
-    let dry = PROTECT.replace("select nebula", "select sql from nebula").replace("public.orders'", "public.orders', dry_run => true") + " where not is_done order by step";
+    let dry = PROTECT.replace("select nebula", "select sql from nebula").replace("public.orders'", "public.orders', dry_run => true")
+        + " where not is_done order by step";
     let steps = shop.database.texts(&dry, &[]);
     dba.batch_execute("set search_path = pg_catalog, pg_temp").unwrap();
     for (at, step) in steps.iter().enumerate() {
@@ -304,7 +335,10 @@ fn whoever_truncates_refers_or_adds_triggers_is_not_bound_by_rows_and_may_no_mor
         &[],
     );
     assert_eq!(left, ["delete", "insert", "select", "update"]);
-    for sql in ["truncate public.orders", "create trigger t before insert on public.orders for each row execute function nebula.touch_updated_at()"] {
+    for sql in [
+        "truncate public.orders",
+        "create trigger t before insert on public.orders for each row execute function nebula.touch_updated_at()",
+    ] {
         assert_eq!(refusal(&mut shop.as_acme(), sql).code(), &SqlState::INSUFFICIENT_PRIVILEGE, "{sql}");
     }
 }
@@ -362,7 +396,10 @@ fn each_changed_row_is_audited_with_who_changed_it_and_no_value() {
     // A DBA's SQL too, in the log of the row's tenant.
     shop.database.execute("update public.orders set total = 0 where customer_id = 2");
     let row = audited(&shop, shop.zeta.id);
-    assert_eq!((&row["action"], &row["actor_type"], &row["metadata"]["role"]), (&json!("orders.update"), &json!("system"), &json!("postgres")));
+    assert_eq!(
+        (&row["action"], &row["actor_type"], &row["metadata"]["role"]),
+        (&json!("orders.update"), &json!("system"), &json!("postgres"))
+    );
     let secrets = "select count(*) from nebula.audit_log a where a::text like '%secret.example%'";
     assert_eq!(shop.database.number(secrets, &[]), 0);
 }
@@ -404,7 +441,10 @@ fn tables_of_any_key_and_any_type_are_audited() {
 fn old_and_new_rows_of_a_statement_over_many_are_told_apart() {
     let shop = Shop::protected();
     let mut acme = shop.as_acme();
-    acme.batch_execute("update public.orders set total = case when id = 4 then total + 1 else total end, email = case when id = 6 then 'x' else email end").unwrap();
+    acme.batch_execute(
+        "update public.orders set total = case when id = 4 then total + 1 else total end, email = case when id = 6 then 'x' else email end",
+    )
+    .unwrap();
     let told = shop.database.texts(
         "select a.metadata -> 'key' ->> 'id' || ' ' || (a.metadata ->> 'changed') from nebula.audit_log a where a.entity_type = 'public.orders' \
          and a.metadata ->> 'changed' <> '[]' order by 1",
@@ -463,15 +503,21 @@ fn a_partitioned_table_is_safe_by_its_partitions_names_too() {
     );
     let mut acme = shop.as_acme();
     assert_eq!(number(&mut acme, "select count(*) from public.visits"), 30);
-    assert_eq!(number(&mut acme, "select count(*) from public.visits_2025") + number(&mut acme, "select count(*) from public.visits_2026"), 30);
+    assert_eq!(
+        number(&mut acme, "select count(*) from public.visits_2025") + number(&mut acme, "select count(*) from public.visits_2026"),
+        30
+    );
     assert_eq!(refusal(&mut acme, "truncate public.visits_2025").code(), &SqlState::INSUFFICIENT_PRIVILEGE);
     acme.batch_execute("insert into public.visits_2026 (id, customer_id, at) values (900, 1, '2026-05-05'); update public.visits set at = '2025-05-05' where at = '2026-05-05'").unwrap();
     let row = audited(&shop, shop.acme.id);
     assert_eq!((&row["entity_type"], &row["metadata"]["changed"]), (&json!("public.visits"), &json!(["at"])));
     // A partition that comes later is bound by the next call.
     shop.database.execute("create table public.visits_2027 partition of public.visits for values from ('2027-01-01') to ('2028-01-01')");
-    shop.database.execute("select nebula.protect('public.visits', package => 'pro', grant_to => '{nebula_app}', touches_updated_at => true, emits => true)");
-    let bound = "select count(*) from pg_class where relname like 'visits%' and relkind in ('r', 'p') and relrowsecurity and relforcerowsecurity";
+    shop.database.execute(
+        "select nebula.protect('public.visits', package => 'pro', grant_to => '{nebula_app}', touches_updated_at => true, emits => true)",
+    );
+    let bound =
+        "select count(*) from pg_class where relname like 'visits%' and relkind in ('r', 'p') and relrowsecurity and relforcerowsecurity";
     assert_eq!(shop.database.number(bound, &[]), 4);
 }
 

@@ -181,7 +181,9 @@ fn on_the_way_nobody_sees_more_than_before() {
     for step in shop.database.texts(&dry, &[]) {
         dba.batch_execute(&step).unwrap_or_else(|error| panic!("{step}: {error:?}"));
         has_switched |= step.contains("nebula_tenant on");
-        let seen = |client: &mut Client, customer: i32| number(client, &format!("select count(*) from public.orders where customer_id = {customer}"));
+        let seen = |client: &mut Client, customer: i32| {
+            number(client, &format!("select count(*) from public.orders where customer_id = {customer}"))
+        };
         assert_eq!((seen(&mut acme, 1), seen(&mut acme, 2)), (5, 0), "{step}");
         assert_eq!((seen(&mut zeta, 1), seen(&mut zeta, 2)), if has_switched { (0, 5) } else { (5, 0) }, "{step}");
     }

@@ -23,7 +23,9 @@ fn application(database: &Database) -> Vec<String> {
          order by 1",
         &[],
     ));
-    for table in database.texts("select oid::regclass::text from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r' order by 1", &[]) {
+    for table in database
+        .texts("select oid::regclass::text from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r' order by 1", &[])
+    {
         lines.extend(database.texts(&format!("select t::text from {table} t order by 1"), &[]));
     }
     lines
@@ -118,7 +120,8 @@ fn a_table_that_is_not_protected_can_not_be_given_back() {
 fn a_dry_run_says_the_steps_and_does_none() {
     let shop = Shop::protected();
     let before = shop.dump();
-    let steps = shop.database.texts("select sql from nebula.unprotect('public.orders', drop_column => true, dry_run => true) order by step", &[]);
+    let steps =
+        shop.database.texts("select sql from nebula.unprotect('public.orders', drop_column => true, dry_run => true) order by step", &[]);
     assert_eq!(shop.dump(), before);
     for step in steps {
         shop.database.execute(&step);
@@ -130,7 +133,8 @@ fn a_dry_run_says_the_steps_and_does_none() {
 fn a_protect_that_was_begun_and_no_more_can_be_given_back() {
     let shop = Shop::new();
     let before = application(&shop.database);
-    let dry = PROTECT.replace("select nebula", "select sql from nebula").replace("public.orders'", "public.orders', dry_run => true") + " order by step";
+    let dry = PROTECT.replace("select nebula", "select sql from nebula").replace("public.orders'", "public.orders', dry_run => true")
+        + " order by step";
     let steps = shop.database.texts(&dry, &[]);
     for done in 1..steps.len() {
         for step in &steps[..done] {
