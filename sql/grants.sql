@@ -6,9 +6,10 @@ do $$
 declare
   routine record;
   grantee text;
+  granted record;
 begin
   for routine in
-    select p.oid::regprocedure as signature
+    select p.oid, p.oid::regprocedure as signature
     from pg_catalog.pg_proc p
     join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e'
     where p.pronamespace = 'nebula'::regnamespace
@@ -19,6 +20,16 @@ begin
       if exists (select from pg_catalog.pg_roles where rolname = grantee) then
         execute pg_catalog.format('revoke all on function %s from %I', routine.signature, grantee);
       end if;
+    end loop;
+    -- At install, also whomever the default privileges of this database name. An update leaves alone what a DBA has granted since.
+    for granted in
+      select distinct r.rolname as name
+      from pg_catalog.pg_proc p
+      cross join lateral pg_catalog.aclexplode(p.proacl) acl
+      join pg_catalog.pg_roles r on r.oid = acl.grantee
+      where p.oid = routine.oid and acl.grantee <> p.proowner and current_setting('nebula_script.is_install', true) = 'on'
+    loop
+      execute pg_catalog.format('revoke all on function %s from %I cascade', routine.signature, granted.name);
     end loop;
     execute pg_catalog.format('grant execute on function %s to nebula_owner, nebula_platform', routine.signature);
   end loop;
@@ -63,6 +74,10 @@ alter function nebula.seed() owner to nebula_platform;
 alter function nebula.seed_tenant(uuid) owner to nebula_platform;
 alter function nebula.issue_operator_key(text) owner to nebula_platform;
 alter function nebula.bind_role(text, uuid, text) owner to nebula_platform;
+alter function nebula.unbind_role(text) owner to nebula_platform;
+alter function nebula.set_postgrest_trust(text) owner to nebula_platform;
+alter function nebula.access_token_claims(json) owner to nebula_platform;
+alter function nebula.custom_access_token_hook(jsonb) owner to nebula_platform;
 
 alter function nebula.start_export(text, uuid, integer) owner to nebula_owner;
 alter function nebula.export_tables(text, uuid, integer) owner to nebula_owner;
@@ -132,12 +147,24 @@ declare
   installer text;
   routine record;
 begin
-  foreach grantee in array array['nebula_app', 'authenticated'] loop
+  -- PostgREST calls its pre-request as whatever role the token names. And what policies and column defaults ask: without a caller the answer is nobody's, where
+  -- an error would be taken for a defect.
+  foreach grantee in array array['nebula_app', 'authenticated', 'anon', 'service_role'] loop
     continue when not exists (select from pg_catalog.pg_roles where rolname = grantee);
     execute pg_catalog.format('grant usage on schema nebula to %I', grantee);
     execute pg_catalog.format(
-      'grant execute on function nebula.version(), nebula.current_tenant(), nebula.tenant_for(text), nebula.current_actor(), nebula.can(text), nebula.why(text), nebula.routes(), nebula.openapi(), '
-      'nebula.dispatch(text, json, text) to %I', grantee);
+      'grant execute on function nebula.current_tenant(), nebula.tenant_for(text), nebula.current_actor(), nebula.can(text), nebula.pre_request(), nebula.caller_refusal() to %I',
+      grantee);
+  end loop;
+  -- Supabase Auth.
+  if exists (select from pg_catalog.pg_roles where rolname = 'supabase_auth_admin') then
+    grant usage on schema nebula to supabase_auth_admin;
+    grant execute on function nebula.custom_access_token_hook(jsonb) to supabase_auth_admin;
+  end if;
+  foreach grantee in array array['nebula_app', 'authenticated'] loop
+    continue when not exists (select from pg_catalog.pg_roles where rolname = grantee);
+    execute pg_catalog.format(
+      'grant execute on function nebula.version(), nebula.why(text), nebula.routes(), nebula.openapi(), nebula.dispatch(text, json, text) to %I', grantee);
     for routine in
       select p.oid::regprocedure as signature
       from pg_catalog.pg_proc p
@@ -148,10 +175,11 @@ begin
       execute pg_catalog.format('grant execute on function %s to %I', routine.signature, grantee);
     end loop;
   end loop;
-  -- The DBA who installed, where that is no superuser (Supabase's postgres), whoever updates.
+  -- The DBA who installed, where that is no superuser (Supabase's postgres), whoever updates. Where a superuser did it in somebody's name (supautils), them.
   select r.rolname into installer
   from pg_catalog.pg_extension e
-  join pg_catalog.pg_roles r on r.oid = e.extowner
+  join pg_catalog.pg_roles owner on owner.oid = e.extowner
+  join pg_catalog.pg_roles r on r.oid = case when owner.rolsuper then pg_catalog.quote_ident(session_user)::regrole::oid else owner.oid end
   where e.extname = 'nebula' and not r.rolsuper;
   if found then
     execute pg_catalog.format('grant usage on schema nebula to %I', installer);
@@ -165,7 +193,7 @@ begin
       'nebula.register_sealing_key(integer, bytea), nebula.sealing_keys(), nebula.sealed_row_counts(), nebula.anonymize_again(uuid, uuid), '
       'nebula.bind_role(text, uuid, text), nebula.ensure_partitions(integer), nebula.version(), nebula.routes(), nebula.openapi(), nebula.readiness(), '
       'nebula.edge_state(), nebula.emit(text, jsonb, text, uuid, timestamptz), nebula.emit_event(text, json, text, uuid, text), nebula.requeue(uuid), '
-      'nebula.delivery_place_here(), nebula.may_deliver(), nebula.adopt_here(), '
+      'nebula.delivery_place_here(), nebula.may_deliver(), nebula.adopt_here(), nebula.unbind_role(text), nebula.set_postgrest_trust(text), '
       'nebula.protect(regclass, uuid, text, name, text, jsonb, text, text, name[], boolean, boolean, boolean, boolean, name[], boolean), '
       'nebula.protection_steps(text, json, boolean), nebula.begin_protection(text, json), nebula.finish_protection(text), '
       'nebula.unprotect(regclass, boolean, boolean), nebula.unprotection_steps(text, boolean, boolean), nebula.end_protection(text), '

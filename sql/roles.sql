@@ -16,6 +16,14 @@ $$;
 do $$
 declare
   wanted record;
+  -- Who creates the extension. It is trusted: that may be a role that only may create in this database (Supabase's postgres), in whose name supautils
+  -- may do it as a superuser.
+  creator regrole := (
+    select case when r.rolsuper then pg_catalog.quote_ident(session_user)::regrole else r.oid::regrole end
+    from pg_catalog.pg_extension e
+    join pg_catalog.pg_roles r on r.oid = e.extowner
+    where e.extname = 'nebula'
+  );
 begin
   for wanted in
     select *
@@ -34,6 +42,13 @@ begin
         wanted.name,
         case when wanted.can_login then 'login' else 'nologin' end
       );
+      -- As if they had made it themselves: from 16 on, who makes a role administers it (sets its password, grants it), and may not act as it by that.
+      -- Up to 15, CREATEROLE is enough. A role that was there already is somebody else's to administer.
+      if (wanted.can_login or wanted.name = 'nebula_app') and current_setting('server_version_num')::integer >= 160000
+        and (select r.rolcreaterole and not r.rolsuper from pg_catalog.pg_roles r where r.oid = creator)
+      then
+        execute pg_catalog.format('grant %I to %s with admin true, inherit false, set false', wanted.name, creator);
+      end if;
     end if;
     if exists (
       select
@@ -44,13 +59,15 @@ begin
       raise exception 'role % exists with attributes that Nebula does not give it', wanted.name
         using hint = 'Drop the role, or take superuser, bypassrls, createrole, createdb and replication away from it.';
     end if;
-    -- A member of one of our roles could act as it; a membership of one of ours would lend it foreign rights.
+    -- A member of one of our roles could act as it, but for who only administers it; a membership of one of ours would lend it foreign rights.
     if exists (
       select
       from pg_catalog.pg_auth_members m
       join pg_catalog.pg_roles granted on granted.oid = m.roleid
       join pg_catalog.pg_roles member on member.oid = m.member
-      where (granted.rolname = wanted.name and wanted.name <> 'nebula_app' and not member.rolsuper)
+      where (granted.rolname = wanted.name and wanted.name <> 'nebula_app' and not member.rolsuper
+          -- Columns of 16 and later: read as JSON, so that this is understood on 15.
+          and (coalesce((pg_catalog.to_jsonb(m) ->> 'set_option')::boolean, true) or coalesce((pg_catalog.to_jsonb(m) ->> 'inherit_option')::boolean, true)))
          or (member.rolname = wanted.name)
     ) then
       raise exception 'role % has members or memberships that Nebula does not give it', wanted.name

@@ -10,6 +10,7 @@ pub mod outbox;
 pub mod privacy;
 pub mod protect;
 pub mod retention;
+pub mod supabase;
 pub mod webhook;
 pub mod worker;
 
@@ -287,6 +288,11 @@ fn bind_role(login: &str, tenant: pgrx::Uuid, api_key_name: &str) -> bool {
         "insert into nebula.role_binding (tenant_id, role_name, api_key_id) values ($1, $2::name, $3)",
         &[Arg::Uuid(uuid(tenant)), Arg::Text(login), Arg::Uuid(key)],
     ) > 0
+}
+
+#[pg_extern(sql = false)]
+fn unbind_role(login: &str) -> bool {
+    spi::run("delete from nebula.role_binding where role_name = $1::name", &[Arg::Text(login)]) > 0
 }
 
 /// Raises what a registering function refused, for the DBA to read.

@@ -134,6 +134,10 @@ language c volatile strict parallel unsafe security definer set search_path = pg
 comment on function nebula.bind_role(text, uuid, text) is
   'Binds a login role to a service account of a tenant: its SQL acts within that key''s scope. False if there is no such key.';
 
+create function nebula.unbind_role(login text) returns boolean
+language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp set row_security = on as 'MODULE_PATHNAME', 'unbind_role_wrapper';
+comment on function nebula.unbind_role(text) is 'Takes a login''s binding away: its SQL acts as nobody from the next statement on. False if it had none.';
+
 -- ---- Other issuers: the DBA, and who keeps their keys fresh
 
 create function nebula.register_issuer(config json) returns boolean

@@ -22,6 +22,8 @@ pub struct Cluster {
     pub port: u16,
     /// The folder of its server's programs.
     programs: PathBuf,
+    /// Whom initdb made: the superuser.
+    pub superuser: &'static str,
     /// Ends the cluster and everything in `edges/` when this process is gone, however it went: it waits for its standard input to end.
     watcher: Child,
 }
@@ -112,6 +114,12 @@ impl Cluster {
     /// The same with programs of its own, which may be made in the cluster's folder.
     #[must_use]
     pub fn prepare_with(programs: impl FnOnce(&Path) -> PathBuf, settings: &str) -> Self {
+        Self::prepare_for("postgres", programs, settings)
+    }
+
+    /// The same, of this superuser.
+    #[must_use]
+    pub fn prepare_for(superuser: &'static str, programs: impl FnOnce(&Path) -> PathBuf, settings: &str) -> Self {
         let made = run(unprivileged(Path::new("mktemp")).args(["-d", "/tmp/nebula-test-XXXXXX"]));
         let dir = PathBuf::from(made.trim());
         fs::create_dir(dir.join("edges")).unwrap();
@@ -120,7 +128,7 @@ impl Cluster {
         let data = dir.join("data");
         run(unprivileged(&programs.join("initdb")).arg("-D").arg(&data).args([
             "-U",
-            "postgres",
+            superuser,
             "-A",
             "trust",
             "-E",
@@ -136,7 +144,7 @@ impl Cluster {
         );
         let path = data.join("postgresql.auto.conf");
         fs::write(path, configuration).unwrap();
-        Self { dir, port, programs, watcher }
+        Self { dir, port, programs, superuser, watcher }
     }
 
     /// Starts the server and waits until it accepts connections.
@@ -157,13 +165,13 @@ impl Cluster {
         fs::create_dir(dir.join("edges")).unwrap();
         let watcher = watch(&dir);
         let data = dir.join("data");
-        let server = ["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "postgres"];
+        let server = ["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", self.superuser];
         run(unprivileged(&postgres_program("pg_basebackup")).args(server).args(["-X", "stream", "-c", "fast", "-D"]).arg(&data));
         let port = free_port();
         let path = data.join("postgresql.auto.conf");
         let settings = fs::read_to_string(&path).unwrap();
         fs::write(path, format!("{settings}port = {port}\nunix_socket_directories = '{}'\n", dir.display())).unwrap();
-        let copy = Self { dir, port, programs: self.programs.clone(), watcher };
+        let copy = Self { dir, port, programs: self.programs.clone(), superuser: self.superuser, watcher };
         copy.start_again();
         copy
     }
@@ -259,6 +267,9 @@ pub fn nebula_of(program: &Path, admin_url: &str, keys_dir: &Path, arguments: &[
     run(&mut command).trim().to_owned()
 }
 
+/// Durability is the faults' business; they start clusters of their own.
+pub const QUICK: &str = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\nautovacuum_naptime = '1h'";
+
 /// How the library comes into a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Library {
@@ -273,8 +284,6 @@ pub fn installation(library: Library) -> &'static Installation {
     // `None` where it failed: that is told once, and not tried again by every test.
     static ON_DEMAND: OnceLock<Option<Installation>> = OnceLock::new();
     static PRELOADED: OnceLock<Option<Installation>> = OnceLock::new();
-    // Durability is the faults' business; they start clusters of their own.
-    const QUICK: &str = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\nautovacuum_naptime = '1h'";
     let (place, settings) = match library {
         Library::OnDemand => (&ON_DEMAND, QUICK.to_owned()),
         Library::Preloaded => (&PRELOADED, format!("{QUICK}\nshared_preload_libraries = 'nebula'")),
@@ -301,6 +310,12 @@ pub fn install_with(program: &Path, cluster: Cluster) -> Installation {
         )
         .unwrap();
     cluster.connect("postgres", "postgres").batch_execute(&format!("create database {TEMPLATE}")).unwrap();
+    furnish(program, cluster)
+}
+
+/// Makes the template database, which is there and empty, as the role `postgres`, by the commands that an operator uses.
+#[must_use]
+pub fn furnish(program: &Path, cluster: Cluster) -> Installation {
     let admin_url = cluster.url("postgres", TEMPLATE);
     let keys_dir = cluster.dir.join("keys");
     let nebula = |arguments: &[&str]| nebula_of(program, &admin_url, &keys_dir, arguments);
@@ -309,7 +324,7 @@ pub fn install_with(program: &Path, cluster: Cluster) -> Installation {
     let kid = nebula(&["keys", "generate"]);
     let operator_key = nebula(&["seed", "--operator", "--name", "harness"]);
     let signer = Signer::load(&keys_dir.join(format!("{kid}.pem")), &kid);
-    let mut postgres = cluster.connect("postgres", "postgres");
+    let mut postgres = cluster.connect(cluster.superuser, "postgres");
     // Nothing may be connected to a template while it is copied.
     eventually("the template's sessions end", || {
         let sessions: i64 = postgres.query_one("select count(*) from pg_stat_activity where datname = $1", &[&TEMPLATE]).unwrap().get(0);

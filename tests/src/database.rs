@@ -31,11 +31,16 @@ impl Database {
     /// Copies the template of the cluster that loads the library so.
     #[must_use]
     pub fn with(library: Library) -> Self {
+        Self::of(installation(library))
+    }
+
+    /// Copies the template of this installation. The copy belongs to the role `postgres`, who need not be a superuser.
+    #[must_use]
+    pub fn of(installation: &'static Installation) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let installation = installation(library);
         let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        let mut postgres = installation.cluster.connect("postgres", "postgres");
-        postgres.batch_execute(&format!("create database {name} template {TEMPLATE}")).unwrap();
+        let mut superuser = installation.cluster.connect(installation.cluster.superuser, "postgres");
+        superuser.batch_execute(&format!("create database {name} template {TEMPLATE} owner postgres")).unwrap();
         Self { name, installation }
     }
 
@@ -47,7 +52,7 @@ impl Database {
 
     #[must_use]
     pub fn superuser(&self) -> Client {
-        self.connect("postgres")
+        self.connect(self.installation.cluster.superuser)
     }
 
     /// A session of the edge's login.
@@ -230,7 +235,7 @@ fn dump(url: &str) -> String {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        let mut postgres = self.installation.cluster.connect("postgres", "postgres");
+        let mut postgres = self.installation.cluster.connect(self.installation.cluster.superuser, "postgres");
         let _ = postgres.batch_execute(&format!("drop database {} with (force)", self.name));
     }
 }

@@ -1,7 +1,8 @@
 //! The harness: one private Postgres a run, a database a test, the real `nebula serve` where HTTP is asked for. Nothing is mocked.
 //!
 //! `cluster` starts Postgres and makes the template, `database` copies it, `edge` serves it, `worker` works on it, `callers` speak HTTP, `handle` speaks as the edge's
-//! login, `sql_caller` as PostgREST or as a bound login, `token` signs what the edge would sign and what it never would, `issuer` what others sign.
+//! login, `sql_caller` as PostgREST or as a bound login, `token` signs what the edge would sign and what it never would, `issuer` what others sign,
+//! `supabase` is a cluster like Supabase's images.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -34,6 +35,7 @@ pub mod shop;
 pub mod sql_caller;
 pub mod standard_webhooks;
 pub mod story;
+pub mod supabase;
 pub mod token;
 pub mod traces;
 pub mod wait;
@@ -60,6 +62,7 @@ pub use receiver::{Behaviour, Received, Receiver};
 pub use retention::Retention;
 pub use shop::Shop;
 pub use story::{Tenant, onboard, onboard_by_sql};
+pub use supabase::Supabase;
 pub use token::Signer;
 pub use wait::eventually;
 pub use worker::Worker;

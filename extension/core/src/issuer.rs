@@ -117,6 +117,12 @@ checked_text! {
 }
 
 impl ClaimPath {
+    /// The names on the way to the value.
+    #[must_use]
+    pub fn names(&self) -> Vec<&str> {
+        if self.0.contains('/') { vec![&self.0] } else { self.0.split('.').collect() }
+    }
+
     fn named(name: &'static str) -> Self {
         Self(name.to_owned())
     }
@@ -124,12 +130,9 @@ impl ClaimPath {
     /// The value at the path.
     #[must_use]
     pub fn of<'a>(&self, claims: &'a Map<String, Value>) -> Option<&'a Value> {
-        if self.0.contains('/') {
-            return claims.get(&self.0);
-        }
-        let mut names = self.0.split('.');
-        let first = claims.get(names.next()?)?;
-        names.try_fold(first, |value, name| value.as_object()?.get(name))
+        let names = self.names();
+        let (first, rest) = names.split_first()?;
+        rest.iter().try_fold(claims.get(*first)?, |value, name| value.as_object()?.get(*name))
     }
 }
 
@@ -274,6 +277,13 @@ pub struct Identity {
     pub email: Option<Email>,
 }
 
+/// Somebody of an issuer, of whom it isn't known yet which tenant is meant. No `Debug`: both are personal.
+pub struct Person {
+    pub subject: String,
+    /// Only an address that the issuer has verified.
+    pub email: Option<Email>,
+}
+
 // Subject and address are personal.
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -286,16 +296,23 @@ impl Profile {
     /// times) was asked before.
     #[must_use]
     pub fn identify(&self, claims: &Map<String, Value>) -> Option<Identity> {
+        let person = self.person(claims)?;
+        let tenant = match &self.tenant {
+            TenantRule::Always(tenant) => *tenant,
+            TenantRule::Claim(path) => tenant_id(path.of(claims)?.as_str()?)?,
+        };
+        Some(Identity { issuer: self.issuer.clone(), subject: person.subject, tenant, email: person.email })
+    }
+
+    /// The same before a tenant is known: what the issuer says of somebody whose token it is about to sign.
+    #[must_use]
+    pub fn person(&self, claims: &Map<String, Value>) -> Option<Person> {
         let text = |name: &str| claims.get(name).and_then(Value::as_str);
         if text("iss") != Some(self.issuer.as_str()) || !self.is_audience(claims.get("aud")?) {
             return None;
         }
         let subject = text("sub").filter(|subject| (1..=255).contains(&subject.len()) && !subject.contains(char::is_control))?;
-        let tenant = match &self.tenant {
-            TenantRule::Always(tenant) => *tenant,
-            TenantRule::Claim(path) => tenant_id(path.of(claims)?.as_str()?)?,
-        };
-        Some(Identity { issuer: self.issuer.clone(), subject: subject.to_owned(), tenant, email: self.email_of(claims) })
+        Some(Person { subject: subject.to_owned(), email: self.email_of(claims) })
     }
 
     /// RFC 7519, section 4.1.3: one text, or a list of them.
@@ -325,7 +342,8 @@ impl Profile {
 }
 
 /// A tenant's id in the one spelling that we write: an issuer's text is compared with nothing else.
-fn tenant_id(text: &str) -> Option<Uuid> {
+#[must_use]
+pub fn tenant_id(text: &str) -> Option<Uuid> {
     let id = Uuid::try_parse(text).ok()?;
     text.eq_ignore_ascii_case(&id.to_string()).then_some(id)
 }

@@ -69,7 +69,7 @@ fn check_person(tenant: Uuid, identity: &Identity, provisional: impl Fn(Actor, O
 }
 
 /// The secret is the key's, or the one before it within the grace period.
-fn check_secret(rights: &Rights, key: &OpaqueToken) -> Result<()> {
+pub fn check_secret(rights: &Rights, key: &OpaqueToken) -> Result<()> {
     let state = rights.principal.as_ref();
     let is_previous_valid = state.and_then(|s| s.previous_until).is_some_and(|until| until > spi::now_microseconds());
     let hash = |text: Option<&String>| text.and_then(|text| hex::decode(text)).unwrap_or([0; 32]);
@@ -97,14 +97,16 @@ const VERIFIED_CAPACITY: usize = 4096;
 
 /// A token that is authentic. Whether its person may do anything is asked each time.
 #[derive(Clone)]
-enum Token {
+pub enum Token {
     Own(Claims),
     /// Of another issuer, until this second.
     Foreign(Rc<Identity>, i64),
 }
 
 impl Token {
-    fn expires_at(&self) -> i64 {
+    /// The first second in which it counts no more.
+    #[must_use]
+    pub fn expires_at(&self) -> i64 {
         match self {
             Token::Own(claims) => claims.exp,
             Token::Foreign(_, expires_at) => *expires_at,
@@ -116,7 +118,8 @@ thread_local! {
     static VERIFIED: RefCell<(u64, HashMap<[u8; 32], Token>)> = RefCell::default();
 }
 
-fn check_token(token: &str) -> Result<Token> {
+/// Verifies a token of ours or of a registered issuer; what it says of sessions and people is not looked up.
+pub fn check_token(token: &str) -> Result<Token> {
     let now = spi::now_microseconds() / 1_000_000;
     let generation = spi::rights_generation();
     let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
@@ -159,15 +162,17 @@ fn refusal(refused: Refused) -> Refusal {
     }
 }
 
+/// A session that its token may still name.
 #[derive(PartialEq, Eq)]
-enum Session {
+pub enum Session {
     Alive,
     /// By suspending its person, who is told so as long as they are suspended.
     EndedBySuspension,
 }
 
 /// The token's session; `None` when it has ended. Looked up each time: logout, reuse, a changed password count at the next statement.
-fn session_of(claims: &Claims) -> Option<Session> {
+#[must_use]
+pub fn session_of(claims: &Claims) -> Option<Session> {
     let is_alive = spi::first(
         "select s.revoked_at is null from nebula.session s \
          where s.tenant_id = $1 and s.id = $2 and s.user_id = $3 and (s.revoked_at is null or s.revoked_reason = 'user') \

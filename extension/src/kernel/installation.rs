@@ -1,13 +1,41 @@
 //! What is known of the installation and its signing keys, kept in memory like rights.
 
 use super::{
+    audit,
     spi::{self, Arg},
     sql_caller::OWNER,
 };
 use hmac::{Hmac, Mac};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::{cell::RefCell, collections::HashMap, rc::Rc};
 use uuid::Uuid;
+
+/// How far a session of PostgREST's login is believed when it says who is calling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// The claims, which PostgREST has verified: whoever has its login may say anything.
+    Claims,
+    /// The token in the request's headers, which is verified again: the login alone is worth nothing.
+    Token,
+}
+
+impl Trust {
+    /// The word that a DBA and the table use.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Trust::Claims => "claims",
+            Trust::Token => "token",
+        }
+    }
+
+    /// The trust of a word.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        [Trust::Claims, Trust::Token].into_iter().find(|trust| trust.as_str() == word)
+    }
+}
 
 /// The one row of `nebula.installation`, and the keys that may verify.
 #[derive(Debug)]
@@ -18,6 +46,8 @@ pub struct Installation {
     pub secret: Vec<u8>,
     /// How long a refresh token lives.
     pub refresh_days: i32,
+    /// What PostgREST's sessions are believed.
+    pub postgrest_trust: Trust,
     /// DER SubjectPublicKeyInfo by `kid`; revoked keys are not among them.
     pub keys: HashMap<String, Vec<u8>>,
 }
@@ -42,14 +72,35 @@ pub fn current() -> Rc<Installation> {
 }
 
 fn load() -> Installation {
-    let loaded = spi::first("select issuer, audience, secret, id, refresh_days from nebula.installation", &[], |row| {
-        Some((row.text(1)?, row.text(2)?, row.bytes(3)?, row.uuid(4)?, row.integer(5)?))
-    });
-    let Some((issuer, audience, secret, id, refresh_days)) = loaded.flatten() else { pgrx::error!("nebula.installation has no row") };
+    // Through JSON: tables that are older than this column are read as well, until somebody migrates them.
+    let loaded = spi::first(
+        "select issuer, audience, secret, id, refresh_days, to_jsonb(i) ->> 'postgrest_trust' from nebula.installation i",
+        &[],
+        |row| {
+            // A word that is not known trusts less.
+            let trust = row.text(6).map_or(Trust::Claims, |word| Trust::named(&word).unwrap_or(Trust::Token));
+            Some((row.text(1)?, row.text(2)?, row.bytes(3)?, row.uuid(4)?, row.integer(5)?, trust))
+        },
+    );
+    let Some((issuer, audience, secret, id, refresh_days, postgrest_trust)) = loaded.flatten() else {
+        pgrx::error!("nebula.installation has no row")
+    };
     let keys = spi::rows("select kid, public_key from nebula.signing_key where status <> 'revoked'", &[], |row| {
         Some((row.text(1)?, row.bytes(2)?))
     });
-    Installation { id, issuer, audience, secret, refresh_days, keys: keys.into_iter().flatten().collect() }
+    Installation { id, issuer, audience, secret, refresh_days, postgrest_trust, keys: keys.into_iter().flatten().collect() }
+}
+
+/// Sets how far PostgREST's sessions are believed; whether that was another before. The platform's log tells.
+#[must_use]
+pub fn set_postgrest_trust(trust: Trust) -> bool {
+    let changed =
+        spi::run("update nebula.installation set postgrest_trust = $1 where postgrest_trust <> $1", &[Arg::Text(trust.as_str())]) > 0;
+    let platform = spi::first("select id from nebula.tenant where kind = 'platform'", &[], |row| row.uuid(1)).flatten();
+    if let Some(platform) = platform.filter(|_| changed) {
+        audit::record(platform, "installation", None, &json!({ "outcome": "changed", "postgrestTrust": trust.as_str() }));
+    }
+    changed
 }
 
 /// 16 bytes that only this installation can make of these words.

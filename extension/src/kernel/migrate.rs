@@ -57,10 +57,11 @@ const MIGRATIONS: &[Migration] = migrations! {
     20 "0020_export",
     21 "0021_credential",
     22 "0022_protected_table",
+    24 "0024_sql_caller",
 };
 
 /// The oldest schema that this library works with.
-pub const REQUIRED_VERSION: i32 = 22;
+pub const REQUIRED_VERSION: i32 = 24;
 
 /// The schema of the first release: what it has is there in every installation, however much newer the library is.
 pub const FIRST_RELEASE_VERSION: i32 = 21;

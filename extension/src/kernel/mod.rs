@@ -28,6 +28,7 @@ pub mod outbox;
 pub mod page;
 pub mod password;
 pub mod place;
+pub mod postgrest;
 pub mod queue;
 pub mod round;
 pub mod row_change;

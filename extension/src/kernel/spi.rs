@@ -347,6 +347,16 @@ pub fn setting(name: &CStr) -> Option<String> {
     }
 }
 
+/// Whether a setting has this value, the empty one for a setting that is not set. Copies nothing: policies ask this for each row.
+#[must_use]
+pub fn is_setting(name: &CStr, value: &str) -> bool {
+    // SAFETY: the pointer is the setting's own storage, read at once.
+    unsafe {
+        let set = pg_sys::GetConfigOption(name.as_ptr(), true, false);
+        if set.is_null() { value.is_empty() } else { CStr::from_ptr(set).to_bytes() == value.as_bytes() }
+    }
+}
+
 /// Tries to take a transaction-scoped advisory lock.
 #[must_use]
 pub fn try_advisory_lock(key: i64) -> bool {
@@ -403,6 +413,21 @@ pub fn now_microseconds() -> i64 {
     const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
     // SAFETY: reads the clock.
     unsafe { pg_sys::GetCurrentTimestamp() }.saturating_add(POSTGRES_EPOCH)
+}
+
+/// The second of the Unix epoch in which the statement that the client sent began. Cheap: policies ask this for each row.
+#[must_use]
+pub fn statement_second() -> i64 {
+    const POSTGRES_EPOCH_SECONDS: i64 = 946_684_800;
+    // SAFETY: reads a variable of the backend.
+    unsafe { pg_sys::GetCurrentStatementStartTimestamp() }.div_euclid(1_000_000).saturating_add(POSTGRES_EPOCH_SECONDS)
+}
+
+/// Whether the transaction may write.
+#[must_use]
+pub fn may_write() -> bool {
+    // SAFETY: reads variables of the backend.
+    unsafe { !pg_sys::XactReadOnly && !pg_sys::RecoveryInProgress() }
 }
 
 // ---- What tells a backend that rights have changed -----------------------------------------------------------------------------

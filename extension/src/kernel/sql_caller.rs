@@ -1,11 +1,17 @@
-//! Who a SQL caller is: claims that PostgREST set, or a login role that a DBA bound to a tenant. Everything else is nobody.
+//! Who a SQL caller is: whom PostgREST speaks for, or a login role that a DBA bound to a tenant. Everything else is nobody.
 
 use super::{
+    authenticate,
     context::{Actor, Caller, Origin},
-    foreign, installation, spi,
+    error::Result,
+    foreign,
+    installation::{self, Trust},
+    migrate,
+    postgrest::{self, LOGIN as POSTGREST_LOGIN},
+    rights, spi,
     spi::Arg,
 };
-use serde_json::{Map, Value};
+use nebula_core::error::Code;
 use std::{cell::RefCell, ffi::CStr, net::IpAddr, rc::Rc};
 use uuid::Uuid;
 
@@ -14,26 +20,42 @@ pub const OWNER: &CStr = c"nebula_owner";
 /// The role of what crosses tenants.
 pub const PLATFORM: &CStr = c"nebula_platform";
 
-/// The login that PostgREST uses: only in its sessions are `request.jwt.claims` believed. It runs no SQL of its callers, so that nobody but
-/// PostgREST, which verified the token, can have set them.
-const POSTGREST_LOGIN: &str = "authenticator";
+type Identity = (Uuid, Actor, Option<Uuid>);
 
 struct Memo {
     generation: u64,
     login: u32,
-    claims: Option<String>,
-    identity: Option<(Uuid, Actor, Option<Uuid>)>,
+    /// What PostgREST's session said, where it is one.
+    said: Option<Said>,
+    identity: Option<Identity>,
+}
+
+/// The settings that an identity was found by: another text is another caller.
+struct Said {
+    claims: String,
+    /// Only where they are believed.
+    headers: Option<String>,
+    /// The second in which the credential counts no more.
+    expires_at: Option<i64>,
+}
+
+impl Said {
+    fn still_holds(&self) -> bool {
+        spi::is_setting(postgrest::CLAIMS, &self.claims)
+            && self.headers.as_ref().is_none_or(|headers| spi::is_setting(postgrest::HEADERS, headers))
+            && self.expires_at.is_none_or(|at| spi::statement_second() < at)
+    }
 }
 
 thread_local! {
     static MEMO: RefCell<Option<Memo>> = const { RefCell::new(None) };
 }
 
-/// Forgets whose claims were read: the transaction, or a savepoint of it, is over. What a login is bound to outlives it: a change of the binding
+/// Forgets whom PostgREST spoke for: the transaction, or a savepoint of it, is over. What a login is bound to outlives it: a change of the binding
 /// changes the generation.
 pub fn forget() {
     MEMO.with_borrow_mut(|memo| {
-        if memo.as_ref().is_some_and(|memo| memo.claims.is_some()) {
+        if memo.as_ref().is_some_and(|memo| memo.said.is_some()) {
             *memo = None;
         }
     });
@@ -49,10 +71,10 @@ pub fn current(action: &str) -> Option<Caller> {
 /// Somebody of another issuer who calls for the first time: known from now on, if their verified e-mail address is. Only for what may write.
 #[must_use]
 pub fn introduce(action: &str) -> Option<Caller> {
-    if spi::session_user() != POSTGREST_LOGIN || spi::setting(c"transaction_read_only").as_deref() == Some("on") {
+    if spi::session_user() != POSTGREST_LOGIN || !spi::may_write() {
         return None;
     }
-    let identity = foreign::claimed(&claims()?)?;
+    let identity = postgrest::stranger()?;
     let nobody = Caller {
         tenant: identity.tenant,
         home: identity.tenant,
@@ -65,6 +87,22 @@ pub fn introduce(action: &str) -> Option<Caller> {
     // That nobody was found is remembered until then.
     forget();
     current(action)
+}
+
+/// Whether PostgREST's request should go on: `Err` for a credential that proves nothing, and for who is suspended. Who presents none goes on as nobody.
+pub fn admit(action: &str) -> Result<()> {
+    if spi::session_user() != POSTGREST_LOGIN {
+        return Ok(());
+    }
+    spi::as_role(PLATFORM, migrate::require_current)?;
+    if !postgrest::presents_somebody() {
+        return Ok(());
+    }
+    match current(action).or_else(|| introduce(action)) {
+        Some(caller) => authenticate::check_standing(&rights::of_caller(&caller)),
+        // Asked again for the reason.
+        None => spi::as_role(PLATFORM, || spi::reading_latest(postgrest::spoken)).and(Err(Code::InvalidToken.into())),
+    }
 }
 
 fn origin() -> Origin {
@@ -87,63 +125,42 @@ pub fn clip(text: &str) -> String {
 }
 
 fn header(name: &str) -> Option<String> {
-    if spi::session_user() != POSTGREST_LOGIN {
-        return None;
-    }
-    let headers = serde_json::from_str::<Value>(&spi::setting(c"request.headers")?).ok()?;
-    headers.get(name)?.as_str().map(str::to_owned)
+    if spi::session_user() == POSTGREST_LOGIN { postgrest::header(name) } else { None }
 }
 
-/// Tenant, actor and session, kept while login, claims and rights stay the same.
+/// Tenant, actor and session, kept while login, what PostgREST said and rights stay the same.
 #[must_use]
-pub fn identity() -> Option<(Uuid, Actor, Option<Uuid>)> {
+pub fn identity() -> Option<Identity> {
     let generation = spi::rights_generation();
     let login = spi::session_user_id();
     let known = MEMO.with_borrow(|memo| {
         let memo = memo.as_ref().filter(|memo| memo.generation == generation && memo.login == login)?;
-        // A login that isn't PostgREST's has no claims, whatever it sets.
-        (memo.claims.is_none() || memo.claims == spi::setting(c"request.jwt.claims")).then_some(memo.identity)
+        // A login that isn't PostgREST's says nothing, whatever it sets.
+        memo.said.as_ref().is_none_or(Said::still_holds).then_some(memo.identity)
     });
     if let Some(identity) = known {
         return identity;
     }
     let name = spi::session_user();
-    let (claims, identity) = if name == POSTGREST_LOGIN {
-        // Empty and missing are one (pitfalls), and are remembered as text, so that what PostgREST sets next is seen.
-        let identity = claims().and_then(|claims| spi::as_role(PLATFORM, || spi::reading_latest(|| from_claims(&claims))));
-        (Some(spi::setting(c"request.jwt.claims").unwrap_or_default()), identity)
+    let (said, identity) = if name == POSTGREST_LOGIN {
+        // Copied before they are judged: what PostgREST sets next is seen. Empty and missing are one.
+        let text = |name: &CStr| spi::setting(name).unwrap_or_default();
+        let is_token = installation::current().postgrest_trust == Trust::Token;
+        let (claims, headers) = (text(postgrest::CLAIMS), is_token.then(|| text(postgrest::HEADERS)));
+        let spoken = spi::as_role(PLATFORM, || spi::reading_latest(postgrest::spoken)).ok();
+        let said = Said { claims, headers, expires_at: spoken.and_then(|spoken| spoken.expires_at) };
+        (Some(said), spoken.map(|spoken| (spoken.tenant, spoken.actor, spoken.session)))
     } else {
         (None, spi::as_role(PLATFORM, || spi::reading_latest(|| from_login(&name))))
     };
     // Resolving may itself have received a change of rights.
     if spi::rights_generation() == generation && !spi::is_parallel() {
-        MEMO.set(Some(Memo { generation, login, claims, identity }));
+        MEMO.set(Some(Memo { generation, login, said, identity }));
     }
     identity
 }
 
-/// What PostgREST says of the token that it has verified.
-fn claims() -> Option<Map<String, Value>> {
-    serde_json::from_str(&spi::setting(c"request.jwt.claims")?).ok()
-}
-
-fn from_claims(claims: &Map<String, Value>) -> Option<(Uuid, Actor, Option<Uuid>)> {
-    let text = |name: &str| claims.get(name).and_then(Value::as_str);
-    if text("iss")? == installation::current().issuer {
-        let (tenant, subject): (Uuid, &str) = (text("tenantId")?.parse().ok()?, text("sub")?);
-        let (user, session): (Uuid, Uuid) = (subject.parse().ok()?, text("sid")?.parse().ok()?);
-        let is_alive = spi::first(
-            "select true from nebula.session where tenant_id = $1 and id = $2 and user_id = $3 and revoked_at is null",
-            &[Arg::Uuid(tenant), Arg::Uuid(session), Arg::Uuid(user)],
-            |row| row.boolean(1),
-        );
-        return is_alive.map(|_| (tenant, Actor::User(user), Some(session)));
-    }
-    let identity = foreign::claimed(claims)?;
-    foreign::linked(&identity).map(|user| (identity.tenant, Actor::User(user), None))
-}
-
-fn from_login(login: &str) -> Option<(Uuid, Actor, Option<Uuid>)> {
+fn from_login(login: &str) -> Option<Identity> {
     spi::first("select tenant_id, api_key_id from nebula.role_binding where role_name = $1::name", &[Arg::Text(login)], |row| {
         Some((row.uuid(1)?, Actor::Service(row.uuid(2)?), None))
     })

@@ -1,3 +1,4 @@
-//! What DBAs call on what is theirs: it runs with their rights, and writes the product's own notes with the product's.
+//! What DBAs connect with the rest of their system, and what they call on what is theirs: it runs with their rights, and writes the product's own notes with the product's.
 
+pub mod access_token_hook;
 pub mod protect;

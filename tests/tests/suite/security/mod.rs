@@ -3,4 +3,5 @@ mod edge_login;
 mod isolation;
 mod issuers;
 mod secrets;
+mod sql_callers;
 mod tokens;

@@ -290,16 +290,21 @@ fn a_person_of_another_issuer_is_known_by_their_external_id() {
 }
 
 #[test]
-fn the_anonymous_role_may_call_nothing() {
+fn the_anonymous_role_may_ask_who_it_is_and_call_nothing() {
     let (database, acme, _login) = scene();
     let mut authenticator = database.connect("authenticator");
     authenticator.execute("select set_config('request.jwt.claims', $1, false)", &[&claims_of(&acme.admin).to_string()]).unwrap();
     authenticator.batch_execute("set role anon").unwrap();
     for sql in
-        ["select nebula.call('users.list')", "select nebula.current_tenant()", "select nebula.version()", "select 1 from nebula.tenant"]
+        ["select nebula.call('users.list')", "select nebula.why('users.list')", "select nebula.version()", "select 1 from nebula.tenant"]
     {
         assert_eq!(authenticator.batch_execute(sql).unwrap_err().code().unwrap().code(), "42501", "{sql}");
     }
+    // What policies ask: an application's tables answer with no rows, and not with an error.
+    let mut nobody = database.connect("authenticator");
+    nobody.batch_execute("set role anon").unwrap();
+    let row = nobody.query_one("select nebula.current_tenant() is null, nebula.can('users.list')", &[]).unwrap();
+    assert_eq!((row.get(0), row.get(1)), (true, false));
 }
 
 #[test]

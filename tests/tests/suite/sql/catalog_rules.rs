@@ -66,7 +66,8 @@ fn every_index_of_a_tenant_scoped_table_starts_with_the_tenant() {
                and i.indexrelid::regclass::text not in ( \
                  'nebula.pk_outbox_live', /* events of the installation have no tenant; consumers deduplicate by id */ \
                  'nebula.pk_seed_history', /* seeds of the catalog have no tenant */ \
-                 'nebula.uq_role_binding_role_name' /* a login has one tenant: asked before the tenant is known */ \
+                 'nebula.uq_role_binding_role_name', /* a login has one tenant: asked before the tenant is known */ \
+                 'nebula.idx_user_external_id', 'nebula.idx_user_unlinked_email' /* whose token Supabase Auth is about to sign: asked before the tenant is known */ \
                )",
         ),
     );
@@ -189,6 +190,8 @@ fn nothing_is_granted_to_public_or_beyond_the_list() {
          from pg_proc p cross join lateral aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) acl \
          where p.pronamespace = 'nebula'::regnamespace and (acl.grantee = 0 or acl.is_grantable and acl.grantee <> p.proowner \
            or acl.grantee <> p.proowner and acl.grantee::regrole::text not in ('nebula_owner', 'nebula_platform', 'nebula_edge', 'nebula_keys', 'nebula_app', 'authenticated') \
+           and not (acl.grantee::regrole::text in ('anon', 'service_role') and p.proname in ('current_tenant', 'tenant_for', 'current_actor', 'can', 'pre_request', 'caller_refusal')) \
+           and not (acl.grantee::regrole::text = 'supabase_auth_admin' and p.proname = 'custom_access_token_hook') \
            and not (acl.grantee = 'nebula_worker'::regrole and p.proname in ('reset_token', \
              'claim', 'complete', 'fail', 'extend', 'fan_out', 'relay', 'wait_for_work', 'may_deliver', 'start_task', 'finish_task', \
              'ensure_partitions', 'retention_plan', 'archive_columns', 'archive_page', 'record_archive', 'drop_partition', 'settle_default', \
@@ -214,14 +217,14 @@ fn nothing_is_granted_to_public_or_beyond_the_list() {
         "only the owner creates in the schema, and PUBLIC doesn't look into it",
         "select coalesce(nullif(acl.grantee, 0)::regrole::text, 'PUBLIC') || ' ' || acl.privilege_type \
          from pg_namespace n cross join lateral aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) acl \
-         where n.nspname = 'nebula' and acl.grantee <> n.nspowner and (acl.grantee = 0 or acl.grantee::regrole::text = 'anon' \
+         where n.nspname = 'nebula' and acl.grantee <> n.nspowner and (acl.grantee = 0 \
            or acl.privilege_type = 'CREATE' and acl.grantee <> 'nebula_owner'::regrole)",
     );
     holds(
         "SQL callers have what is made for them and nothing else",
         "select p.oid::regprocedure::text from pg_proc p join pg_language l on l.oid = p.prolang where p.pronamespace = 'nebula'::regnamespace \
          and (has_function_privilege('nebula_app', p.oid, 'execute') or has_function_privilege('authenticated', p.oid, 'execute')) \
-         and p.proname not in ('version', 'current_tenant', 'tenant_for', 'current_actor', 'can', 'why', 'routes', 'openapi', 'dispatch', 'call') \
+         and p.proname not in ('version', 'current_tenant', 'tenant_for', 'current_actor', 'can', 'why', 'routes', 'openapi', 'dispatch', 'call', 'pre_request', 'caller_refusal') \
          and not (l.lanname = 'sql' and not p.prosecdef and p.prosrc ~ '^\\s*select nebula\\.call\\(')",
     );
 }
