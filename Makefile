@@ -43,7 +43,7 @@ SQL := sql/roles.sql sql/install.sql $(SQL_DECLARATIONS) sql/grants.sql
 PREVIOUS := 0.1.0
 NEBULA := target/release/nebula
 
-.PHONY: up down clean seed build script install previous packages server tools check docs test test-faults bench bench-jobs bench-lists bench-protect
+.PHONY: up down clean seed build script install previous fixture packages server tools check docs test test-faults bench bench-jobs bench-lists bench-protect
 
 up: install
 	@$(NEBULA) up --pg-bindir $(NEBULA_PG_BINDIR)
@@ -125,6 +125,11 @@ install: build
 # The release before this one, built of its sources as they were (about a minute): what upgrades are tested from. It knows Postgres 15 alone.
 previous: build
 	@if [ $(PG) = 15 ]; then PREVIOUS=$(PREVIOUS) tests/upgrade/previous.sh; fi
+
+# What the release before this one writes, for later releases' tests: once, when a release is cut (docs/migrations.md).
+fixture: install previous
+	@cargo test --release --locked --quiet -p nebula-tests --test suite -- --ignored upgrade::data::make_the_fixture
+	@cd tests/upgrade/releases && sha256sum *.tar.xz > SHA256SUMS
 
 # What the tests use that isn't ours (tests/js/package-lock.json, tests/python/requirements.txt), under target/.
 tools: packages

@@ -45,6 +45,21 @@ impl Tree {
     /// The tree of this run again, in this folder, with the files of the previous release. Linked where that can be: files are exchanged, never written.
     #[must_use]
     pub fn of_previous(folder: &Path) -> Self {
+        let tree = Self::copy(folder);
+        tree.exchange(&file("nebula.so"), &file("nebula.control"), &[file(&format!("nebula--{VERSION}.sql"))]);
+        tree
+    }
+
+    /// The same with the present release's files, and the install script of the one before.
+    #[must_use]
+    pub fn of_present(folder: &Path) -> Self {
+        let tree = Self::copy(folder);
+        let name = format!("nebula--{VERSION}.sql");
+        fs::copy(workspace().join("sql/releases").join(&name), tree.extension().join(&name)).unwrap();
+        tree
+    }
+
+    fn copy(folder: &Path) -> Self {
         let present = postgres_programs();
         let root = present.ancestors().nth(4).unwrap();
         let copy = folder.join("tree");
@@ -53,9 +68,7 @@ impl Tree {
             let _ = fs::remove_dir_all(&copy);
             assert!(copied("-a"), "{} can't be copied", root.display());
         }
-        let tree = Self { programs: copy.join(present.strip_prefix(root).unwrap()) };
-        tree.exchange(&file("nebula.so"), &file("nebula.control"), &[file(&format!("nebula--{VERSION}.sql"))]);
-        tree
+        Self { programs: copy.join(present.strip_prefix(root).unwrap()) }
     }
 
     #[must_use]

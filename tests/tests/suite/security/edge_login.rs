@@ -68,6 +68,7 @@ fn no_function_can_be_called_but_the_entry_functions() {
     let mut handle = database.handle();
     for sql in [
         "select nebula.migrate()",
+        "select nebula.migrate_next()",
         "select nebula.seed()",
         "select nebula.issue_operator_key('mine')",
         "select nebula.register_signing_key('mine', '\\x00')",

@@ -180,6 +180,7 @@ fn nobody_is_refused_and_sees_nothing() {
     for sql in [
         "select 1 from nebula.\"user\"",
         "select nebula.migrate()",
+        "select nebula.migrate_next()",
         "select nebula.handle(gen_random_uuid(), '{}')",
         "select nebula.bind_role('x', gen_random_uuid(), 'x')",
     ] {
