@@ -147,3 +147,51 @@ fn it_costs_no_second_condition_and_keeps_the_index() {
     assert!(plan.contains("idx_orders_tenant_id"), "{plan}");
     assert_eq!(plan.matches("nebula.current_tenant()").count(), 1, "{plan}");
 }
+
+#[test]
+fn a_database_that_preloads_the_library_for_its_sessions_has_it_in_the_first_statement() {
+    let shop = Shop::protected();
+    shop.database.execute(OPEN);
+    shop.database.execute("drop policy nebula_tenant on public.orders; drop policy nebula_read on public.orders");
+    shop.database.execute(&format!("alter database {} set session_preload_libraries = 'nebula'", shop.database.name));
+    assert_eq!(number(&mut shop.as_acme(), "select count(*) from public.orders"), 5);
+}
+
+#[test]
+fn every_way_to_read_and_write_is_bound() {
+    let shop = Shop::with(Library::Preloaded);
+    shop.database.execute(PROTECT);
+    shop.database.execute(OPEN);
+    shop.database.execute("drop policy nebula_tenant on public.orders");
+    let mut acme = shop.as_acme();
+    for sql in [
+        "select count(*) from public.orders",
+        "select count(*) from only public.orders",
+        "with o as materialized (select * from public.orders) select count(*) from o",
+        "select count(*) from (select * from public.orders for update) o",
+        "select count(*) from public.orders tablesample system (100)",
+        "select count(*) from (table public.orders) o",
+        "select count(*) from generate_series(1, 1) n join lateral (select * from public.orders where total > n - 1) o on true",
+        "select count(*) from public.orders where exists (select from public.orders o where o.id = orders.id)",
+        "with changed as (update public.orders set total = total returning id) select count(*) from changed",
+    ] {
+        assert_eq!(number(&mut acme, sql), 5, "{sql}");
+    }
+    acme.batch_execute("begin; declare c cursor for select * from public.orders").unwrap();
+    assert_eq!(acme.query("fetch all from c", &[]).unwrap().len(), 5);
+    acme.batch_execute("commit").unwrap();
+    let mut copied = String::new();
+    std::io::Read::read_to_string(&mut acme.copy_out("copy public.orders to stdout").unwrap(), &mut copied).unwrap();
+    assert_eq!(copied.lines().count(), 5);
+    let foreign = shop.zeta.id;
+    for sql in [
+        format!(
+            "insert into public.orders (id, customer_id, total) values (1, 1, 1) on conflict (id) do update set total = -1, tenant_id = '{foreign}'"
+        ),
+        format!("merge into public.orders o using public.orders s on o.id = s.id when matched then update set tenant_id = '{foreign}'"),
+        format!("update public.orders set tenant_id = '{foreign}'"),
+    ] {
+        assert!(acme.batch_execute(&sql).is_err(), "{sql}");
+    }
+    assert_eq!(shop.database.number("select count(*) from public.orders where total < 0 or customer_id = 1 and tenant_id <> (select id from nebula.tenant where slug = 'acme')", &[]), 0);
+}

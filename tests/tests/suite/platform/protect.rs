@@ -543,3 +543,63 @@ fn roles_that_are_granted_a_table_can_use_its_sequences() {
     let acl = shop.database.text("select coalesce(relacl::text, '') from pg_class where oid = 'public.serials_id_seq'::regclass", &[]);
     assert!(!acl.contains("nebula_app"), "{acl}");
 }
+
+#[test]
+fn an_owner_from_whom_row_security_hides_rows_is_refused_rather_than_leaving_them_out() {
+    let shop = Shop::new();
+    let owner = format!("blind_{}", shop.database.name);
+    shop.database.execute(&format!(
+        "create role {owner} login; grant usage on schema nebula to {owner}; grant execute on all functions in schema nebula to {owner}; \
+         grant select on public.customers to {owner}; grant create on schema public to {owner}; \
+         create policy some on public.orders using (customer_id = 1); alter table public.orders owner to {owner}; \
+         alter table public.orders enable row level security; alter table public.orders force row level security"
+    ));
+    let mut dba = shop.database.connect(&owner);
+    let refused = refusal(&mut dba, PROTECT);
+    assert_eq!(
+        (refused.code(), refused.message()),
+        (&SqlState::INSUFFICIENT_PRIVILEGE, "row security hides rows of public.orders from you")
+    );
+    dba.batch_execute("alter table public.orders no force row level security").unwrap();
+    dba.batch_execute(PROTECT).unwrap();
+    assert_eq!(shop.database.number("select count(*) from public.orders where tenant_id is not null", &[]), 10);
+}
+
+#[test]
+fn hostile_names_are_names_and_nothing_else() {
+    let shop = Shop::new();
+    let name = "o\"; drop table public.customers; --'$nebula$";
+    let quoted = format!("public.\"{}\"", name.replace('"', "\"\""));
+    let options = "resource => 'odd', tenant_column => 'ten\"''ant $nebula$', package => 'pro', grant_to => '{nebula_app}', emits => true, touches_updated_at => true, \
+        tenant_query => 'select c.tenant_id /* $nebula$ '' */ from public.customers c where c.id = t.\"ke''y\"\"\"'";
+    shop.database.execute(&format!(
+        "create table {quoted} (\"ke'y\"\"\" integer primary key, \"va'lue\" text); insert into {quoted} values (1, 'x'), (2, 'y')"
+    ));
+    let target = quoted.replace('\'', "''");
+    let before = shop.dump();
+    // Both ways to do it.
+    let steps = shop
+        .database
+        .texts(&format!("select sql from nebula.protect('{target}', {options}, dry_run => true) where not is_done order by step"), &[]);
+    for step in steps {
+        shop.database.execute(&step);
+    }
+    let mut acme = shop.as_acme();
+    assert_eq!(number(&mut acme, &format!("select count(*) from {quoted}")), 1);
+    acme.batch_execute(&format!("update {quoted} set \"va'lue\" = 'z'; delete from {quoted}")).unwrap();
+    assert_eq!(audited(&shop, shop.acme.id)["metadata"]["key"], json!({ "ke'y\"": 1 }));
+    shop.database.execute(&format!("insert into {quoted} values (1, 'x', '{}')", shop.acme.id));
+    shop.database.execute(&format!("select nebula.unprotect('{target}', drop_column => true)"));
+    shop.database
+        .execute(&format!("select nebula.protect('{target}', {options}); select nebula.unprotect('{target}', drop_column => true)"));
+    let is_theirs = |line: &&str| line.contains("ke'y") || line.contains("va'lue") || line.contains("drop table public.customers");
+    let theirs = |dump: &str| {
+        dump.lines()
+            .filter(is_theirs)
+            .filter(|line| line.contains("CREATE") || line.contains("COPY"))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(theirs(&shop.dump()), theirs(&before));
+    assert_eq!(shop.database.number("select count(*) from public.customers", &[]), 2);
+}
