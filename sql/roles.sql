@@ -102,7 +102,9 @@ begin
       select
       from pg_catalog.pg_db_role_setting s
       join pg_catalog.pg_roles r on r.oid = s.setrole
-      where r.rolname = wanted.role and s.setdatabase = 0 and wanted.name || '=' || wanted.value = any (s.setconfig)
+      cross join lateral unnest(s.setconfig) as config (pair)
+      -- Postgres writes a setting's name its own way (TimeZone).
+      where r.rolname = wanted.role and s.setdatabase = 0 and lower(config.pair) = lower(wanted.name || '=' || wanted.value)
     );
     execute pg_catalog.format('alter role %I set %I = %L', wanted.role, wanted.name, wanted.value);
   end loop;

@@ -11,7 +11,10 @@ use crate::{
 };
 use postgres::{Client, Transaction, types::Type};
 use serde_json::{Value, json};
-use std::sync::OnceLock;
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicU32, Ordering},
+};
 use uuid::Uuid;
 
 /// GoTrue's name in `iss`: API_EXTERNAL_URL with its path.
@@ -91,6 +94,19 @@ pub fn start() -> Cluster {
 /// The DBA's part: an application's table, then Nebula, all as `postgres`.
 fn install(cluster: Cluster) -> Installation {
     furnish(&nebula_program(), cluster)
+}
+
+/// A database of that cluster in which nothing of ours is yet; it belongs to `postgres`.
+#[must_use]
+pub fn empty() -> Database {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let installation = installation();
+    let name = format!("empty_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+    let cluster = &installation.cluster;
+    cluster.connect("supabase_admin", "postgres").batch_execute(&format!("create database {name} owner postgres")).unwrap();
+    let database = Database { name, installation };
+    database.superuser().batch_execute(include_str!("supabase/database.sql")).unwrap();
+    database
 }
 
 impl Supabase {

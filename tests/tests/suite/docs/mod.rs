@@ -34,10 +34,21 @@ pages! {
     sql: "docs/sql.md";
 }
 
+/// In a database of Supabase's in which nothing of ours is yet, as its `postgres`.
+#[test]
+fn supabase() {
+    let database = nebula_tests::supabase::empty();
+    run_in(SUPABASE, &database, "");
+}
+
+/// A page whose examples run elsewhere than the others'.
+const SUPABASE: &str = "docs/supabase.md";
+
 /// Decisions, and pages that are added: whatever has examples and no test of its own.
 #[test]
 fn every_other_page() {
-    for page in walk().iter().filter(|page| !PAGES.contains(&page.as_str()) && !fences(page).is_empty()) {
+    let has_none_of_its_own = |page: &&String| !PAGES.contains(&page.as_str()) && page.as_str() != SUPABASE;
+    for page in walk().iter().filter(has_none_of_its_own).filter(|page| !fences(page).is_empty()) {
         run(page);
     }
 }
@@ -228,11 +239,17 @@ impl Drop for Checkout {
 fn run(page: &str) {
     let database = Database::new();
     let edge = database.serve();
+    run_in(page, &database, &edge.base);
+}
+
+/// The same in a database that may be another, with the address of its edge.
+#[track_caller]
+fn run_in(page: &str, database: &Database, edge: &str) {
     let cluster = &database.installation.cluster;
     let checkout = Checkout { dir: cluster.dir.join(format!("page-{}", database.name)) };
     fs::create_dir_all(checkout.dir.join(".nebula")).unwrap();
     let environment = [
-        ("NEBULA_URL", edge.base.clone()),
+        ("NEBULA_URL", edge.to_owned()),
         ("NEBULA_OPERATOR_KEY", database.installation.operator_key.clone()),
         ("NEBULA_DATABASE_URL", database.url("nebula_edge")),
         ("NEBULA_ADMIN_DATABASE_URL", database.url("postgres")),

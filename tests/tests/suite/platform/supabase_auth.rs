@@ -323,14 +323,11 @@ fn a_broken_installation_a_lock_and_a_cancel_leave_the_login_alone() {
         is_complete(&answer["claims"]);
     }
     // A database in which nothing was migrated.
-    let cluster = &supabase.database.installation.cluster;
-    cluster.connect("supabase_admin", "postgres").batch_execute("create database bare owner postgres").unwrap();
-    cluster.connect("postgres", "bare").batch_execute("create extension nebula").unwrap();
-    let mut auth = cluster.connect("supabase_auth_admin", "bare");
+    let bare = nebula_tests::supabase::empty();
+    bare.connect("postgres").batch_execute("create extension nebula").unwrap();
+    let mut auth = bare.connect("supabase_auth_admin");
     let answer: Value = auth.query_one("select nebula.custom_access_token_hook($1)", &[&bia.event()]).unwrap().get(0);
     assert_eq!(answer["claims"]["sub"], json!(bia.id));
-    drop(auth);
-    cluster.connect("supabase_admin", "postgres").batch_execute("drop database bare with (force)").unwrap();
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Installing on Supabase: by `postgres`, who is no superuser there, beside default privileges that give everything to everybody.
 
-use nebula_tests::{Database, Supabase, cluster::TEMPLATE, onboard_by_sql, sql_caller::bound_login};
+use nebula_tests::{Database, Supabase, cluster::TEMPLATE, onboard_by_sql, sql_caller::bound_login, supabase};
 use postgres::error::SqlState;
 use serde_json::json;
+use std::{fs, path::Path};
 
 /// What the API's roles and Supabase's own may execute, by role. Everything else is nobody's but the DBA's, the edge's and the worker's.
 fn allowed(role: &str) -> Vec<&'static str> {
@@ -111,12 +112,8 @@ fn postgres_installs_without_being_a_superuser_and_only_the_list_may_do_anything
 
 #[test]
 fn default_privileges_that_give_everything_away_reach_no_function() {
-    let supabase = Supabase::new();
-    let cluster = &supabase.database.installation.cluster;
-    let mut admin = cluster.connect("supabase_admin", "postgres");
-    admin.batch_execute("create database generous owner postgres").unwrap();
-    let mut generous = cluster.connect("supabase_admin", "generous");
-    generous.batch_execute(include_str!("../../../src/supabase/database.sql")).unwrap();
+    let database = supabase::empty();
+    let mut generous = database.superuser();
     for role in ["supabase_admin", "postgres"] {
         for kind in ["functions", "tables", "schemas", "types"] {
             let sql = format!(
@@ -125,32 +122,22 @@ fn default_privileges_that_give_everything_away_reach_no_function() {
             generous.batch_execute(&sql).unwrap();
         }
     }
-    let mut dba = cluster.connect("postgres", "generous");
+    let mut dba = database.connect("postgres");
     dba.batch_execute("create extension nebula; select nebula.migrate(); select nebula.seed()").unwrap();
-    drop((dba, generous));
-    let generous = Database { name: "generous".to_owned(), installation: supabase.database.installation };
-    // Dropped with the value, like every test's.
-    holds_privileges(&generous);
+    holds_privileges(&database);
 }
 
 #[test]
 fn supautils_may_create_it_as_the_superuser_in_the_name_of_postgres() {
-    let supabase = Supabase::new();
-    let cluster = &supabase.database.installation.cluster;
-    cluster.connect("supabase_admin", "postgres").batch_execute("create database lent owner postgres").unwrap();
-    cluster.connect("supabase_admin", "lent").batch_execute(include_str!("../../../src/supabase/database.sql")).unwrap();
+    let database = supabase::empty();
     // What supautils.privileged_extensions does: the session is postgres', the role for this one statement is not.
-    cluster
-        .connect("supabase_admin", "lent")
-        .batch_execute(
-            "create function public.lend() returns void language sql security definer as 'create extension nebula'; \
-             grant execute on function public.lend() to postgres",
-        )
-        .unwrap();
-    let mut dba = cluster.connect("postgres", "lent");
+    database.execute(
+        "create function public.lend() returns void language plpgsql security definer as 'begin create extension nebula; end'; \
+         grant execute on function public.lend() to postgres",
+    );
+    let mut dba = database.connect("postgres");
     dba.batch_execute("select public.lend(); select nebula.migrate(); select nebula.seed()").unwrap();
-    drop(dba);
-    holds_privileges(&Database { name: "lent".to_owned(), installation: supabase.database.installation });
+    holds_privileges(&database);
 }
 
 #[test]
@@ -275,4 +262,35 @@ fn the_cluster_is_like_the_images() {
     assert_eq!(settings, "statement_timeout=8s lock_timeout=8s session_preload_libraries=auto_explain");
     let limit: String = supabase.postgrest().query_one("show statement_timeout", &[]).unwrap().get(0);
     assert_eq!(limit, "8s");
+}
+
+/// safeupdate, which comes with PostgREST's sessions in the images, refuses what lacks a condition, inside of functions too.
+#[test]
+fn no_statement_of_ours_updates_or_deletes_without_a_condition() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut folders = ["extension/src", "sql/functions", "sql/seeds"].map(|folder| root.join(folder)).to_vec();
+    let (mut found, mut bare) = (0, Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap();
+            // A statement ends with its literal in Rust, and with its semicolon in SQL.
+            let end = if path.extension().is_some_and(|extension| extension == "rs") { '"' } else { ';' };
+            for verb in ["update nebula.", "delete from nebula."] {
+                for (at, _) in text.match_indices(verb) {
+                    let statement = text[at..].split(end).next().unwrap();
+                    let macro_follows = text[at + statement.len()..].trim_start_matches([end, ',', ' ', '\n']).starts_with("locked!");
+                    found += 1;
+                    if !statement.contains("where") && !macro_follows {
+                        bare.push(format!("{}: {}", path.display(), statement.chars().take(90).collect::<String>()));
+                    }
+                }
+            }
+        }
+    }
+    assert!(found > 80 && bare.is_empty(), "{found}: {bare:#?}");
 }
