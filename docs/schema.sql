@@ -730,6 +730,59 @@ ALTER TABLE nebula.permission_usage OWNER TO nebula_owner;
 
 COMMENT ON TABLE nebula.permission_usage IS 'Successful calls under a grant with maxPerDay, per person and UTC day.';
 
+CREATE TABLE nebula.protected_table (
+    id uuid DEFAULT nebula.uuid_v7() NOT NULL,
+    relation regclass NOT NULL,
+    parent_id uuid,
+    tenant_column text NOT NULL,
+    resource text NOT NULL,
+    read_action text NOT NULL,
+    create_action text NOT NULL,
+    update_action text NOT NULL,
+    delete_action text NOT NULL,
+    personal_columns text[] DEFAULT '{}'::text[] NOT NULL,
+    is_audited boolean DEFAULT true NOT NULL,
+    emits_events boolean DEFAULT false NOT NULL,
+    touches_updated_at boolean DEFAULT false NOT NULL,
+    is_complete boolean DEFAULT false NOT NULL,
+    origin jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT ck_protected_table_origin CHECK ((jsonb_typeof(origin) = 'object'::text))
+);
+
+ALTER TABLE nebula.protected_table OWNER TO nebula_owner;
+
+COMMENT ON TABLE nebula.protected_table IS 'Tables of the application that are protected, or on the way to it; no foreign key keeps a row from outliving its table (extension/src/kernel/protected_table.rs).';
+
+COMMENT ON COLUMN nebula.protected_table.relation IS 'The table; a partition of a protected table has a row of its own.';
+
+COMMENT ON COLUMN nebula.protected_table.parent_id IS 'Of a partition: the protected table that it is part of.';
+
+COMMENT ON COLUMN nebula.protected_table.tenant_column IS 'The column with the tenant''s id, as it was called; where it was renamed, the one with the foreign key to nebula.tenant counts.';
+
+COMMENT ON COLUMN nebula.protected_table.resource IS 'The noun of its events and of the actions that were not named.';
+
+COMMENT ON COLUMN nebula.protected_table.read_action IS 'The action that a caller must hold to see rows.';
+
+COMMENT ON COLUMN nebula.protected_table.create_action IS 'The action that a caller must hold to insert rows.';
+
+COMMENT ON COLUMN nebula.protected_table.update_action IS 'The action that a caller must hold to update rows.';
+
+COMMENT ON COLUMN nebula.protected_table.delete_action IS 'The action that a caller must hold to delete rows.';
+
+COMMENT ON COLUMN nebula.protected_table.personal_columns IS 'Columns whose values are personal or secret: not even as part of a key do they enter the audit log or an event.';
+
+COMMENT ON COLUMN nebula.protected_table.is_audited IS 'Whether its changes are audited.';
+
+COMMENT ON COLUMN nebula.protected_table.emits_events IS 'Whether its changes are events: <resource>.created, .updated, .deleted.';
+
+COMMENT ON COLUMN nebula.protected_table.touches_updated_at IS 'Whether a trigger keeps the column updated_at.';
+
+COMMENT ON COLUMN nebula.protected_table.is_complete IS 'False while protect is under way: it goes on when it is called again.';
+
+COMMENT ON COLUMN nebula.protected_table.origin IS 'What the table was before, and what was added to it: what nebula.unprotect() gives back.';
+
 CREATE TABLE nebula.quota_usage (
     id uuid DEFAULT nebula.uuid_v7() NOT NULL,
     tenant_id uuid NOT NULL,
@@ -1420,6 +1473,9 @@ ALTER TABLE ONLY nebula.package_action
 ALTER TABLE ONLY nebula.permission_usage
     ADD CONSTRAINT pk_permission_usage PRIMARY KEY (tenant_id, id);
 
+ALTER TABLE ONLY nebula.protected_table
+    ADD CONSTRAINT pk_protected_table PRIMARY KEY (id);
+
 ALTER TABLE ONLY nebula.quota_usage
     ADD CONSTRAINT pk_quota_usage PRIMARY KEY (tenant_id, id);
 
@@ -1546,6 +1602,9 @@ ALTER TABLE ONLY nebula.package
 ALTER TABLE ONLY nebula.permission_usage
     ADD CONSTRAINT uq_permission_usage_tenant_id_group_permission_id_user_id_day UNIQUE (tenant_id, group_permission_id, user_id, day);
 
+ALTER TABLE ONLY nebula.protected_table
+    ADD CONSTRAINT uq_protected_table_relation UNIQUE (relation);
+
 ALTER TABLE ONLY nebula.quota_usage
     ADD CONSTRAINT uq_quota_usage_tenant_id_tool_action_id_month UNIQUE (tenant_id, tool_action_id, month);
 
@@ -1648,6 +1707,8 @@ CREATE INDEX idx_package_key ON nebula.package USING btree (key, id);
 CREATE INDEX idx_package_name ON nebula.package USING btree (name, id);
 
 CREATE INDEX idx_permission_usage_user_id ON nebula.permission_usage USING btree (tenant_id, user_id);
+
+CREATE INDEX idx_protected_table_parent_id ON nebula.protected_table USING btree (parent_id);
 
 CREATE INDEX idx_rate_limit_newest ON nebula.rate_limit USING btree (newest);
 
@@ -1813,6 +1874,10 @@ CREATE TRIGGER audit_delete AFTER DELETE ON nebula.package_action REFERENCING OL
 
 ALTER TABLE nebula.package_action ENABLE ALWAYS TRIGGER audit_delete;
 
+CREATE TRIGGER audit_delete AFTER DELETE ON nebula.protected_table REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION nebula.audit_change();
+
+ALTER TABLE nebula.protected_table ENABLE ALWAYS TRIGGER audit_delete;
+
 CREATE TRIGGER audit_delete AFTER DELETE ON nebula.role_binding REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION nebula.audit_change();
 
 ALTER TABLE nebula.role_binding ENABLE ALWAYS TRIGGER audit_delete;
@@ -1924,6 +1989,10 @@ ALTER TABLE nebula.package ENABLE ALWAYS TRIGGER audit_insert;
 CREATE TRIGGER audit_insert AFTER INSERT ON nebula.package_action REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION nebula.audit_change();
 
 ALTER TABLE nebula.package_action ENABLE ALWAYS TRIGGER audit_insert;
+
+CREATE TRIGGER audit_insert AFTER INSERT ON nebula.protected_table REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION nebula.audit_change();
+
+ALTER TABLE nebula.protected_table ENABLE ALWAYS TRIGGER audit_insert;
 
 CREATE TRIGGER audit_insert AFTER INSERT ON nebula.role_binding REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION nebula.audit_change();
 
@@ -2040,6 +2109,10 @@ ALTER TABLE nebula.package ENABLE ALWAYS TRIGGER audit_update;
 CREATE TRIGGER audit_update AFTER UPDATE ON nebula.package_action REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION nebula.audit_change();
 
 ALTER TABLE nebula.package_action ENABLE ALWAYS TRIGGER audit_update;
+
+CREATE TRIGGER audit_update AFTER UPDATE ON nebula.protected_table REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION nebula.audit_change();
+
+ALTER TABLE nebula.protected_table ENABLE ALWAYS TRIGGER audit_update;
 
 CREATE TRIGGER audit_update AFTER UPDATE ON nebula.role_binding REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION nebula.audit_change();
 
@@ -2169,6 +2242,10 @@ CREATE TRIGGER rights_changed AFTER INSERT OR DELETE OR UPDATE OR TRUNCATE ON ne
 
 ALTER TABLE nebula.package_action ENABLE ALWAYS TRIGGER rights_changed;
 
+CREATE TRIGGER rights_changed AFTER INSERT OR DELETE OR UPDATE OR TRUNCATE ON nebula.protected_table FOR EACH STATEMENT EXECUTE FUNCTION nebula.rights_changed();
+
+ALTER TABLE nebula.protected_table ENABLE ALWAYS TRIGGER rights_changed;
+
 CREATE TRIGGER rights_changed AFTER INSERT OR DELETE OR UPDATE OR TRUNCATE ON nebula.role_binding FOR EACH STATEMENT EXECUTE FUNCTION nebula.rights_changed();
 
 ALTER TABLE nebula.role_binding ENABLE ALWAYS TRIGGER rights_changed;
@@ -2228,6 +2305,8 @@ CREATE TRIGGER touch_updated_at BEFORE UPDATE ON nebula.operation FOR EACH ROW E
 CREATE TRIGGER touch_updated_at BEFORE UPDATE ON nebula.operational_profile FOR EACH ROW EXECUTE FUNCTION nebula.touch_updated_at();
 
 CREATE TRIGGER touch_updated_at BEFORE UPDATE ON nebula.package FOR EACH ROW EXECUTE FUNCTION nebula.touch_updated_at();
+
+CREATE TRIGGER touch_updated_at BEFORE UPDATE ON nebula.protected_table FOR EACH ROW EXECUTE FUNCTION nebula.touch_updated_at();
 
 CREATE TRIGGER touch_updated_at BEFORE UPDATE ON nebula.signing_key FOR EACH ROW EXECUTE FUNCTION nebula.touch_updated_at();
 
@@ -2309,6 +2388,9 @@ ALTER TABLE ONLY nebula.permission_usage
 
 ALTER TABLE ONLY nebula.permission_usage
     ADD CONSTRAINT fk_permission_usage_user_id FOREIGN KEY (tenant_id, user_id) REFERENCES nebula."user"(tenant_id, id);
+
+ALTER TABLE ONLY nebula.protected_table
+    ADD CONSTRAINT fk_protected_table_parent_id FOREIGN KEY (parent_id) REFERENCES nebula.protected_table(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY nebula.quota_usage
     ADD CONSTRAINT fk_quota_usage_tenant_id FOREIGN KEY (tenant_id) REFERENCES nebula.tenant(id);
@@ -2647,6 +2729,8 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE nebula.package TO nebula_platform;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE nebula.package_action TO nebula_platform;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE nebula.permission_usage TO nebula_platform;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE nebula.protected_table TO nebula_platform;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE nebula.quota_usage TO nebula_platform;
 

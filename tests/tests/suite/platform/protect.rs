@@ -551,7 +551,7 @@ fn an_owner_from_whom_row_security_hides_rows_is_refused_rather_than_leaving_the
     shop.database.execute(&format!(
         "create role {owner} login; grant usage on schema nebula to {owner}; grant execute on all functions in schema nebula to {owner}; \
          grant select on public.customers to {owner}; grant create on schema public to {owner}; \
-         create policy some on public.orders using (customer_id = 1); alter table public.orders owner to {owner}; \
+         create policy first_half on public.orders using (customer_id = 1); alter table public.orders owner to {owner}; \
          alter table public.orders enable row level security; alter table public.orders force row level security"
     ));
     let mut dba = shop.database.connect(&owner);
