@@ -37,13 +37,13 @@ export PGRX_PG_CONFIG_PATH := $(PG_CONFIG)
 PG_FEATURE := $(if $(filter-out 15,$(PG)),--no-default-features --features nebula/pg$(PG))
 
 # In the order in which they run. An update runs all but install.sql, what declares by way of sql/update.awk.
-SQL_DECLARATIONS := sql/types.sql $(patsubst %,sql/functions/%.sql,entry outbox worker webhook retention export credential privacy table call typed protect supabase)
+SQL_DECLARATIONS := sql/types.sql $(patsubst %,sql/functions/%.sql,entry outbox worker webhook retention export credential privacy table call typed protect supabase expose)
 SQL := sql/roles.sql sql/install.sql $(SQL_DECLARATIONS) sql/grants.sql
 # The release before this one; the scripts of older ones lie in sql/releases.
 PREVIOUS := 0.1.0
 NEBULA := target/release/nebula
 
-.PHONY: up down clean seed build script install previous fixture packages server tools check docs test test-faults bench bench-jobs bench-lists bench-protect
+.PHONY: up down clean seed build script install previous fixture packages server tools check docs test test-faults bench bench-jobs bench-lists bench-protect bench-expose
 
 up: install
 	@$(NEBULA) up --pg-bindir $(NEBULA_PG_BINDIR)
@@ -53,7 +53,7 @@ down:
 
 clean: down
 	@# Where the checkout can't be reached by Postgres' user, its files are elsewhere.
-	@for dir in .nebula target/bench target/bench-jobs target/bench-lists target/bench-protect; do if [ -f $$dir/postgres_home ]; then rm -rf "$$(cat $$dir/postgres_home)"; fi; rm -rf $$dir; done
+	@for dir in .nebula target/bench target/bench-jobs target/bench-lists target/bench-protect target/bench-expose; do if [ -f $$dir/postgres_home ]; then rm -rf "$$(cat $$dir/postgres_home)"; fi; rm -rf $$dir; done
 
 # The global catalog, again: changes nothing that is there already.
 seed: install
@@ -187,3 +187,7 @@ bench-lists: install
 # What the policies of a protected table cost.
 bench-protect: install
 	@NEBULA=$(CURDIR)/$(NEBULA) tests/bench/protect.sh
+
+# A custom operation beside a built-in one.
+bench-expose: install
+	@NEBULA=$(CURDIR)/$(NEBULA) tests/bench/expose.sh

@@ -197,7 +197,9 @@ begin
       'nebula.protect(regclass, uuid, text, name, text, jsonb, text, text, name[], boolean, boolean, boolean, boolean, name[], boolean), '
       'nebula.protection_steps(text, json, boolean), nebula.begin_protection(text, json), nebula.finish_protection(text), '
       'nebula.unprotect(regclass, boolean, boolean), nebula.unprotection_steps(text, boolean, boolean), nebula.end_protection(text), '
-      'nebula.current_tenant(), nebula.tenant_for(text), nebula.audit_change(), nebula.emit_change(), nebula.touch_updated_at() to %I', installer);
+      'nebula.current_tenant(), nebula.tenant_for(text), nebula.audit_change(), nebula.emit_change(), nebula.touch_updated_at(), '
+      'nebula.expose(regprocedure, text, text, text, text, text, text, integer, text, text, integer, integer, integer, text, timestamptz, timestamptz), '
+      'nebula.unexpose(text, text, text) to %I', installer);
   end if;
 end
 $$;

@@ -6,6 +6,7 @@
 
 pub mod credential;
 pub mod export;
+pub mod expose;
 pub mod outbox;
 pub mod privacy;
 pub mod protect;
@@ -29,7 +30,7 @@ use pgrx::{
     PgSqlErrorCode, PgTrigger, datum::Interval, ereport, heap_tuple::PgHeapTuple, iter::TableIterator, name, pg_extern, pg_guard,
     pg_trigger, pgbox::AllocatedByPostgres,
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 /// The parameter as the rest of the crate knows it.
@@ -182,7 +183,6 @@ fn dispatch(
     idempotency_key: Option<&str>,
 ) -> TableIterator<'static, (name!(status, i32), name!(body, Option<String>), name!(code, Option<String>), name!(details, Option<String>))>
 {
-    let input = input.and_then(|text| serde_json::from_str::<Map<String, Value>>(text).ok());
     let (status, outcome) = match (action, input) {
         (Some(action), Some(input)) => handle::call(action, input, idempotency_key),
         _ => (400, Err(Refusal::invalid("input", "json"))),

@@ -18,6 +18,7 @@ pub mod cluster;
 pub mod conformity;
 pub mod database;
 pub mod edge;
+pub mod exposed;
 pub mod handle;
 pub mod http;
 pub mod issuer;

@@ -24,12 +24,32 @@ pub struct EdgeState {
     /// Other issuers whose tokens count.
     #[serde(default)]
     pub issuers: Vec<ForeignIssuer>,
-    pub routes: Vec<Route>,
+    /// Read one by one: what this edge doesn't understand must not keep it from serving the rest.
+    #[serde(deserialize_with = "readable")]
+    pub routes: Routes,
     /// The installation's defaults; an older database has none.
     #[serde(default)]
     pub rate_limits: RateLimits,
     #[serde(default)]
     pub rate_limit_window_seconds: Option<u64>,
+}
+
+/// The routes that can be read, and which can't.
+#[derive(Clone, Debug, Default)]
+pub struct Routes {
+    pub served: Vec<Route>,
+    pub unreadable: Vec<String>,
+}
+
+fn readable<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Routes, D::Error> {
+    let mut routes = Routes::default();
+    for value in Vec::<Value>::deserialize(deserializer)? {
+        match Route::deserialize(&value) {
+            Ok(route) => routes.served.push(route),
+            Err(error) => routes.unreadable.push(format!("{}: {error}", value.get("operation").and_then(Value::as_str).unwrap_or("?"))),
+        }
+    }
+    Ok(routes)
 }
 
 /// Requests in a window, by category.
@@ -285,11 +305,13 @@ mod tests {
                            "takesBody":true,"tenantFrom":"credential","derive":[],
                            "seal":[{"field":"secret","mode":"generate","prefix":"whsec_"},{"field":"data","mode":"given"}],"issuesToken":false},
                           {"operation":"auth.refresh","method":"POST","path":"/v1/auth/refresh","scope":"public","kind":"write","success":200,
-                           "takesBody":true,"tenantFrom":{"bodyToken":"refreshToken"},"derive":[{"field":"password","mode":"new"}],"issuesToken":true}]}"#,
+                           "takesBody":true,"tenantFrom":{"bodyToken":"refreshToken"},"derive":[{"field":"password","mode":"new"}],"issuesToken":true},
+                          {"operation":"orders.create","method":"POST","path":"/v1/orders","scope":"tenant","kind":"of a later version"}]}"#,
         )
         .unwrap();
-        let sources: Vec<_> = state.routes.iter().map(|route| route.tenant_from.clone()).collect();
-        let seals: Vec<_> = state.routes.iter().flat_map(|route| route.seal.iter().map(|seal| seal.mode.clone())).collect();
+        assert_eq!(state.routes.unreadable.len(), 1);
+        let sources: Vec<_> = state.routes.served.iter().map(|route| route.tenant_from.clone()).collect();
+        let seals: Vec<_> = state.routes.served.iter().flat_map(|route| route.seal.iter().map(|seal| seal.mode.clone())).collect();
         assert_eq!(seals, [SealMode::Generate { prefix: "whsec_".to_owned() }, SealMode::Given]);
         assert_eq!(
             sources,

@@ -160,13 +160,14 @@ async fn build(state: EdgeState, config: &Config) -> (Snapshot, Vec<String>) {
     let skew = state.skew_complaint();
     let ring = KeyRing::new(&state);
     let foreign = ForeignRing::new(&state);
-    let seals = state.routes.iter().any(|route| !route.seal.is_empty());
+    let seals = state.routes.served.iter().any(|route| !route.seal.is_empty());
     let registered = state.sealing_keys.into_iter().map(|key| (key.version, key.fingerprint.0.to_vec())).collect();
     let (limits, window_seconds) = (state.rate_limits, state.rate_limit_window_seconds);
-    let routes = state.routes.into_iter().map(|route| ServedRoute::new(route, limits, window_seconds));
+    let unreadable = state.routes.unreadable;
+    let routes = state.routes.served.into_iter().map(|route| ServedRoute::new(route, limits, window_seconds));
     let (routes, left_out) = RouteTable::new(routes);
     let mut complaints: Vec<String> =
-        skew.into_iter().chain(left_out.into_iter().map(|route| format!("route not served: {route}"))).collect();
+        skew.into_iter().chain(unreadable.into_iter().chain(left_out).map(|route| format!("route not served: {route}"))).collect();
     let (signing, sealing) = read_keys(config, &mut complaints).await;
     let signer = Signer::choose(&signing, &ring);
     if signer.is_none() {

@@ -2,7 +2,10 @@
 
 use super::{query, served_route::ServedRoute};
 use http::Method;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 /// Name and value of each path parameter, still percent-encoded.
 pub type RawParameters = Vec<(String, String)>;
@@ -26,12 +29,22 @@ impl RouteTable {
     /// Builds the table, and says which routes could not be served, with the reason.
     #[must_use]
     pub fn new(routes: impl IntoIterator<Item = ServedRoute>) -> (Self, Vec<String>) {
-        let mut by_path: BTreeMap<String, Vec<(Method, Arc<ServedRoute>)>> = BTreeMap::new();
+        // In the order of the database, which lists its own first: of two that collide the product's stays.
+        let mut by_path: Vec<(String, Vec<(Method, Arc<ServedRoute>)>)> = Vec::new();
+        let mut places: HashMap<String, usize> = HashMap::new();
         let mut left_out = Vec::new();
         for served in routes {
-            match Method::from_bytes(served.route.method.as_bytes()) {
-                Ok(method) => by_path.entry(served.route.path.clone()).or_default().push((method, Arc::new(served))),
-                Err(_) => left_out.push(format!("{}: not a method", served.route.operation)),
+            let Ok(method) = Method::from_bytes(served.route.method.as_bytes()) else {
+                left_out.push(format!("{}: not a method", served.route.operation));
+                continue;
+            };
+            let path = served.route.path.clone();
+            let place = *places.entry(path.clone()).or_insert_with(|| {
+                by_path.push((path, Vec::new()));
+                by_path.len() - 1
+            });
+            if let Some((_, methods)) = by_path.get_mut(place) {
+                methods.push((method, Arc::new(served)));
             }
         }
         let mut table = Self::default();
@@ -138,6 +151,15 @@ mod tests {
         ]);
         assert_eq!(left_out.len(), 3);
         assert!(matches!(table.find(&Method::GET, "/v1/e"), Found::Route(..)));
+    }
+
+    #[test]
+    fn of_two_routes_that_collide_the_first_stays() {
+        for [first, second] in [["/v1/x/{b}", "/v1/x/{a}"], ["/v1/x/{a}", "/v1/x/{b}"]] {
+            let (table, left_out) = RouteTable::new(vec![route("first", "GET", first), route("second", "GET", second)]);
+            assert!(matches!(table.find(&Method::GET, "/v1/x/7"), Found::Route(served, _) if served.route.operation == "first"));
+            assert_eq!(left_out.len(), 1);
+        }
     }
 
     #[test]

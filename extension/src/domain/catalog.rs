@@ -259,7 +259,7 @@ fn change<'a>(id: Uuid, name: Option<&'a Name>, description: Option<&'a Descript
 
 /// The product's own actions stay active and of their kind for everyone, or nobody could take it back.
 fn require_sold<'a>(mut actions: impl Iterator<Item = &'a str>) -> Result<()> {
-    if actions.any(|action| action == ACT_AS || operation::find(action).is_ok()) {
+    if actions.any(|action| action == ACT_AS || operation::find(action).is_ok_and(|operation| operation.custom.is_none())) {
         Err(Refusal::conflict("product_action"))
     } else {
         Ok(())
@@ -337,6 +337,10 @@ fn update_action(_: &Call, input: UpdateAction) -> Result<Reply> {
     let action = action.flatten().ok_or(Code::NotFound)?;
     if input.kind.is_some() || input.status == Some(Status::Suspenso) {
         require_sold([input.action_key.as_str()].into_iter())?;
+    }
+    // What is exposed under it is of its kind: `nebula.expose` holds the two together.
+    if input.kind.is_some() && operation::find(input.action_key.as_str()).is_ok() {
+        return Err(Refusal::conflict("exposed_action"));
     }
     let [id, name, description, status] = change(action, input.name.as_ref(), input.description.as_ref(), input.status);
     spi::text(

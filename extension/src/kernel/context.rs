@@ -141,6 +141,12 @@ pub fn tenant() -> Option<Uuid> {
     FRAMES.with_borrow(|frames| frames.last().map(|frame| frame.caller.tenant))
 }
 
+/// How many contexts there are: operations inside of operations.
+#[must_use]
+pub fn depth() -> usize {
+    FRAMES.with_borrow(Vec::len)
+}
+
 /// Drops every context: the transaction is over.
 pub fn forget_all() {
     FRAMES.with_borrow_mut(Vec::clear);

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 #[derive(Clone, Debug)]
 pub struct Refusal {
     pub code: Code,
+    /// The HTTP status where it is not the code's: a custom operation may refuse with any 4xx.
+    pub own_status: Option<u16>,
     pub details: Option<Value>,
     /// The refusal follows from writes that are meant to stay (a revoked family, a counted failure).
     pub keeps_writes: bool,
@@ -58,8 +60,14 @@ impl Refusal {
         Self { retry_after_seconds: Some(retry_after_seconds), ..refusal }
     }
 
+    /// The HTTP status.
     #[must_use]
-    fn with(mut self, details: Value) -> Self {
+    pub fn status(&self) -> u16 {
+        self.own_status.unwrap_or_else(|| self.code.status())
+    }
+
+    #[must_use]
+    pub fn with(mut self, details: Value) -> Self {
         self.details = Some(details);
         self
     }
@@ -81,6 +89,6 @@ impl Refusal {
 
 impl From<Code> for Refusal {
     fn from(code: Code) -> Self {
-        Self { code, details: None, keeps_writes: false, retry_after_seconds: None, alert: None }
+        Self { code, own_status: None, details: None, keeps_writes: false, retry_after_seconds: None, alert: None }
     }
 }

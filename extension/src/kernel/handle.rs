@@ -16,10 +16,11 @@ use super::{
 };
 use nebula_core::{
     error::{Code, Language, envelope},
+    exact_json,
     text::{IdempotencyKey, RequestId},
 };
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value, json, value::RawValue};
 use std::{net::IpAddr, rc::Rc};
 use uuid::Uuid;
 
@@ -33,7 +34,7 @@ struct Request {
     #[serde(default)]
     query: Map<String, Value>,
     #[serde(default, deserialize_with = "present")]
-    body: Option<Value>,
+    body: Option<Box<RawValue>>,
     credential: Option<String>,
     tenant_header: Option<String>,
     idempotency_key: Option<String>,
@@ -44,8 +45,8 @@ struct Request {
 }
 
 /// A `null` that was sent is a value.
-fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<Value>, D::Error> {
-    Value::deserialize(deserializer).map(Some)
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<Box<RawValue>>, D::Error> {
+    Box::<RawValue>::deserialize(deserializer).map(Some)
 }
 
 /// What goes back: the HTTP status, the complete body, and what the edge's log and headers need.
@@ -131,7 +132,7 @@ fn refuse(refusal: Refusal, language: Language, request_id: &str, seen: &Seen) -
         context.insert("alert".to_owned(), json!(alert));
     }
     Answer {
-        status: refusal.code.status(),
+        status: refusal.status(),
         body: Some(envelope(refusal.code, language, request_id, refusal.details.as_ref()).to_string()),
         context: Value::Object(context),
     }
@@ -146,7 +147,7 @@ fn run(tenant: Uuid, request: Request, request_id: &str, seen: &mut Seen) -> Res
         ip: request.ip.as_deref().and_then(|ip| ip.parse::<IpAddr>().ok()),
         user_agent: request.user_agent.as_deref().map(sql_caller::clip),
     });
-    let action: Rc<str> = Rc::from(operation.action);
+    let action: Rc<str> = Rc::from(&*operation.action);
     let key = request.idempotency_key.as_deref().map(IdempotencyKey::parse).transpose();
     let key = || key.map_err(|rule| Refusal::invalid("Idempotency-Key", rule.0));
     let header = request.tenant_header.as_deref();
@@ -162,7 +163,7 @@ fn run(tenant: Uuid, request: Request, request_id: &str, seen: &mut Seen) -> Res
         let input = merge(&operation, request.params, request.query, request.body)?;
         limit::of_public(&operation, &caller, &input, &mut seen.limits)?;
         let outcome = perform(&operation, caller.clone(), None, input, key()?, &mut seen.limits);
-        if matches!(&outcome, Err(refusal) if refusal.code.status() < 500) {
+        if matches!(&outcome, Err(refusal) if refusal.status() < 500) {
             limit::of_refused_token(&operation, &caller, &mut seen.limits);
         }
         return outcome;
@@ -206,15 +207,16 @@ fn enter_other_tenant(operation: &Operation, caller: &Caller, rights: &Rights, h
 }
 
 /// `nebula.call`: the same rules for a SQL caller.
-pub fn call(action: &str, input: Map<String, Value>, key: Option<&str>) -> (u16, Result<Option<String>>) {
+pub fn call(id: &str, input: &str, key: Option<&str>) -> (u16, Result<Option<String>>) {
     let outcome = (|| {
         require_read_committed()?;
         migrate::require_current()?;
-        let operation = operation::find(action)?;
+        let operation = operation::find(id)?;
         if operation.needs_edge() {
             return Err(Code::NotFound.into());
         }
-        let caller = sql_caller::current(action).or_else(|| sql_caller::introduce(action)).ok_or(Code::Unauthorized)?;
+        let input = read(&operation, input, "input")?;
+        let caller = sql_caller_of(&operation)?;
         let _scope = context::enter(caller.clone());
         let rights = rights::of_caller(&caller);
         authenticate::check_standing(&rights)?;
@@ -227,9 +229,28 @@ pub fn call(action: &str, input: Map<String, Value>, key: Option<&str>) -> (u16,
     usage::flush_if_due();
     match outcome {
         Ok(outcome) => (outcome.status, Ok(outcome.body)),
-        Err(refusal) => (refusal.code.status(), Err(refusal)),
+        Err(refusal) => (refusal.status(), Err(refusal)),
     }
 }
+
+/// Who a SQL caller is. Inside of a custom operation it is whoever called that, by whatever door: what the function says of itself proves nothing.
+fn sql_caller_of(operation: &Operation) -> Result<Caller> {
+    let action = &*operation.action;
+    let Some(frame) = context::current().filter(|caller| caller.actor != Actor::Nobody) else {
+        return sql_caller::current(action).or_else(|| sql_caller::introduce(action)).ok_or_else(|| Code::Unauthorized.into());
+    };
+    if context::depth() > MAX_DEPTH {
+        return Err(Refusal::conflict("too_deep"));
+    }
+    // As at the front door: the platform's service accounts do in other tenants what is the tenants' to do.
+    if frame.is_acting() && operation.scope != Scope::Tenant {
+        return Err(Code::TenantMismatch.into());
+    }
+    Ok(Caller { action: Rc::from(action), ..(*frame).clone() })
+}
+
+/// Operations inside of operations, at most.
+const MAX_DEPTH: usize = 16;
 
 /// An operation decides by what is true now. A transaction that sees an older state would miss a revocation, and the effect of an equal request.
 fn require_read_committed() -> Result<()> {
@@ -259,9 +280,9 @@ fn perform(
 /// 3 may: permission, then quota. What a call has used up that had no new effect is given back.
 fn perform_within(call: &Call, rights: &Rights, counted: &mut Vec<Counted>) -> Result<Outcome> {
     let (operation, caller) = (&call.operation, &call.caller);
-    let resource_id = call.input.get("id").and_then(Value::as_str).and_then(|id| id.parse().ok());
+    let resource_id = call.input.get(operation.resource_parameter()).and_then(Value::as_str).and_then(|id| id.parse().ok());
     let used = audited(operation, permission::require(operation, caller, rights, resource_id))?;
-    let quota = limit::of_action(caller, rights, operation.action, counted);
+    let quota = limit::of_action(caller, rights, operation, counted);
     let outcome = match &quota {
         Ok(_) => perform_allowed(call),
         Err(refusal) => Err(refusal.clone()),
@@ -269,7 +290,7 @@ fn perform_within(call: &Call, rights: &Rights, counted: &mut Vec<Counted>) -> R
     if !matches!(&outcome, Ok(outcome) if !outcome.is_replayed) {
         permission::give_back(used, caller);
         if let Ok(quota) = quota {
-            limit::give_back(quota, caller, operation.action);
+            limit::give_back(quota, caller, &operation.action);
         }
     }
     outcome
@@ -333,11 +354,15 @@ fn audited<T>(operation: &Operation, result: Result<T>) -> Result<T> {
 }
 
 /// Path, query and body as one input; a name may come from one place only.
-fn merge(operation: &Operation, params: Map<String, Value>, query: Map<String, Value>, body: Option<Value>) -> Result<Map<String, Value>> {
+fn merge(
+    operation: &Operation,
+    params: Map<String, Value>,
+    query: Map<String, Value>,
+    body: Option<Box<RawValue>>,
+) -> Result<Map<String, Value>> {
     let mut input = match body {
         None => Map::new(),
-        Some(Value::Object(body)) => body,
-        Some(_) => return Err(Refusal::invalid("body", "type")),
+        Some(body) => read(operation, body.get(), "body")?,
     };
     if operation.takes_body() && !query.is_empty() {
         let name = query.keys().next().cloned().unwrap_or_default();
@@ -350,7 +375,20 @@ fn merge(operation: &Operation, params: Map<String, Value>, query: Map<String, V
         if input.contains_key(&name) {
             return Err(Refusal::invalid(&name, "unknown"));
         }
+        // The edge refuses NUL; the edge's login alone might not.
+        if operation.custom.is_some() && value.as_str().is_some_and(|text| text.contains('\0')) {
+            return Err(Refusal::invalid(&name, "control_character"));
+        }
         input.insert(name, value);
     }
     Ok(input)
+}
+
+/// An object. A custom operation's numbers keep their text: `numeric` holds more than a double.
+fn read(operation: &Operation, text: &str, field: &str) -> Result<Map<String, Value>> {
+    if operation.custom.is_some() {
+        let named = |(name, rule): (String, &'static str)| Refusal::invalid(if name.is_empty() { field } else { &name }, rule);
+        return exact_json::read(text).map_err(named);
+    }
+    serde_json::from_str(text).map_err(|_| Refusal::invalid(field, "type"))
 }

@@ -67,7 +67,7 @@ fn begin<'a>(
     input: &Map<String, Value>,
 ) -> Result<std::result::Result<Begun<'a>, Replay>> {
     // The map is sorted, so that the order of members in the body makes no other request.
-    let canonical = serde_json::to_vec(&(operation.action, caller.actor.id(), asked(operation, input))).map_err(|_| Code::InternalError)?;
+    let canonical = serde_json::to_vec(&(&operation.id, caller.actor.id(), asked(operation, input))).map_err(|_| Code::InternalError)?;
     let canonical = String::from_utf8(canonical).map_err(|_| Code::InternalError)?;
     let seals = operation.reveals_secret;
     let stored_key = if seals { format!("sha256:{}", hex::encode(&Sha256::digest(key.as_str()))) } else { key.as_str().to_owned() };
@@ -78,14 +78,14 @@ fn begin<'a>(
     let found = spi::first(
         "select request_digest, response_status::integer, response_body, response_sealed, created_at < now() - interval '24 hours' \
          from nebula.idempotency_key where tenant_id = $1 and key = $2 and handler = $3",
-        &[Arg::Uuid(caller.tenant), Arg::Text(&begun.stored_key), Arg::Text(operation.action)],
+        &[Arg::Uuid(caller.tenant), Arg::Text(&begun.stored_key), Arg::Text(&operation.id)],
         |row| (row.bytes(1), row.integer(2), row.text(3), row.bytes(4), row.boolean(5)),
     );
     let Some((digest, status, body, sealed, is_old)) = found else { return Ok(Ok(begun)) };
     if is_old == Some(true) {
         spi::run(
             "delete from nebula.idempotency_key where tenant_id = $1 and key = $2 and handler = $3",
-            &[Arg::Uuid(caller.tenant), Arg::Text(&begun.stored_key), Arg::Text(operation.action)],
+            &[Arg::Uuid(caller.tenant), Arg::Text(&begun.stored_key), Arg::Text(&operation.id)],
         );
         return Ok(Ok(begun));
     }
@@ -121,7 +121,7 @@ fn asked(operation: &Operation, input: &Map<String, Value>) -> Map<String, Value
 }
 
 fn lock(caller: &Caller, operation: &Operation, stored_key: &str) -> Result<()> {
-    let number = spi::advisory_key(&format!("{}/idempotency/{}/{stored_key}", caller.tenant, operation.action));
+    let number = spi::advisory_key(&format!("{}/idempotency/{}/{stored_key}", caller.tenant, operation.id));
     let deadline = spi::now_microseconds() + PATIENCE_MICROSECONDS;
     while !spi::try_advisory_lock(number) {
         if spi::now_microseconds() >= deadline {
@@ -150,7 +150,7 @@ impl Begun<'_> {
             &[
                 Arg::Uuid(caller.tenant),
                 Arg::Text(&self.stored_key),
-                Arg::Text(operation.action),
+                Arg::Text(&operation.id),
                 Arg::Bytes(&self.digest),
                 Arg::Int(i32::from(status)),
                 Arg::OptText(if self.seals { None } else { body }),

@@ -10,7 +10,6 @@ use super::{
     spi::{self, Arg},
 };
 use nebula_core::{
-    decision::Right,
     opaque_token::OpaqueToken,
     rate::{Verdict, WINDOW_SECONDS, Window},
 };
@@ -94,13 +93,14 @@ pub fn of_tenant(operation: &Operation, caller: &Caller, rights: &Rights, counte
     count(category.as_str(), digest(&[b"tenant", caller.home.as_bytes(), category.as_str().as_bytes()]), limit, counted)
 }
 
-/// Counts an allowed call of an action that an override limits, in its tenant. What the platform does there uses nothing up.
-pub fn of_action(caller: &Caller, rights: &Rights, action: &str, counted: &mut Vec<Counted>) -> Result<QuotaUsed> {
+/// Counts an allowed call of an action that an override, or a custom operation's own default, limits, in its tenant. What the platform does there uses nothing up.
+pub fn of_action(caller: &Caller, rights: &Rights, operation: &Operation, counted: &mut Vec<Counted>) -> Result<QuotaUsed> {
+    let action = &*operation.action;
     let Some(right) = rights.of(action).filter(|_| !caller.is_acting()) else { return Ok(QuotaUsed(false)) };
-    if let Some(limit) = right.per_minute {
+    if let Some(limit) = right.per_minute.or(operation.limits.per_minute) {
         count(action, digest(&[b"action", caller.tenant.as_bytes(), action.as_bytes()]), limit, counted)?;
     }
-    of_month(caller, right)
+    of_month(caller, action, right.per_month.or(operation.limits.per_month))
 }
 
 /// Counts a request without a credential: one that tries a password by its address and the account that it names, one with a token of its own by that token,
@@ -264,13 +264,13 @@ fn sweep(now: i64) {
 #[derive(Clone, Copy)]
 pub struct QuotaUsed(bool);
 
-fn of_month(caller: &Caller, right: &Right) -> Result<QuotaUsed> {
-    let Some(per_month) = right.per_month else { return Ok(QuotaUsed(false)) };
+fn of_month(caller: &Caller, action: &str, per_month: Option<u32>) -> Result<QuotaUsed> {
+    let Some(per_month) = per_month else { return Ok(QuotaUsed(false)) };
     let counted = spi::first(
         "insert into nebula.quota_usage as usage (tenant_id, tool_action_id, month) \
          select $1, a.id, date_trunc('month', now() at time zone 'utc')::date from nebula.tool_action a where a.key = $2 and $3 > 0 \
          on conflict (tenant_id, tool_action_id, month) do update set count = usage.count + 1 where usage.count < $3 returning true",
-        &[Arg::Uuid(caller.tenant), Arg::Text(&right.action), Arg::BigInt(i64::from(per_month))],
+        &[Arg::Uuid(caller.tenant), Arg::Text(action), Arg::BigInt(i64::from(per_month))],
         |_| (),
     );
     if counted.is_some() {
@@ -281,7 +281,7 @@ fn of_month(caller: &Caller, right: &Right) -> Result<QuotaUsed> {
         &[],
         |row| row.integer(1),
     );
-    Err(Refusal::quota_exceeded(&right.action, per_month, seconds.flatten().and_then(|s| u32::try_from(s).ok()).unwrap_or(1)))
+    Err(Refusal::quota_exceeded(action, per_month, seconds.flatten().and_then(|s| u32::try_from(s).ok()).unwrap_or(1)))
 }
 
 /// `perMonth` counts calls that had their effect: one that was refused, or that replayed an older answer, is taken off again.

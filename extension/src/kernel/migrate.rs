@@ -57,6 +57,7 @@ const MIGRATIONS: &[Migration] = migrations! {
     20 "0020_export",
     21 "0021_credential",
     22 "0022_protected_table",
+    23 "0023_exposed_operation",
     24 "0024_sql_caller",
 };
 

@@ -8,6 +8,9 @@ pub mod error;
 pub mod operation;
 
 pub mod authenticate;
+pub mod custom_operation;
+pub mod exposed_call;
+pub mod exposed_function;
 pub mod foreign;
 pub mod handle;
 pub mod idempotency;

@@ -25,7 +25,7 @@ const BETWEEN_MEMBERS: [&str; 4] = ["if", "then", "anyOf", "oneOf"];
 /// The whole document.
 #[must_use]
 pub fn document() -> Value {
-    let mut paths: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
+    let mut paths: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
     // Two views of a type: what is accepted, and what is answered.
     let mut accepts =
         SchemaSettings::draft2020_12().with(|settings| settings.definitions_path = "/components/schemas".into()).into_generator();
@@ -36,8 +36,12 @@ pub fn document() -> Value {
     let operations = operation::all();
     let mut refusals = Refusals::default();
     for operation in &operations {
+        // What can't be called now is not offered.
+        if operation.custom.as_ref().is_some_and(|custom| custom.function().is_err()) {
+            continue;
+        }
         let described = describe(operation, &mut accepts, &mut answers, &mut refusals);
-        paths.entry(operation.path).or_default().insert(operation.method.as_str().to_ascii_lowercase(), described);
+        paths.entry(operation.path.clone().into_owned()).or_default().insert(operation.method.as_str().to_ascii_lowercase(), described);
     }
     let mut schemas = accepts.take_definitions(true);
     schemas.extend(answers.take_definitions(true));
@@ -53,7 +57,7 @@ pub fn document() -> Value {
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
         "servers": [{ "url": "/" }],
-        "tags": tags(&operations.iter().map(|operation| operation.action).collect::<Vec<_>>()),
+        "tags": tags(&operations.iter().map(|operation| &*operation.action).collect::<Vec<_>>()),
         "paths": paths,
         "components": {
             "schemas": schemas,
@@ -122,7 +126,11 @@ fn tags(actions: &[&str]) -> Value {
 }
 
 fn describe(operation: &Operation, accepts: &mut SchemaGenerator, answers: &mut SchemaGenerator, refusals: &mut Refusals) -> Value {
-    let mut input = schema(operation.input, accepts);
+    let function = operation.custom.as_ref().and_then(|custom| custom.function().ok());
+    let mut input = match &function {
+        Some(function) => function.input_schema(),
+        None => schema(operation.input, accepts),
+    };
     let (members, required) = members_of(operation, &mut input);
     let mut parameters =
         vec![json!({ "$ref": "#/components/parameters/AcceptLanguage" }), json!({ "$ref": "#/components/parameters/RequestId" })];
@@ -143,7 +151,7 @@ fn describe(operation: &Operation, accepts: &mut SchemaGenerator, answers: &mut 
         }
     }
     let mut described = json!({
-        "operationId": operation.action,
+        "operationId": operation.id,
         "tags": [operation.action.split('.').next()],
         "summary": operation.summary_en,
         "description": description(operation),
@@ -260,7 +268,7 @@ fn without_null(mut schema: Value) -> Value {
 }
 
 fn description(operation: &Operation) -> String {
-    let who = match (operation.scope, operation.action) {
+    let who = match (operation.scope, &*operation.action) {
         (Scope::Public, _) => ("Without a credential.".to_owned(), "Sem credencial.".to_owned()),
         (Scope::OwnUser, action) => (
             format!("A person needs no permission for it; a service account needs `{action}`."),
@@ -301,11 +309,16 @@ fn responses(operation: &Operation, answers: &mut SchemaGenerator, refused: &mut
     }
     if operation.deprecation.is_some() {
         headers["Deprecation"] = json!({ "$ref": "#/components/headers/Deprecation" });
-        headers["Sunset"] = json!({ "$ref": "#/components/headers/Sunset" });
+        if operation.deprecation.is_some_and(|deprecation| deprecation.sunset.is_some()) {
+            headers["Sunset"] = json!({ "$ref": "#/components/headers/Sunset" });
+        }
     }
     let mut success = json!({ "description": "Success.", "headers": headers });
+    let function = operation.custom.as_ref().and_then(|custom| custom.function().ok());
     let data = match operation.answer {
-        Shape::Nothing => None,
+        Shape::Nothing => function
+            .and_then(|function| function.answer_schema())
+            .map(|data| json!({ "type": "object", "properties": { "data": data }, "required": ["data"] })),
         Shape::File(content_type) => {
             success["content"] = json!({ content_type: { "schema": { "type": "string", "format": "binary" } } });
             None
@@ -364,10 +377,10 @@ fn refusals(operation: &Operation) -> BTreeMap<u16, Vec<Code>> {
     if operation.derive.iter().any(|derived| derived.mode == "check") {
         codes.push(InvalidCredentials);
     }
-    if operation.path_parameters().next().is_some() || operation.scope == Scope::OwnUser {
+    if operation.path_parameters().next().is_some() || operation.scope == Scope::OwnUser || operation.custom.is_some() {
         codes.push(NotFound);
     }
-    if operation.content_type().is_some() {
+    if operation.content_type().is_some() || operation.custom.is_some() {
         codes.push(Conflict);
     }
     if operation.method != Method::Get {

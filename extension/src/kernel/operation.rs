@@ -2,6 +2,7 @@
 
 use super::{
     context::Caller,
+    custom_operation::{self, Custom},
     error::{Refusal, Result},
     idempotency::Replay,
 };
@@ -32,6 +33,17 @@ impl Method {
             Method::Patch => "PATCH",
             Method::Delete => "DELETE",
         }
+    }
+
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Get, Self::Post, Self::Put, Self::Patch, Self::Delete].into_iter().find(|method| method.as_str() == name)
+    }
+
+    /// Whether it has a JSON body (and no query).
+    #[must_use]
+    pub fn takes_body(self) -> bool {
+        matches!(self, Method::Post | Method::Put | Method::Patch)
     }
 }
 
@@ -64,6 +76,11 @@ impl Kind {
             Kind::Write => "write",
             Kind::Admin => "admin",
         }
+    }
+
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Read, Self::Write, Self::Admin].into_iter().find(|kind| kind.as_str() == name)
     }
 }
 
@@ -103,7 +120,14 @@ pub enum Seal {
 #[derive(Clone, Copy, Debug)]
 pub struct Deprecation {
     pub at: i64,
-    pub sunset: i64,
+    pub sunset: Option<i64>,
+}
+
+/// Calls of an action that a tenant may make, where no override of its own says otherwise.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ActionLimits {
+    pub per_minute: Option<u32>,
+    pub per_month: Option<u32>,
 }
 
 /// Declares what an operation answers: the JSON itself is made by SQL, and a test holds it against this.
@@ -203,16 +227,21 @@ type Handler = Box<dyn FnOnce(&Call) -> Result<Reply>>;
 /// Types an input, and gives the handler that waits for the call.
 type Prepare = dyn Fn(&Map<String, Value>) -> Result<Handler>;
 
-/// An operation of the product.
+/// An operation of the product, or a custom one.
 pub struct Operation {
-    pub action: &'static str,
+    /// Unique: the action's key, with `.v2` behind it where the path is of another version than `/v1`.
+    pub id: Cow<'static, str>,
+    pub action: Cow<'static, str>,
     pub method: Method,
-    pub path: &'static str,
+    pub path: Cow<'static, str>,
     pub scope: Scope,
     pub kind: Kind,
     pub success: u16,
-    pub summary_pt: &'static str,
-    pub summary_en: &'static str,
+    pub summary_pt: Cow<'static, str>,
+    pub summary_en: Cow<'static, str>,
+    pub limits: ActionLimits,
+    /// What a DBA has exposed; `None` for the product's own.
+    pub custom: Option<Rc<Custom>>,
     pub tenant_from: TenantFrom,
     pub derive: &'static [Derived],
     pub seal: &'static [Sealed],
@@ -238,14 +267,17 @@ impl Operation {
         handler: fn(&Call, I) -> Result<Reply>,
     ) -> Self {
         Self {
-            action,
+            id: Cow::Borrowed(action),
+            action: Cow::Borrowed(action),
             method,
-            path,
+            path: Cow::Borrowed(path),
             scope: Scope::Tenant,
             kind,
             success: if method == Method::Delete { 204 } else { 200 },
-            summary_pt: "",
-            summary_en: "",
+            summary_pt: Cow::default(),
+            summary_en: Cow::default(),
+            limits: ActionLimits::default(),
+            custom: None,
             tenant_from: TenantFrom::Credential,
             derive: &[],
             seal: &[],
@@ -263,6 +295,27 @@ impl Operation {
         }
     }
 
+    /// A custom operation, which types its input by the function that it is as of the call.
+    #[must_use]
+    pub fn custom(custom: Custom) -> Self {
+        #[derive(Deserialize, JsonSchema)]
+        struct Nothing {}
+        let custom = Rc::new(custom);
+        let mut operation = Self::new("", (custom.method, ""), custom.kind, |_, _: Nothing| Ok(Reply::none()));
+        operation.id = Cow::Owned(custom.operation_id());
+        operation.action = Cow::Owned(custom.action.clone());
+        operation.path = Cow::Owned(custom.path.as_str().to_owned());
+        operation.success = custom.options.success;
+        operation.summary_pt = Cow::Owned(custom.options.summary_pt.clone());
+        operation.summary_en = Cow::Owned(custom.options.summary_en.clone());
+        operation.limits = ActionLimits { per_minute: custom.options.per_minute, per_month: custom.options.per_month };
+        operation.deprecation = custom.options.deprecation();
+        let exposed = Rc::clone(&custom);
+        operation.prepare = Box::new(move |input| custom_operation::prepare(&exposed, input));
+        operation.custom = Some(custom);
+        operation
+    }
+
     #[must_use]
     pub fn scope(mut self, scope: Scope) -> Self {
         self.scope = scope;
@@ -276,7 +329,7 @@ impl Operation {
     }
     #[must_use]
     pub fn summary(mut self, portuguese: &'static str, english: &'static str) -> Self {
-        (self.summary_pt, self.summary_en) = (portuguese, english);
+        (self.summary_pt, self.summary_en) = (Cow::Borrowed(portuguese), Cow::Borrowed(english));
         self
     }
     #[must_use]
@@ -366,18 +419,27 @@ impl Operation {
         if let Some((name, _)) = input.iter().find(|(_, value)| self.is_partial && value.is_null()) {
             return Err(Refusal::invalid(name, "type"));
         }
+        if self.custom.is_some() {
+            return (self.prepare)(input);
+        }
         (self.prepare)(&whole_numbers(input))
     }
 
     /// Whether the edge reads a JSON body (and not the query).
     #[must_use]
     pub fn takes_body(&self) -> bool {
-        matches!(self.method, Method::Post | Method::Put | Method::Patch)
+        self.method.takes_body()
     }
 
     /// The names of the parameters in the path.
-    pub fn path_parameters(&self) -> impl Iterator<Item = &'static str> {
+    pub fn path_parameters(&self) -> impl Iterator<Item = &str> {
         self.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+    }
+
+    /// The member of the input that names what a call is about, for grants of some resources only.
+    #[must_use]
+    pub fn resource_parameter(&self) -> &str {
+        self.custom.as_ref().and_then(|custom| custom.path.parameters.first()).map_or("id", String::as_str)
     }
 
     /// What `nebula.routes()` and the edge see.
@@ -389,7 +451,7 @@ impl Operation {
             Scope::Platform => "platform",
         };
         json!({
-            "operation": self.action, "method": self.method.as_str(), "path": self.path, "scope": scope,
+            "operation": self.id, "method": self.method.as_str(), "path": self.path, "scope": scope,
             "kind": self.kind.as_str(), "success": self.success, "summary": { "pt": self.summary_pt, "en": self.summary_en },
         })
     }
@@ -565,7 +627,7 @@ fn offered() -> Vec<Operation> {
                 Ok(Reply::data("{}".to_owned()))
             })
             .scope(Scope::OwnUser)
-            .deprecated(Deprecation { at: 1_767_225_600, sunset: 1_798_761_600 })
+            .deprecated(Deprecation { at: 1_767_225_600, sunset: Some(1_798_761_600) })
             .summary("Só para testes", "For tests only"),
         );
     }
@@ -573,19 +635,27 @@ fn offered() -> Vec<Operation> {
 }
 
 thread_local! {
-    static OPERATIONS: Rc<HashMap<&'static str, Rc<Operation>>> =
-        Rc::new(offered().into_iter().map(|operation| (operation.action, Rc::new(operation))).collect());
+    static OPERATIONS: Rc<HashMap<String, Rc<Operation>>> =
+        Rc::new(offered().into_iter().map(|operation| (operation.id.clone().into_owned(), Rc::new(operation))).collect());
 }
 
-/// The operation with this action key.
-pub fn find(action: &str) -> Result<Rc<Operation>> {
-    OPERATIONS.with(|operations| operations.get(action).cloned()).ok_or_else(|| Code::NotFound.into())
+/// The operation with this id, or the newest version of this action. The product's own come first: no row of a table takes their place.
+pub fn find(id: &str) -> Result<Rc<Operation>> {
+    OPERATIONS.with(|operations| operations.get(id).cloned()).or_else(|| custom_operation::find(id)).ok_or_else(|| Code::NotFound.into())
 }
 
-/// All operations, by path and method.
+/// The product's operations, by path and method.
+#[must_use]
+pub fn built_in() -> Vec<Rc<Operation>> {
+    let mut operations = OPERATIONS.with(|operations| operations.values().cloned().collect::<Vec<_>>());
+    operations.sort_by(|one, other| (&one.path, one.method.as_str()).cmp(&(&other.path, other.method.as_str())));
+    operations
+}
+
+/// All operations: the product's, then the custom ones.
 #[must_use]
 pub fn all() -> Vec<Rc<Operation>> {
-    let mut operations = OPERATIONS.with(|operations| operations.values().cloned().collect::<Vec<_>>());
-    operations.sort_by_key(|operation| (operation.path, operation.method.as_str()));
+    let mut operations = built_in();
+    operations.extend(custom_operation::all());
     operations
 }

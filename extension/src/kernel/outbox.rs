@@ -37,12 +37,15 @@ pub fn emit(tenant: Uuid, event: &str, data: &str) -> Result<Uuid> {
     write(tenant, event, data, None, None)
 }
 
+/// The name of a DBA's own event.
+pub fn check_custom(event: &str) -> Result<Key> {
+    let event = Key::parse(event).map_err(|rule| Refusal::invalid("type", rule.0))?;
+    if is_reserved(event.as_str()) { Err(Refusal::invalid("type", "reserved")) } else { Ok(event) }
+}
+
 /// A DBA's own event, about whatever it says.
 pub fn emit_custom(tenant: Uuid, event: &str, data: &str, aggregate: Option<&str>, available_at: Option<&str>) -> Result<Uuid> {
-    let event = Key::parse(event).map_err(|rule| Refusal::invalid("type", rule.0))?;
-    if is_reserved(event.as_str()) {
-        return Err(Refusal::invalid("type", "reserved"));
-    }
+    let event = check_custom(event)?;
     if aggregate.is_some_and(|aggregate| aggregate.is_empty() || aggregate.len() > 200) {
         return Err(Refusal::invalid("aggregate", "length"));
     }

@@ -21,12 +21,12 @@ pub type Used = Option<Uuid>;
 
 /// Who is calling may do the operation, or the refusal says which condition is missing. A counted grant is used up by one.
 pub fn require(operation: &Operation, caller: &Caller, rights: &Rights, resource_id: Option<Uuid>) -> Result<Used> {
-    let allowed = decide(operation.action, caller.actor, rights, &circumstances(caller, resource_id));
-    match allowed.map_err(|condition| Refusal::forbidden(operation.action, condition))? {
+    let allowed = decide(&operation.action, caller.actor, rights, &circumstances(caller, resource_id));
+    match allowed.map_err(|condition| Refusal::forbidden(&operation.action, condition))? {
         Allowed::Freely => Ok(None),
         Allowed::Counted(grants) => {
             let used = grants.into_iter().find(|(grant, max_per_day)| count_use(caller, *grant, *max_per_day));
-            used.map(|(grant, _)| Some(grant)).ok_or_else(|| Refusal::forbidden(operation.action, "max_per_day"))
+            used.map(|(grant, _)| Some(grant)).ok_or_else(|| Refusal::forbidden(&operation.action, "max_per_day"))
         }
     }
 }

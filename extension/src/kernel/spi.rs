@@ -123,6 +123,8 @@ thread_local! {
     static PLANS: RefCell<HashMap<PlanKey, pg_sys::SPIPlanPtr>> = RefCell::new(HashMap::new());
     static WRITES: Cell<u64> = const { Cell::new(0) };
     static GENERATION: Cell<u64> = const { Cell::new(0) };
+    static RUN_EXPOSED: Cell<Option<(u64, u32)>> = const { Cell::new(None) };
+    static CATALOG_GENERATION: Cell<u64> = const { Cell::new(0) };
     static READS_LATEST: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -266,6 +268,8 @@ struct RoleGuard {
     role: pg_sys::Oid,
     security: i32,
     guc_level: i32,
+    /// Whether settings that were made meanwhile last as long as they say, or go.
+    keeps_settings: bool,
 }
 
 impl Drop for RoleGuard {
@@ -274,7 +278,7 @@ impl Drop for RoleGuard {
         // then the user is set to the same value again, and AtEOXact_GUC is left to the transaction's end.
         unsafe {
             if !std::thread::panicking() {
-                pg_sys::AtEOXact_GUC(true, self.guc_level);
+                pg_sys::AtEOXact_GUC(self.keeps_settings, self.guc_level);
             }
             pg_sys::SetUserIdAndSecContext(self.role, self.security);
         }
@@ -285,19 +289,106 @@ impl Drop for RoleGuard {
 ///
 /// The role is bound by RLS; `set role` is refused inside. See docs/decisions/0003-role-switch.md.
 pub fn as_role<T>(name: &CStr, work: impl FnOnce() -> T) -> T {
-    let _guard = switch_role(name);
+    let _guard = switch_role(name, &PINNED, pg_sys::SECURITY_LOCAL_USERID_CHANGE);
     work()
 }
 
-fn switch_role(name: &CStr) -> RoleGuard {
+/// Settings of whatever runs as another role.
+const PINNED: [(&CStr, &CStr); 2] = [(c"search_path", c"pg_catalog, pg_temp"), (c"row_security", c"on")];
+
+/// What an exposed function's values are written in, whoever calls: the two doors answer alike.
+const PINNED_FOR_EXPOSED: [(&CStr, &CStr); 5] = [
+    (c"row_security", c"on"),
+    (c"timezone", c"UTC"),
+    (c"datestyle", c"ISO, YMD"),
+    (c"intervalstyle", c"iso_8601"),
+    (c"bytea_output", c"hex"),
+];
+
+/// A call of an exposed function: the arguments of `nebula.run_exposed`.
+pub struct Exposed<'a> {
+    /// As whom it runs.
+    pub role: &'a str,
+    pub statement: &'a str,
+    pub arguments: &'a [Option<String>],
+    pub search_path: &'a str,
+    pub is_read: bool,
+    pub max_rows: u32,
+    pub max_bytes: i32,
+    pub is_missing_if_null: bool,
+}
+
+/// Calls `nebula.run_exposed` as an unprivileged role, which itself may not: nobody else gets to choose the statement. `set role` is refused inside, and
+/// so is whatever would outlive the call (SECURITY_RESTRICTED_OPERATION: temporary tables, held cursors, prepared statements, listening); settings go with it.
+pub fn run_exposed(call: &Exposed) -> Vec<Option<String>> {
+    let wrapper = run_exposed_oid();
+    let Ok(role) = CString::new(call.role) else { pgrx::error!("a role's name holds NUL") };
+    let arguments = [
+        call.statement.into_datum(),
+        call.arguments.to_vec().into_datum(),
+        call.search_path.into_datum(),
+        call.is_read.into_datum(),
+        i64::from(call.max_rows).into_datum(),
+        call.max_bytes.into_datum(),
+        call.is_missing_if_null.into_datum(),
+    ];
+    let [Some(statement), Some(values), Some(path), Some(is_read), Some(rows), Some(bytes), Some(missing)] = arguments else {
+        pgrx::error!("an argument of nebula.run_exposed is null");
+    };
+    let flags = pg_sys::SECURITY_LOCAL_USERID_CHANGE | pg_sys::SECURITY_RESTRICTED_OPERATION;
+    let mut guard = switch_role(&role, &PINNED_FOR_EXPOSED, flags);
+    guard.keeps_settings = false;
+    // SAFETY: the arguments are of the types of the signature that was looked up; the function returns text[] and never null. A statement is running,
+    // so that a snapshot is there. Privileges are not asked at this interface, which is the point.
+    unsafe {
+        let result = pg_sys::OidFunctionCall7Coll(
+            pg_sys::Oid::from(wrapper),
+            pg_sys::InvalidOid,
+            statement,
+            values,
+            path,
+            is_read,
+            rows,
+            bytes,
+            missing,
+        );
+        Vec::<Option<String>>::from_datum(result, false).unwrap_or_default()
+    }
+}
+
+/// The oid of `nebula.run_exposed`, looked up again when functions have changed.
+fn run_exposed_oid() -> u32 {
+    let generation = catalog_generation();
+    if let Some((_, oid)) = RUN_EXPOSED.get().filter(|(at, _)| *at == generation) {
+        return oid;
+    }
+    let oid = text("select to_regprocedure('nebula.run_exposed(text, text[], text, boolean, bigint, integer, boolean)')::oid::text", &[]);
+    let Some(oid) = oid.and_then(|oid| oid.parse::<u32>().ok()) else {
+        pgrx::error!("nebula.run_exposed is missing: alter extension nebula update");
+    };
+    RUN_EXPOSED.set(Some((generation, oid)));
+    oid
+}
+
+/// What was written since this count was rolled back with a subtransaction.
+pub fn forget_writes_since(count: u64) {
+    WRITES.set(count);
+}
+
+/// Says that something was written outside of this file's statements.
+pub fn count_write() {
+    WRITES.set(WRITES.get().wrapping_add(1));
+}
+
+fn switch_role(name: &CStr, settings: &[(&CStr, &CStr)], flags: u32) -> RoleGuard {
     // SAFETY: plain backend calls; `get_role_oid` raises if the role is missing, before anything was changed.
     unsafe {
         let target = pg_sys::get_role_oid(name.as_ptr(), false);
         let (mut role, mut security) = (pg_sys::InvalidOid, 0);
         pg_sys::GetUserIdAndSecContext(&raw mut role, &raw mut security);
         let guc_level = pg_sys::NewGUCNestLevel();
-        let guard = RoleGuard { role, security, guc_level };
-        for (name, value) in [(c"search_path", c"pg_catalog, pg_temp"), (c"row_security", c"on")] {
+        let guard = RoleGuard { role, security, guc_level, keeps_settings: true };
+        for (name, value) in settings {
             pg_sys::set_config_option(
                 name.as_ptr(),
                 value.as_ptr(),
@@ -309,7 +400,7 @@ fn switch_role(name: &CStr) -> RoleGuard {
                 false,
             );
         }
-        pg_sys::SetUserIdAndSecContext(target, security | pg_sys::SECURITY_LOCAL_USERID_CHANGE.cast_signed());
+        pg_sys::SetUserIdAndSecContext(target, security | flags.cast_signed());
         guard
     }
 }
@@ -322,6 +413,12 @@ pub fn session_user() -> String {
         let name = pg_sys::GetUserNameFromId(pg_sys::GetSessionUserId(), true);
         if name.is_null() { String::new() } else { CStr::from_ptr(name).to_string_lossy().into_owned() }
     }
+}
+
+/// The current role's oid: who called, in a function that is not a definer's.
+#[must_use]
+pub fn current_user_id() -> u32 {
+    current_role().to_u32()
 }
 
 // What policies ask for each row, without the frame that pgrx puts around a call which may raise: these two return a variable.
@@ -484,6 +581,20 @@ pub fn relation_in_nebula(name: &CStr) -> Option<u32> {
     (relation != pg_sys::InvalidOid).then(|| relation.to_u32())
 }
 
+/// A number that changes whenever a function, a type, a schema or a role may have changed.
+#[must_use]
+pub fn catalog_generation() -> u64 {
+    // SAFETY: as in `rights_generation`.
+    unsafe { pg_sys::AcceptInvalidationMessages() };
+    CATALOG_GENERATION.get()
+}
+
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn on_catalog_invalidation(_argument: pg_sys::Datum, _cache: core::ffi::c_int, _hash: u32) {
+    // Only memory is touched: an error in a callback would abort the backend.
+    CATALOG_GENERATION.set(CATALOG_GENERATION.get().wrapping_add(1));
+}
+
 /// Learns which relation is the sentinel, so that other relations' invalidations don't clear the cache. Before that every one does.
 pub fn learn_sentinel() {
     if SENTINEL.get() == 0 {
@@ -555,6 +666,10 @@ pub fn register_callbacks() {
         pg_sys::RegisterXactCallback(Some(on_transaction), std::ptr::null_mut());
         pg_sys::RegisterSubXactCallback(Some(on_subtransaction), std::ptr::null_mut());
         pg_sys::CacheRegisterRelcacheCallback(Some(on_relcache_invalidation), pg_sys::Datum::null());
+        use pg_sys::SysCacheIdentifier::{ATTNUM, AUTHMEMMEMROLE, AUTHOID, ENUMOID, NAMESPACEOID, PROCOID, TYPEOID};
+        for cache in [PROCOID, TYPEOID, ATTNUM, ENUMOID, NAMESPACEOID, AUTHOID, AUTHMEMMEMROLE] {
+            pg_sys::CacheRegisterSyscacheCallback(cache.cast_signed(), Some(on_catalog_invalidation), pg_sys::Datum::null());
+        }
     }
 }
 

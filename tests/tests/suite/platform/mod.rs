@@ -1,5 +1,12 @@
 //! What DBAs call on what is theirs.
 
+mod expose;
+mod expose_changes;
+mod expose_edges;
+mod expose_errors;
+mod expose_escapes;
+mod expose_refusals;
+mod expose_types;
 mod floor;
 mod protect;
 mod protect_online;

@@ -286,7 +286,7 @@ fn every_table_that_decides_rights_clears_the_caches() {
     holds(
         "insert, update, delete and truncate clear every backend's cache",
         "select name from unnest(array['tenant', 'tool', 'tool_action', 'package', 'package_action', 'tenant_package', 'tenant_tool_override', 'user', 'group', \
-           'user_group', 'group_permission', 'api_key', 'api_key_action', 'role_binding', 'signing_key', 'installation', 'issuer', 'issuer_key']) name \
+           'user_group', 'group_permission', 'api_key', 'api_key_action', 'role_binding', 'signing_key', 'installation', 'issuer', 'issuer_key', 'operation']) name \
          where coalesce((select bit_or(t.tgtype) from pg_trigger t where t.tgrelid = format('nebula.%I', name)::regclass and t.tgfoid = 'nebula.rights_changed'::regproc), 0) \
            & 56 <> 56",
     );

@@ -29,6 +29,7 @@ fn sql_types(rust: &str) -> &'static [&'static str] {
         "bool" => &["boolean"],
         "&[u8]" | "Vec<u8>" => &["bytea"],
         "trigger" => &["trigger"],
+        "Oid" => &["regprocedure"],
         "" => &["void"],
         _ => &[],
     }
