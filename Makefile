@@ -3,7 +3,9 @@
 # make seed   upserts the global catalog
 # make tools  what only the tests use, under target/
 # make test   everything CI runs  make check  formatting, lints and unit tests only (seconds)
-# make test-faults   the long storm of kills, minutes
+# make test-faults   the long storm of kills, minutes     make test-pooler  100,000 requests through PgBouncer
+# make test-versions   everything on Postgres 17 too, the smoke suite on 16 and 18; any target takes PG=16, 17 or 18
+# make package   .deb files under target/packages/          make test-packages  installs and removes them in a chroot
 # make previous   builds the release before this one, which upgrades are tested from
 # make docs   writes the pages that the program makes: docs/openapi.json, docs/permissions.md, docs/schema.sql
 # make bench  measures, and writes target/bench/; make bench-jobs its part on the outbox, beside graphile-worker; make bench-lists lists of ten million rows; make bench-protect the policies of protected tables
@@ -43,7 +45,8 @@ SQL := sql/roles.sql sql/install.sql $(SQL_DECLARATIONS) sql/grants.sql
 PREVIOUS := 0.1.0
 NEBULA := target/release/nebula
 
-.PHONY: up down clean seed build script install previous fixture packages server tools check docs test test-faults bench bench-jobs bench-lists bench-protect bench-expose
+.PHONY: up down clean seed build script install previous fixture packages server tools check check-versions check-version docs test test-versions test-pooler \
+	test-faults package test-packages bench bench-jobs bench-lists bench-protect bench-expose
 
 up: install
 	@$(NEBULA) up --pg-bindir $(NEBULA_PG_BINDIR)
@@ -87,18 +90,10 @@ server: packages
 	  *) echo "Nebula is built for Postgres $(PG_VERSIONS), not for $(PG)" >&2; exit 1 ;; \
 	esac; fi
 
-# Every version's library is called libnebula.so, and Cargo takes the one that lies there for the one that it built last for the version asked for.
-# So each is kept under a name of its own while another version's is built, and laid back, with its time, before Cargo looks.
-BUILT := target/release/libnebula
+# Every version's library is called libnebula.so: Cargo keeps what it has built of everything below, and compiles the extension itself anew for another version.
 build: server
 	@echo "building (the first time takes minutes)"
-	@if [ "$$(cat $(BUILT).version 2>/dev/null || echo 15)" != $(PG) ]; then \
-	  rm -f $(BUILT).so target/release/deps/libnebula.so; \
-	  if [ -f $(BUILT)-pg$(PG).so ]; then mv $(BUILT)-pg$(PG).so target/release/deps/libnebula.so; ln target/release/deps/libnebula.so $(BUILT).so; fi; \
-	fi
-	@rm -f $(BUILT)-pg$(PG).so; mkdir -p target/release; echo $(PG) > $(BUILT).version
 	@cargo build --release --locked --quiet --workspace $(PG_FEATURE)
-	@cp -p $(BUILT).so $(BUILT)-pg$(PG).so
 	@$(MAKE) script
 
 # The extension's install script, of its parts, and the scripts that update older installations.
@@ -118,7 +113,7 @@ install: build
 	  cp -rL $$($(PG_CONFIG) --sharedir) $(TREE)/share/postgresql/$(PG); \
 	fi
 	@# By rename: a server that runs keeps the library that it has loaded.
-	@library=$$($(NEBULA_PG_BINDIR)/pg_config --pkglibdir)/nebula.so; cp $(BUILT).so $$library.new; mv $$library.new $$library
+	@library=$$($(NEBULA_PG_BINDIR)/pg_config --pkglibdir)/nebula.so; cp target/release/libnebula.so $$library.new; mv $$library.new $$library
 	@extensions=$$($(NEBULA_PG_BINDIR)/pg_config --sharedir)/extension; rm -f $$extensions/nebula--*.sql; \
 	  cp extension/nebula.control target/release/nebula--*.sql $$extensions/
 
@@ -133,6 +128,10 @@ fixture: install previous
 
 # What the tests use that isn't ours (tests/js/package-lock.json, tests/python/requirements.txt), under target/.
 tools: packages
+	@if ! PATH=$$PATH:/usr/sbin command -v pgbouncer >/dev/null; then \
+	  if [ "$$(id -u)" = 0 ]; then run=; else run=sudo; fi; \
+	  $$run apt-get update -qq; DEBIAN_FRONTEND=noninteractive $$run apt-get install -y -qq pgbouncer >/dev/null; \
+	fi
 	@if ! cmp -s tests/js/package-lock.json target/js/package-lock.json; then \
 	  command -v npm >/dev/null || { if [ "$$(id -u)" = 0 ]; then run=; else run=sudo; fi; \
 	    $$run apt-get update -qq; DEBIAN_FRONTEND=noninteractive $$run apt-get install -y -qq nodejs npm >/dev/null; }; \
@@ -153,18 +152,51 @@ check: packages
 	@cargo clippy --release --locked --quiet --workspace --all-targets -- -D warnings
 	@cargo test --release --locked --quiet -p nebula-core -p nebula-edge
 
+# The extension's lints for every Postgres.
+check-versions:
+	@for pg in $(PG_VERSIONS); do $(MAKE) check-version PG=$$pg; done
+
+check-version: server
+	@cargo clippy --release --locked --quiet -p nebula $(PG_FEATURE) -- -D warnings
+
 # One suite: make test SUITE=rest::users
 SUITE ?=
 test: check install tools previous
 	@cargo test --release --locked -p nebula-tests --test suite -- --test-threads=4 $(SUITE)
 
+# 15 is what `make test` tests; everything passes on 17, which Supabase ships, and the smoke suite on the others.
+SMOKE := suite::sql suite::security rest::story rest::http faults::dump_restore faults::pooler
+test-versions: check-versions
+	@$(MAKE) test PG=17
+	@for pg in 16 18; do $(MAKE) test PG=$$pg SUITE="$(SMOKE)"; done
+
+# A hundred thousand requests through PgBouncer: minutes.
+test-pooler: install tools
+	@cargo test --release --locked -p nebula-tests --test suite -- --ignored --nocapture faults::pooler
+
 # The long storm of kills: minutes.
 test-faults: install tools
-	@cargo test --release --locked -p nebula-tests --test suite -- --ignored --nocapture faults::
+	@cargo test --release --locked -p nebula-tests --test suite -- --ignored --nocapture faults::outbox
 
 # The pages that the program makes: docs/openapi.json, docs/permissions.md, docs/schema.sql.
 docs: install
 	@NEBULA_WRITE_DOCS=1 cargo test --release --locked --quiet -p nebula-tests --test suite -- docs::generated
+
+# .deb files of the extension for one Postgres, and of the edge.
+package: build
+	@packaging/package.sh extension $(PG) target/packages
+	@packaging/package.sh edge target/packages
+
+# Installs them into a Debian of its own, uses them, removes them; and has Debian's own checker look at them. As root.
+SUITE_OF_15 := bookworm
+SUITE_OF_17 := trixie
+SUITE_OF_18 := forky
+test-packages: package
+	@missing=(); command -v debootstrap >/dev/null || missing+=(debootstrap); command -v lintian >/dev/null || missing+=(lintian); \
+	if [ $${#missing[@]} -gt 0 ]; then apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$${missing[@]}" >/dev/null; fi
+	@packaging/lint.sh target/packages/*.deb
+	@if [ -n "$(SUITE_OF_$(PG))" ]; then packaging/test.sh $(PG) $(SUITE_OF_$(PG)) target/packages; \
+	else echo "no Debian has Postgres $(PG): its package is linted and not installed"; fi
 
 bench: install
 	@command -v wrk >/dev/null || { if [ "$$(id -u)" = 0 ]; then run=; else run=sudo; fi; \

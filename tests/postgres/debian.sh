@@ -8,12 +8,7 @@
 set -euo pipefail
 version=$1 suite=$2 tree=$3
 
-mirror=$(. /etc/os-release && apt-get indextargets --format '$(REPO_URI) $(CODENAME) $(COMPONENT)' 'Created-By: Packages' \
-  | awk -v codename="$VERSION_CODENAME" '$2 == codename && $3 == "main" { print $1; exit }')
-if [ -z "$mirror" ]; then
-  echo "tests/postgres/debian.sh: apt has no archive of this Debian: is it Debian, and was 'apt-get update' run?" >&2
-  exit 1
-fi
+archive=$("$(dirname "$0")/archive.sh")
 
 echo "unpacking Postgres $version of Debian $suite"
 rm -rf "$tree" "$tree.new"
@@ -23,7 +18,7 @@ cd "$tree.new"
 touch apt/status
 cat >apt/archive.sources <<SOURCES
 Types: deb
-URIs: $mirror
+URIs: $archive
 Suites: $suite
 Components: main
 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg

@@ -13,7 +13,7 @@ use std::{
     io::Write,
     sync::{
         Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     thread,
     time::Duration,
@@ -40,20 +40,20 @@ struct Subject {
     login: Option<String>,
 }
 
-/// How a request ended.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-enum End {
-    /// As it must, with this tenant's data and no other's, or refused as it must be.
-    Right,
-    /// Cancelled, given up or killed in the middle: nothing can be said of its answer.
-    Disturbed,
-}
+/// How a request ended: as it must, with this tenant's data and no other's, or refused as it must be; or why nothing can be said of its answer.
+type End = &'static str;
+
+const RIGHT: End = "right";
+const GIVEN_UP: End = "given up by its client";
+const NO_ANSWER: End = "no answer";
+const UNAVAILABLE: End = "503";
+const CANCELLED: End = "cancelled";
+const CUT_OFF: End = "connection lost";
 
 struct Storm {
     database: Database,
     bouncer: PgBouncer,
     subjects: Vec<Subject>,
-    left: AtomicUsize,
     is_over: AtomicBool,
     ends: Mutex<BTreeMap<End, usize>>,
     wrong: Mutex<Vec<String>>,
@@ -74,11 +74,12 @@ fn is_own(answer: &str, slug: &str) -> Result<(), String> {
     if answer.contains(&format!("@{slug}.example")) { Ok(()) } else { Err(format!("{slug} got nothing of its own: {answer}")) }
 }
 
-/// Whether an error is the storm's doing: cancelled, terminated, or the connection went with its backend.
-fn is_disturbance(error: &postgres::Error) -> bool {
+/// What of the storm's doing an error is: cancelled, terminated, or the connection went with its backend.
+fn disturbance(error: &postgres::Error) -> Option<End> {
     match error.code().map(postgres::error::SqlState::code) {
-        None => true,
-        Some(code) => code.starts_with("57") || code.starts_with("08"),
+        Some("57014") => Some(CANCELLED),
+        Some(code) if !code.starts_with("57") && !code.starts_with("08") => None,
+        _ => Some(CUT_OFF),
     }
 }
 
@@ -103,15 +104,7 @@ impl Storm {
         let subjects = subjects.collect::<Vec<_>>();
         let logins = subjects.iter().filter_map(|subject| subject.login.as_deref()).chain(["nebula_edge", "authenticator"]);
         let bouncer = PgBouncer::start(&database, &logins.collect::<Vec<_>>(), POOL_SIZE);
-        Self {
-            database,
-            bouncer,
-            subjects,
-            left: AtomicUsize::new(0),
-            is_over: AtomicBool::new(false),
-            ends: Mutex::default(),
-            wrong: Mutex::default(),
-        }
+        Self { database, bouncer, subjects, is_over: AtomicBool::new(false), ends: Mutex::default(), wrong: Mutex::default() }
     }
 
     fn edge(&self, settings: &[(&str, &str)]) -> Edge {
@@ -119,11 +112,6 @@ impl Storm {
         let direct = self.database.url("nebula_edge");
         let own = [("NEBULA_NOTIFY_DATABASE_URL", direct.as_str())];
         Edge::start(self.database.installation, &self.bouncer.url("nebula_edge"), &[&own[..], settings].concat())
-    }
-
-    /// One of the requests that are left.
-    fn takes_one(&self) -> bool {
-        self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
     }
 
     fn ended(&self, end: Result<End, String>) {
@@ -134,9 +122,9 @@ impl Storm {
     }
 
     /// A client over HTTP: a new tenant for each request.
-    fn calls_over_http(&self, edge: &Edge, seed: usize) {
+    fn calls_over_http(&self, edge: &Edge, seed: usize, requests: usize) {
         let mut dice = Dice(seed as u64);
-        while self.takes_one() {
+        for _ in 0..requests {
             self.ended(self.one_over_http(edge, &mut dice));
         }
     }
@@ -166,25 +154,31 @@ impl Storm {
                 if dice.roll(2) == 0 {
                     thread::sleep(Duration::from_millis(2));
                 }
-                return Ok(End::Disturbed);
+                return Ok(GIVEN_UP);
             }
         };
-        let Ok(answer) = request.try_send() else { return Ok(End::Disturbed) };
+        let Ok(answer) = request.try_send() else { return Ok(NO_ANSWER) };
         let foreign = foreign(&answer.text, slug);
         match answer.status {
             _ if !foreign.is_empty() => Err(format!("{slug} got {foreign:?} with {}", answer.status)),
-            200 | 201 if answer.status == wanted => is_own(&answer.text, slug).map(|()| End::Right),
-            status if status == wanted => Ok(End::Right),
-            503 => Ok(End::Disturbed),
+            200 | 201 if answer.status == wanted => is_own(&answer.text, slug).map(|()| RIGHT),
+            status if status == wanted => Ok(RIGHT),
+            503 => Ok(UNAVAILABLE),
             status => Err(format!("{slug} got {status} instead of {wanted}: {}", answer.text)),
         }
     }
 
     /// A client with SQL; connects again where it was thrown out.
-    fn calls_in_sql(&self, login: &str, seed: usize, one: impl Fn(&mut Client, &mut Dice) -> Result<Result<(), String>, postgres::Error>) {
+    fn calls_in_sql(
+        &self,
+        login: &str,
+        seed: usize,
+        requests: usize,
+        one: impl Fn(&mut Client, &mut Dice) -> Result<Result<(), String>, postgres::Error>,
+    ) {
         let mut dice = Dice(seed as u64);
         let mut client = None;
-        while self.takes_one() {
+        for _ in 0..requests {
             if client.as_ref().is_none_or(Client::is_closed) {
                 client = None;
                 eventually("a client is let in", || {
@@ -200,10 +194,8 @@ impl Storm {
                 client = None;
             }
             self.ended(match end {
-                Ok(Ok(())) => Ok(End::Right),
-                Ok(Err(wrong)) => Err(wrong),
-                Err(error) if is_disturbance(&error) => Ok(End::Disturbed),
-                Err(error) => Err(format!("{login}: {error:?}")),
+                Ok(end) => end.map(|()| RIGHT),
+                Err(error) => disturbance(&error).ok_or_else(|| format!("{login}: {error:?}")),
             });
         }
     }
@@ -273,21 +265,21 @@ impl Storm {
     }
 
     /// So many requests of so many clients; then nothing may be left of any of them.
-    fn rage(mut self, requests: usize, clients: usize) {
-        self.left = AtomicUsize::new(requests);
+    fn rage(self, requests: usize, clients: usize) {
         let edge = self.edge(&[]);
         // Cancels its own statements all the time.
-        let hasty = self.edge(&[("NEBULA_REQUEST_TIMEOUT_MS", "12"), ("NEBULA_POOL_SIZE", "4")]);
+        let hasty = self.edge(&[("NEBULA_REQUEST_TIMEOUT_MS", "15"), ("NEBULA_POOL_SIZE", "4")]);
         let bound = self.subjects.iter().filter(|subject| subject.login.is_some()).collect::<Vec<_>>();
         let storm = &self;
         thread::scope(|scope| {
             let disturber = scope.spawn(|| storm.disturb());
             let (edge, hasty, bound) = (&edge, &hasty, &bound);
+            let each = requests / clients;
             let callers = (0..clients).map(|number| {
                 scope.spawn(move || match number % 10 {
-                    0..=3 => storm.calls_over_http(edge, number),
-                    4 => storm.calls_over_http(hasty, number),
-                    5..=7 => storm.calls_in_sql("authenticator", number, |client, dice| storm.one_as_postgrest(client, dice)),
+                    0..=3 => storm.calls_over_http(edge, number, each),
+                    4 => storm.calls_over_http(hasty, number, each),
+                    5..=7 => storm.calls_in_sql("authenticator", number, each, |client, dice| storm.one_as_postgrest(client, dice)),
                     _ => {
                         let subject = bound[number % bound.len()];
                         storm.calls_in_sql(subject.login.as_deref().unwrap(), number, |client, dice| {
@@ -311,10 +303,7 @@ impl Storm {
         assert!(wrong.is_empty(), "{} wrong, the first: {:#?}", wrong.len(), &wrong[..wrong.len().min(5)]);
         let ends = self.ends.into_inner().unwrap();
         eprintln!("{requests} requests through pgbouncer: {ends:?}");
-        assert!(
-            ends.get(&End::Right).is_some_and(|right| right * 2 > requests),
-            "a storm that disturbs most requests tests little: {ends:?}"
-        );
+        assert!(ends.get(RIGHT).is_some_and(|right| right * 2 > requests), "a storm that disturbs most requests tests little: {ends:?}");
 
         let logins = self.subjects.iter().filter_map(|subject| subject.login.as_deref()).chain(["nebula_edge", "authenticator"]);
         eventually("nothing is under way", || {
