@@ -89,7 +89,7 @@ fn live(previous: &Previous) -> Value {
     database.settle();
     assert!(!receiver.received().is_empty());
     receiver.usually(Behaviour::status(500));
-    database.execute("update nebula.operational_profile set retry_seconds = array[0]");
+    database.execute("update nebula.operational_profile set retry_seconds = array[1]");
     let _failing = acme.person("falha");
     eventually("the event is dead", || database.number("select count(*) from nebula.outbox where status = 'dead'", &[]) > 0);
     drop(worker);

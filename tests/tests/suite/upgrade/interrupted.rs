@@ -66,8 +66,9 @@ fn killed_at_random_points_it_goes_on_and_ends_like_a_new_installation() {
     let _ = nebula(&cluster.url("postgres", "measured"), &installation.keys_dir, &["migrate"]);
     let whole_ms = u64::try_from(began.elapsed().as_millis()).unwrap();
 
+    let all = applied(&mut cluster.connect("postgres", "measured"));
     let (mut dice, mut seen, mut kills) = (Dice(20_261_122), Vec::new(), 0);
-    for round in 0..40 {
+    for round in 0..24 {
         let mut child = migrate(&url).spawn().unwrap();
         thread::sleep(Duration::from_millis(dice.below(whole_ms / 3 + 20)));
         match round % 3 {
@@ -91,11 +92,11 @@ fn killed_at_random_points_it_goes_on_and_ends_like_a_new_installation() {
         let others = "select count(*) from pg_stat_activity where application_name = 'nebula' and datname = 'fresh'";
         eventually("nobody migrates", || superuser.query_one(others, &[]).unwrap().get::<_, i64>(0) == 0);
         let now = applied(&mut superuser);
-        assert_eq!(now, (1..).take(now.len()).collect::<Vec<i32>>(), "without a gap");
+        assert!(all.starts_with(&now), "without a gap: {now:?}");
         assert!(now.starts_with(&seen), "nothing is taken back: {seen:?}, then {now:?}");
         seen = now;
     }
-    assert!(kills >= 10, "only {kills} were in time");
+    assert!(kills >= 6, "only {kills} were in time");
     let output = migrate(&url).output().unwrap();
     assert!(output.status.success(), "{}", text(&output));
     assert_like_new(&Database { name: "fresh".to_owned(), installation });
