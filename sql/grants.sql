@@ -205,7 +205,7 @@ begin
       'nebula.doctor_as_platform(text), nebula.doctor_as_owner(text), '
       'nebula.prove_isolation(text[], boolean, interval), nebula.run_prover(json), nebula.take_proof(), nebula.prover_attempt(text, text, text, text), '
       'nebula.prover_attempts(json), nebula.prover_table_attempts(oid, name, json, json, jsonb, text, text), nebula.prover_readers(text[], boolean, json), '
-      'nebula.prover_roles(json), nebula.prover_reaches(name, text, oid), nebula.canary_row(oid, name, json, integer), '
+      'nebula.prover_roles(json), nebula.prover_may_become(oid), nebula.prover_reaches(name, text, oid), nebula.canary_row(oid, name, json, integer), '
       'nebula.current_tenant(), nebula.tenant_for(text), nebula.audit_change(), nebula.emit_change(), nebula.touch_updated_at(), '
       'nebula.expose(regprocedure, text, text, text, text, text, text, integer, text, text, integer, integer, integer, text, timestamptz, timestamptz), '
       'nebula.unexpose(text, text, text) to %I', installer);

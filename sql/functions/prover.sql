@@ -234,13 +234,22 @@ as $$
   where o ->> 'scope' <> 'public'
 $$;
 comment on function nebula.prover_readers(text[], boolean, json) is
-  'Views, functions and operations that the prover asks before and after the other canary has rows: not_tried says why one is not asked.';
+  'Views, functions and operations that the prover asks, views and functions also before the other canary has rows; kind effect: an operation that acts. not_tried says why one is not asked.';
+
+create function nebula.prover_may_become(role oid) returns boolean
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+  -- From Postgres 16 on, a member is not always one who may become the role: whoever makes a role administers it without that.
+  select pg_has_role(session_user, role, case when current_setting('server_version_num')::integer < 160000 then 'MEMBER' else 'SET' end)
+$$;
+comment on function nebula.prover_may_become(oid) is 'Whether the session''s login may set this role: the prover tries things as no other.';
 
 create function nebula.prover_roles(told json) returns table (role name, who text, label text, may boolean)
 language sql stable
 set search_path = pg_catalog, pg_temp
 as $$
-  select r.rolname, w.who, r.rolname || case when w.who = 'nobody' and r.rolname <> 'anon' then ', nobody' else '' end, pg_has_role(session_user, r.oid, 'member')
+  select r.rolname, w.who, r.rolname || case when w.who = 'nobody' and r.rolname <> 'anon' then ', nobody' else '' end, nebula.prover_may_become(r.oid)
   from pg_roles r
   cross join (values ('a'), ('nobody')) w (who)
   where r.rolname in ('authenticated', 'nebula_app') or r.rolname = 'anon' and w.who = 'nobody'
@@ -281,7 +290,9 @@ declare
   options json := told -> 'options';
   deadline timestamptz := clock_timestamp() + (options ->> 'time_limit')::interval;
   schemas text[] := array(select json_array_elements_text(options -> 'schemas'));
-  calls_volatile boolean := (options ->> 'call_volatile')::boolean;
+  -- Asked once: on a large catalog they cost more than what is tried.
+  readers jsonb;
+  tables jsonb;
   -- By which the other canary's data is known in an answer: its own marks, and its rows' ids.
   secrets text := concat_ws('|', b ->> 'marker', b ->> 'tenant', b ->> 'user', b ->> 'group');
   findings json[] := '{}';
@@ -303,13 +314,20 @@ declare
   r record;
   s record;
 begin
+  select coalesce(jsonb_agg(x order by x.kind, x.object), '[]') into readers from nebula.prover_readers(schemas, (options ->> 'call_volatile')::boolean, b) x;
+  select coalesce(jsonb_agg(x order by x.name), '[]') into tables
+  from (
+    select d.id, d.name, d.schema, d.owner, d.is_partition, d.tenant_column from nebula.doctor_tables(schemas || 'nebula'::text) d
+  ) x;
   -- Rows of the application's tables: a's, then what readers answer, and only then b's.
   foreach maker in array array['a', 'b'] loop
     made_for := told -> maker;
     if maker = 'b' then
       for r in select x.* from nebula.prover_roles(told) x where x.may loop
         for s in
-          select x.* from nebula.prover_readers(schemas, calls_volatile, b) x where x.not_tried is null and x.kind <> 'effect' and nebula.prover_reaches(r.role, x.kind, x.id)
+          select x.*
+          from jsonb_to_recordset(readers) x (object text, kind text, id oid, statement text, not_tried text)
+          where x.not_tried is null and x.kind in ('view', 'function') and nebula.prover_reaches(r.role, x.kind, x.id)
         loop
           exit when clock_timestamp() > deadline;
           place := r.label || ' ' || s.object;
@@ -325,15 +343,15 @@ begin
     -- What references another table succeeds once that one has a row.
     for pass in 1..4 loop
       for t in
-        select d.id, d.name, d.tenant_column, o.rolname as owner
-        from nebula.doctor_tables(schemas) d
+        select d.id, d.name, d.tenant_column, o.rolname as owner, d.owner as owner_id
+        from jsonb_to_recordset(tables) d (id oid, name text, schema text, owner oid, is_partition boolean, tenant_column name)
         join pg_roles o on o.oid = d.owner
-        where d.tenant_column is not null and not d.is_partition and (pass = 1 or reasons ? (maker || ' ' || d.name))
+        where d.schema <> 'nebula' and d.tenant_column is not null and not d.is_partition and (pass = 1 or reasons ? (maker || ' ' || d.name))
         order by d.name
       loop
         exit when clock_timestamp() > deadline;
         place := maker || ' ' || t.name;
-        if not pg_has_role(session_user, t.owner, 'member') then
+        if not nebula.prover_may_become(t.owner_id) then
           reasons := reasons || jsonb_build_object(place, format('your login may not become its owner, %s', t.owner));
           continue;
         end if;
@@ -382,7 +400,7 @@ begin
     end if;
     for t in
       select d.id, d.name, coalesce(d.tenant_column, 'id') as tenant_column, nebula.prover_reaches(r.role, 'table', d.id) as is_reached
-      from nebula.doctor_tables(schemas || 'nebula'::text) d
+      from jsonb_to_recordset(tables) d (id oid, name text, tenant_column name)
       where d.tenant_column is not null or d.name = 'nebula.tenant'
       order by d.name
     loop
@@ -407,12 +425,14 @@ begin
           outcome := nebula.prover_attempt(r.who, r.role, s.mode, s.statement);
           is_leak := case s.judged
             when 'count' then coalesce((outcome ->> 'seen')::bigint, 0) > 0
-            when 'rows' then (outcome ->> 'rows')::bigint > 0
+            -- Constraints are checked after the policies: who is refused by one was let in.
+            when 'rows' then (outcome ->> 'rows')::bigint > 0 or outcome ->> 'state' like '23%' and s.attempt !~ '^reference'
             when 'duplicate' then outcome ->> 'state' = '23505'
             -- A plan repeats the query, and with it the tenant's id.
             else coalesce(outcome ->> 'seen' ~ case when s.attempt = 'explain' then b ->> 'marker' else secrets end, false)
           end;
           told_why := case
+            when outcome ->> 'state' like '23%' and is_leak and s.judged = 'rows' then concat_ws(' ', 'only a constraint refused it:', outcome ->> 'state', outcome ->> 'constraint')
             when outcome ->> 'state' <> '' then concat_ws(' ', 'refused with', outcome ->> 'state', outcome ->> 'constraint')
             when s.judged = 'count' then concat(outcome ->> 'seen', case when s.attempt = 'read statistics' then ' columns' else ' rows' end,
               case when outcome ->> 'seen' = '1000' then ' or more' end)
@@ -425,7 +445,9 @@ begin
       end loop;
     end loop;
     for s in
-      select x.*, nebula.prover_reaches(r.role, x.kind, x.id) as is_reached from nebula.prover_readers(schemas, calls_volatile, b) x order by x.kind, x.object
+      select x.*, nebula.prover_reaches(r.role, x.kind, x.id) as is_reached
+      from jsonb_to_recordset(readers) x (object text, kind text, id oid, statement text, not_tried text)
+      order by x.kind, x.object
     loop
       is_leak := null;
       place := r.label || ' ' || s.object;
@@ -445,7 +467,7 @@ begin
           when outcome ->> 'state' <> '' then 'refused with ' || (outcome ->> 'state')
           else 'nothing of the other canary was seen'
         end;
-        if not is_leak and s.kind <> 'effect' and coalesce(outcome ->> 'seen', outcome ->> 'state') is distinct from answers ->> place then
+        if not is_leak and s.kind in ('view', 'function') and coalesce(outcome ->> 'seen', outcome ->> 'state') is distinct from answers ->> place then
           is_leak := case when place = any (unstable) or not answers ? place then null else true end;
           told_why := case when is_leak then 'its answer changed when the other canary got rows' else 'not tried: it answers differently each time' end;
         end if;

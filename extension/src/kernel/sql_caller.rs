@@ -1,11 +1,7 @@
 //! Who a SQL caller is: whom PostgREST speaks for, or a login role that a DBA bound to a tenant. Everything else is nobody.
 
 use super::{
-<<<<<<< HEAD
-    authenticate,
-=======
-    canary,
->>>>>>> 6096738 (Tell what is wrong with a database and mend it; prove isolation by trying)
+    authenticate, canary,
     context::{Actor, Caller, Origin},
     error::Result,
     foreign,
@@ -134,14 +130,10 @@ fn header(name: &str) -> Option<String> {
 
 /// Tenant, actor and session, kept while login, what PostgREST said and rights stay the same.
 #[must_use]
-<<<<<<< HEAD
 pub fn identity() -> Option<Identity> {
-=======
-pub fn identity() -> Option<(Uuid, Actor, Option<Uuid>)> {
     if let Some(acting) = canary::acting() {
         return acting.map(|(tenant, actor)| (tenant, actor, None));
     }
->>>>>>> 6096738 (Tell what is wrong with a database and mend it; prove isolation by trying)
     let generation = spi::rights_generation();
     let login = spi::session_user_id();
     let known = MEMO.with_borrow(|memo| {

@@ -189,6 +189,10 @@ const RULES: &[Rule] = rules! {
     Error Platform "0804_protected_trigger_missing",
     Warning Platform "0805_protection_unfinished",
     Info Platform "0806_protected_table_gone",
+    Error Platform "0807_exposed_function_gone",
+    Error Platform "0808_exposed_function_definer",
+    Error Platform "0809_exposed_function_of_another_owner",
+    Error Platform "0810_exposed_function_not_executable",
 };
 
 /// Every rule: `[{"number", "rule", "severity", "reader", "sql"}]`.

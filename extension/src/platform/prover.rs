@@ -84,7 +84,7 @@ fn make(canary: &Canary) {
 /// only under roles that the session's login may become.
 pub fn attempt(who: &str, role: &str, mode: &str, statement: &str) -> String {
     let may = spi::text(
-        "select (pg_catalog.pg_has_role(session_user, r.oid, 'member'))::text from pg_catalog.pg_roles r where r.rolname = $1",
+        "select nebula.prover_may_become(r.oid)::text from pg_catalog.pg_roles r where r.rolname = $1",
         &[Arg::Text(role)],
     );
     let (Some(_acting), Some("true"), Ok(role)) = (canary::act_as(who), may.as_deref(), CString::new(role)) else {

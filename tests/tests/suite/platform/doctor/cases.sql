@@ -645,3 +645,57 @@ delete from nebula.protected_table;
 create table app.bills (id uuid primary key default gen_random_uuid(), total numeric);
 select nebula.protect('app.bills', (select id from nebula.tenant limit 1));
 drop table app.bills;
+
+--- exposed_function_gone: operation hello.read v1
+create function app.hello() returns text language sql stable set search_path = pg_catalog, pg_temp as 'select ''hello''';
+revoke execute on function app.hello from public;
+select nebula.expose('app.hello()', 'hello.read', 'GET', '/v1/hello');
+drop function app.hello;
+--- undone by
+alter table nebula.operation_version disable trigger all;
+delete from nebula.operation_version;
+delete from nebula.operation;
+alter table nebula.operation_version enable trigger all;
+alter table nebula.operation_version enable always trigger refuse_change, enable always trigger refuse_truncate;
+alter table nebula.operation_version enable always trigger audit_insert, enable always trigger audit_update, enable always trigger audit_delete;
+
+--- exposed_function_definer: operation hello.read v1
+create function app.hello() returns text language sql stable set search_path = pg_catalog, pg_temp as 'select ''hello''';
+revoke execute on function app.hello from public;
+select nebula.expose('app.hello()', 'hello.read', 'GET', '/v1/hello');
+alter function app.hello security definer;
+--- undone by
+alter table nebula.operation_version disable trigger all;
+delete from nebula.operation_version;
+delete from nebula.operation;
+alter table nebula.operation_version enable trigger all;
+alter table nebula.operation_version enable always trigger refuse_change, enable always trigger refuse_truncate;
+alter table nebula.operation_version enable always trigger audit_insert, enable always trigger audit_update, enable always trigger audit_delete;
+
+--- exposed_function_of_another_owner: operation hello.read v1
+create role app_owner;
+create function app.hello() returns text language sql stable set search_path = pg_catalog, pg_temp as 'select ''hello''';
+revoke execute on function app.hello from public;
+select nebula.expose('app.hello()', 'hello.read', 'GET', '/v1/hello');
+alter function app.hello owner to app_owner;
+--- undone by
+alter table nebula.operation_version disable trigger all;
+delete from nebula.operation_version;
+delete from nebula.operation;
+alter table nebula.operation_version enable trigger all;
+alter table nebula.operation_version enable always trigger refuse_change, enable always trigger refuse_truncate;
+alter table nebula.operation_version enable always trigger audit_insert, enable always trigger audit_update, enable always trigger audit_delete;
+drop role app_owner;
+
+--- exposed_function_not_executable: operation hello.read v1
+create function app.hello() returns text language sql stable set search_path = pg_catalog, pg_temp as 'select ''hello''';
+revoke execute on function app.hello from public;
+select nebula.expose('app.hello()', 'hello.read', 'GET', '/v1/hello');
+revoke execute on function app.hello from authenticated;
+--- undone by
+alter table nebula.operation_version disable trigger all;
+delete from nebula.operation_version;
+delete from nebula.operation;
+alter table nebula.operation_version enable trigger all;
+alter table nebula.operation_version enable always trigger refuse_change, enable always trigger refuse_truncate;
+alter table nebula.operation_version enable always trigger audit_insert, enable always trigger audit_update, enable always trigger audit_delete;
