@@ -98,6 +98,10 @@ alter function nebula.anonymize_again(uuid, uuid) owner to nebula_owner;
 -- Protected tables: what their triggers write is the product's.
 alter function nebula.emit_change() owner to nebula_platform;
 
+-- The doctor reads the installation's rows as the platform or the owner, and everything else as who asks.
+alter function nebula.doctor_as_platform(text) owner to nebula_platform;
+alter function nebula.doctor_as_owner(text) owner to nebula_owner;
+
 -- The edge: these and nothing else.
 grant execute on function nebula.handle(uuid, json), nebula.login_challenge(text, text, text), nebula.password_challenge(uuid, text, text), nebula.flush(),
   nebula.edge_state(), nebula.openapi(), nebula.readiness() to nebula_edge;
@@ -197,6 +201,11 @@ begin
       'nebula.protect(regclass, uuid, text, name, text, jsonb, text, text, name[], boolean, boolean, boolean, boolean, name[], boolean), '
       'nebula.protection_steps(text, json, boolean), nebula.begin_protection(text, json), nebula.finish_protection(text), '
       'nebula.unprotect(regclass, boolean, boolean), nebula.unprotection_steps(text, boolean, boolean), nebula.end_protection(text), '
+      'nebula.doctor(text[], text[], interval), nebula.doctor_rules(), nebula.doctor_schemas(text[]), nebula.doctor_tables(text[]), nebula.doctor_policies(text[]), nebula.doctor_functions(text[]), '
+      'nebula.doctor_as_platform(text), nebula.doctor_as_owner(text), '
+      'nebula.prove_isolation(text[], boolean, interval), nebula.run_prover(json), nebula.take_proof(), nebula.prover_attempt(text, text, text, text), '
+      'nebula.prover_attempts(json), nebula.prover_table_attempts(oid, name, json, json, jsonb, text, text), nebula.prover_readers(text[], boolean, json), '
+      'nebula.prover_roles(json), nebula.prover_may_become(oid), nebula.prover_reaches(name, text, oid), nebula.canary_row(oid, name, json, integer), '
       'nebula.current_tenant(), nebula.tenant_for(text), nebula.audit_change(), nebula.emit_change(), nebula.touch_updated_at(), '
       'nebula.expose(regprocedure, text, text, text, text, text, text, integer, text, text, integer, integer, integer, text, timestamptz, timestamptz), '
       'nebula.unexpose(text, text, text) to %I', installer);

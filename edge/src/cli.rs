@@ -38,6 +38,10 @@ enum Command {
     Issuers(command::issuers::Arguments),
     /// People who were anonymised, after a backup was restored.
     Privacy(command::privacy::Arguments),
+    /// What is wrong with the database, and the SQL that mends it. Ends with 2 where there is an error.
+    Doctor(command::doctor::Arguments),
+    /// Tries from one made-up tenant what must not reach another, takes it all back, and ends with 2 where something leaked.
+    ProveIsolation(command::prove_isolation::Arguments),
     /// A tenant into a file, and from a file into this installation.
     Tenant(command::tenant::Arguments),
     /// Makes a table of the application tenant-safe while it is written to, or goes on where that was interrupted.
@@ -56,7 +60,7 @@ enum Command {
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     match start(cli) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             // Nothing is left to do when even stderr is gone.
             let _ = writeln!(std::io::stderr(), "nebula: {error}");
@@ -65,7 +69,7 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn start(cli: Cli) -> Result<(), Error> {
+fn start(cli: Cli) -> Result<ExitCode, Error> {
     let config = Config::load(cli.config.as_deref(), cli.settings)?;
     if matches!(cli.command, Command::Serve(_) | Command::Worker(_)) {
         telemetry::start(&config.log_level)?;
@@ -79,6 +83,8 @@ fn start(cli: Cli) -> Result<(), Error> {
             Command::Seed(arguments) => command::seed::run(&arguments, &config).await,
             Command::Keys(arguments) => command::keys::run(&arguments, &config).await,
             Command::Issuers(arguments) => command::issuers::run(&arguments, &config).await,
+            Command::Doctor(arguments) => return command::doctor::run(&arguments, &config).await,
+            Command::ProveIsolation(arguments) => return command::prove_isolation::run(&arguments, &config).await,
             Command::Tenant(arguments) => command::tenant::run(&arguments, &config).await,
             Command::Protect(arguments) => command::protect::run(&arguments, &config).await,
             Command::Retention => command::retention::run(&config).await,
@@ -86,7 +92,8 @@ fn start(cli: Cli) -> Result<(), Error> {
             Command::Up(arguments) => command::up::run(&arguments).await,
             Command::Down(arguments) => command::down::run(&arguments).await,
             Command::Config => command::config::run(&config),
-        }
+        }?;
+        Ok(ExitCode::SUCCESS)
     })
 }
 

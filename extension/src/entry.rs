@@ -5,11 +5,13 @@
 #![allow(unsafe_code, clippy::needless_pass_by_value)]
 
 pub mod credential;
+pub mod doctor;
 pub mod export;
 pub mod expose;
 pub mod outbox;
 pub mod privacy;
 pub mod protect;
+pub mod prover;
 pub mod retention;
 pub mod supabase;
 pub mod webhook;

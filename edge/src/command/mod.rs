@@ -1,6 +1,7 @@
 //! One file a subcommand.
 
 pub mod config;
+pub mod doctor;
 pub mod down;
 pub mod issuers;
 pub mod keys;
@@ -8,6 +9,7 @@ pub mod migrate;
 mod output;
 pub mod privacy;
 pub mod protect;
+pub mod prove_isolation;
 pub mod retention;
 mod sealing_keys;
 pub mod seed;

@@ -150,6 +150,7 @@ pub fn depth() -> usize {
 /// Drops every context: the transaction is over.
 pub fn forget_all() {
     FRAMES.with_borrow_mut(Vec::clear);
+    super::canary::forget();
     super::sql_caller::forget();
     super::export::forget();
     super::import::forget();

@@ -3,6 +3,7 @@
 pub mod shared_memory;
 pub mod spi;
 
+pub mod canary;
 pub mod context;
 pub mod error;
 pub mod operation;

@@ -1,7 +1,7 @@
 //! Who a SQL caller is: whom PostgREST speaks for, or a login role that a DBA bound to a tenant. Everything else is nobody.
 
 use super::{
-    authenticate,
+    authenticate, canary,
     context::{Actor, Caller, Origin},
     error::Result,
     foreign,
@@ -131,6 +131,9 @@ fn header(name: &str) -> Option<String> {
 /// Tenant, actor and session, kept while login, what PostgREST said and rights stay the same.
 #[must_use]
 pub fn identity() -> Option<Identity> {
+    if let Some(acting) = canary::acting() {
+        return acting.map(|(tenant, actor)| (tenant, actor, None));
+    }
     let generation = spi::rights_generation();
     let login = spi::session_user_id();
     let known = MEMO.with_borrow(|memo| {

@@ -42,6 +42,41 @@ fn the_tables_of_a_new_installation_are_the_committed_ones() {
     }
 }
 
+/// The name of an area of rules.
+fn area(number: &str) -> &'static str {
+    match &number[..2] {
+        "01" => "Row-level security of the application's tables",
+        "02" => "Views and functions of the application",
+        "03" => "Keys, indexes and upkeep",
+        "04" => "Privileges of callers",
+        "05" => "Nebula's own objects",
+        "06" => "Nebula's rows",
+        "07" => "The server",
+        "08" => "Protected tables and exposed functions",
+        _ => panic!("{number} has no area: name it"),
+    }
+}
+
+/// Each rule's file begins with what it is for.
+#[test]
+fn the_table_of_the_doctors_rules_is_the_programs() {
+    let rules: Value = serde_json::from_str(&Database::new().text("select nebula.doctor_rules()::text", &[])).unwrap();
+    let mut page = String::from(
+        "# Rules of the doctor\n\nMade by `make docs` from `sql/doctor`, where each rule is a query. How to ask them: [doctor.md](doctor.md).\n",
+    );
+    let mut last = "";
+    for rule in rules.as_array().unwrap() {
+        let text = |member: &str| rule[member].as_str().unwrap();
+        if area(text("number")) != last {
+            last = area(text("number"));
+            write!(page, "\n## {last}\n\n| | rule | severity | |\n|---|---|---|---|\n").unwrap();
+        }
+        let about = text("sql").lines().map_while(|line| line.strip_prefix("-- ")).collect::<Vec<_>>().join(" ");
+        writeln!(page, "| {} | `{}` | {} | {about} |", text("number"), text("rule"), text("severity")).unwrap();
+    }
+    holds("docs/doctor-rules.md", &page);
+}
+
 /// Who a column of the table is.
 struct Column {
     head: &'static str,

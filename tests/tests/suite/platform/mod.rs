@@ -1,5 +1,6 @@
 //! What DBAs call on what is theirs.
 
+mod doctor;
 mod expose;
 mod expose_changes;
 mod expose_edges;
@@ -10,6 +11,7 @@ mod expose_types;
 mod floor;
 mod protect;
 mod protect_online;
+mod prove;
 mod supabase_auth;
 mod supabase_install;
 mod supabase_postgrest;

@@ -1,0 +1,26 @@
+-- A view over a tenant's table runs with the rights of its owner, not of who asks (no security_invoker): policies see the owner.
+with recursive views as (
+  select c.oid as id, d.refobjid as below
+  from pg_class c
+  join pg_rewrite r on r.ev_class = c.oid
+  join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid and d.refclassid = 'pg_class'::regclass and d.refobjid <> c.oid
+  where c.relkind in ('v', 'm')
+), reach as (
+  select id, below from views
+  union
+  select r.id, v.below from reach r join views v on v.id = r.below
+)
+select
+  c.oid::regclass::text,
+  format('It reads %s as %s, so that policies don''t see who asks.', string_agg(t.name, ', ' order by t.name), c.relowner::regrole),
+  format('alter view %s set (security_invoker = true);', c.oid::regclass)
+from pg_class c
+join pg_namespace n on n.oid = c.relnamespace
+join reach r on r.id = c.oid
+-- Tables of any schema: our own are no view's business.
+join nebula.doctor_tables($1 || 'nebula'::text) t on t.id = r.below and (t.tenant_column is not null or t.schema = 'nebula')
+where n.nspname = any ($1) and c.relkind = 'v'
+  and not coalesce((select bool_or(o.option_value::boolean) from pg_options_to_table(c.reloptions) o where o.option_name = 'security_invoker'), false)
+  and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
+group by c.oid, c.relowner
+order by 1, 2
