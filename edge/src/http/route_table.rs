@@ -10,6 +10,9 @@ use std::{
 /// Name and value of each path parameter, still percent-encoded.
 pub type RawParameters = Vec<(String, String)>;
 
+/// What stands under one path.
+type Methods = Vec<(Method, Arc<ServedRoute>)>;
+
 /// What a path and method lead to.
 #[derive(Debug)]
 pub enum Found {
@@ -22,7 +25,7 @@ pub enum Found {
 /// All routes of one state of the database.
 #[derive(Default)]
 pub struct RouteTable {
-    paths: matchit::Router<Vec<(Method, Arc<ServedRoute>)>>,
+    paths: matchit::Router<Methods>,
 }
 
 impl RouteTable {
@@ -30,7 +33,7 @@ impl RouteTable {
     #[must_use]
     pub fn new(routes: impl IntoIterator<Item = ServedRoute>) -> (Self, Vec<String>) {
         // In the order of the database, which lists its own first: of two that collide the product's stays.
-        let mut by_path: Vec<(String, Vec<(Method, Arc<ServedRoute>)>)> = Vec::new();
+        let mut by_path: Vec<(String, Methods)> = Vec::new();
         let mut places: HashMap<String, usize> = HashMap::new();
         let mut left_out = Vec::new();
         for served in routes {

@@ -5,7 +5,7 @@ use super::{
     error::{Refusal, Result},
     exposed_call,
     exposed_function::{self, Function, Unfit},
-    operation::{Call, Deprecation, Kind, Method, Operation, Reply},
+    operation::{Deprecation, Handler, Kind, Method, Operation},
     spi,
     sql_caller::OWNER,
 };
@@ -145,11 +145,14 @@ pub fn operation_id(action: &str, api_version: u32) -> String {
 
 type Examined = std::result::Result<Rc<Function>, Unfit>;
 
+type InOrder = Rc<Vec<Rc<Operation>>>;
+type ById = Rc<HashMap<String, Rc<Operation>>>;
+
 #[derive(Default)]
 struct Cache {
     generation: Option<u64>,
-    operations: Rc<Vec<Rc<Operation>>>,
-    by_id: Rc<HashMap<String, Rc<Operation>>>,
+    operations: InOrder,
+    by_id: ById,
 }
 
 thread_local! {
@@ -172,7 +175,7 @@ pub fn all() -> Vec<Rc<Operation>> {
     current().0.to_vec()
 }
 
-fn current() -> (Rc<Vec<Rc<Operation>>>, Rc<HashMap<String, Rc<Operation>>>) {
+fn current() -> (InOrder, ById) {
     let generation = spi::rights_generation();
     let known =
         CACHE.with_borrow(|cache| (cache.generation == Some(generation)).then(|| (Rc::clone(&cache.operations), Rc::clone(&cache.by_id))));
@@ -268,7 +271,7 @@ pub fn reserved_by(built_in: &[Rc<Operation>], action: &str, path: &Path) -> Opt
 }
 
 /// Types the input by the function's arguments, and gives what waits for the call.
-pub fn prepare(custom: &Rc<Custom>, input: &Map<String, Value>) -> Result<Box<dyn FnOnce(&Call) -> Result<Reply>>> {
+pub fn prepare(custom: &Rc<Custom>, input: &Map<String, Value>) -> Result<Handler> {
     let function = custom.function().map_err(|unfit| {
         pgrx::log!("the custom operation {} is not available: {}", custom.operation_id(), unfit.message);
         Refusal::from(Code::ServiceUnavailable).with(json!({ "rule": unfit.rule }))

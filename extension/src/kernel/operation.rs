@@ -223,7 +223,7 @@ impl Call {
 }
 
 /// A handler with its typed input.
-type Handler = Box<dyn FnOnce(&Call) -> Result<Reply>>;
+pub type Handler = Box<dyn FnOnce(&Call) -> Result<Reply>>;
 /// Types an input, and gives the handler that waits for the call.
 type Prepare = dyn Fn(&Map<String, Value>) -> Result<Handler>;
 

@@ -3,12 +3,12 @@
 mod action;
 mod dba;
 mod definition;
-mod expose;
 mod refused;
 mod registry;
+mod run;
 mod unexpose;
 
 pub use definition::Wanted;
-pub use expose::expose;
 pub use refused::Refused;
+pub use run::expose;
 pub use unexpose::unexpose;

@@ -3,9 +3,9 @@
 use super::{
     action::suspend,
     dba::Dba,
-    expose::begin,
     refused::{Refused, Result},
     registry::{remember, standing},
+    run::begin,
 };
 use crate::kernel::{
     spi::{self, Arg},
