@@ -149,7 +149,7 @@ tools: packages
 # Seconds: what to run after each change.
 check: packages
 	@cargo fmt --all --check
-	@cargo clippy --release --locked --quiet --workspace --all-targets -- -D warnings
+	@cargo clippy --release --locked --quiet --workspace --all-targets $(PG_FEATURE) -- -D warnings
 	@cargo test --release --locked --quiet -p nebula-core -p nebula-edge
 
 # The extension's lints for every Postgres.
@@ -192,7 +192,7 @@ SUITE_OF_15 := bookworm
 SUITE_OF_17 := trixie
 SUITE_OF_18 := forky
 test-packages: package
-	@missing=(); command -v debootstrap >/dev/null || missing+=(debootstrap); command -v lintian >/dev/null || missing+=(lintian); \
+	@missing=(); command -v mmdebstrap >/dev/null || missing+=(mmdebstrap); command -v lintian >/dev/null || missing+=(lintian); \
 	if [ $${#missing[@]} -gt 0 ]; then apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$${missing[@]}" >/dev/null; fi
 	@packaging/lint.sh target/packages/*.deb
 	@if [ -n "$(SUITE_OF_$(PG))" ]; then packaging/test.sh $(PG) $(SUITE_OF_$(PG)) target/packages; \

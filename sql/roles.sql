@@ -5,8 +5,13 @@ do $$
 declare
   version integer := current_setting('server_version_num')::integer;
 begin
-  if version < 150014 or version between 160000 and 160009 or version between 170000 and 170005 then
-    raise exception 'Postgres % is too old for Nebula: 15.14, 16.10, 17.6 or later is needed', current_setting('server_version');
+  -- 18.0 has what those versions brought. A pre-release has the number of the release that it comes before.
+  if version < 150014
+    or version between 160000 and 160009
+    or version between 170000 and 170005
+    or current_setting('server_version') ~ '^\d+(devel|alpha|beta|rc)'
+  then
+    raise exception 'Postgres % is too old for Nebula: 15.14, 16.10, 17.6, 18.0 or later is needed', current_setting('server_version');
   end if;
 end
 $$;

@@ -1,4 +1,5 @@
 mod database_away;
+mod dump_formats;
 mod dump_restore;
 mod outbox;
 mod pooler;
