@@ -282,7 +282,7 @@ impl Storm {
                     5..=7 => storm.calls_in_sql("authenticator", number, each, |client, dice| storm.one_as_postgrest(client, dice)),
                     _ => {
                         let subject = bound[number % bound.len()];
-                        storm.calls_in_sql(subject.login.as_deref().unwrap(), number, |client, dice| {
+                        storm.calls_in_sql(subject.login.as_deref().unwrap(), number, each, |client, dice| {
                             Self::one_as_bound(subject, client, dice)
                         });
                     }
