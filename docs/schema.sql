@@ -295,7 +295,9 @@ CREATE TABLE nebula.installation (
     refresh_days integer DEFAULT 30 NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     is_singleton boolean DEFAULT true NOT NULL,
+    postgrest_trust text DEFAULT 'claims'::text NOT NULL,
     CONSTRAINT ck_installation_is_singleton CHECK (is_singleton),
+    CONSTRAINT ck_installation_postgrest_trust CHECK ((postgrest_trust = ANY (ARRAY['claims'::text, 'token'::text]))),
     CONSTRAINT ck_installation_refresh_days CHECK (((refresh_days >= 7) AND (refresh_days <= 30))),
     CONSTRAINT ck_installation_secret CHECK ((octet_length(secret) = 32))
 );
@@ -311,6 +313,8 @@ COMMENT ON COLUMN nebula.installation.issuer IS 'The `iss` of access tokens.';
 COMMENT ON COLUMN nebula.installation.audience IS 'The `aud` of access tokens.';
 
 COMMENT ON COLUMN nebula.installation.refresh_days IS 'How long a refresh token lives: 7 to 30 days.';
+
+COMMENT ON COLUMN nebula.installation.postgrest_trust IS 'What is believed in the sessions of PostgREST''s login: claims, or token (verified again). nebula.set_postgrest_trust() sets it.';
 
 CREATE TABLE nebula.integration_credential (
     id uuid DEFAULT nebula.uuid_v7() NOT NULL,
@@ -478,6 +482,11 @@ CREATE TABLE nebula.operation (
     options jsonb DEFAULT '{}'::jsonb NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    api_version integer DEFAULT 1 NOT NULL,
+    function_name text DEFAULT ''::text NOT NULL,
+    function_owner text DEFAULT ''::text NOT NULL,
+    grants_execute boolean DEFAULT false NOT NULL,
+    makes_action boolean DEFAULT false NOT NULL,
     CONSTRAINT ck_operation_kind CHECK ((kind = ANY (ARRAY['read'::text, 'write'::text, 'admin'::text]))),
     CONSTRAINT ck_operation_method CHECK ((method = ANY (ARRAY['GET'::text, 'POST'::text, 'PUT'::text, 'PATCH'::text, 'DELETE'::text])))
 );
@@ -490,7 +499,37 @@ COMMENT ON COLUMN nebula.operation.action IS 'Its action key.';
 
 COMMENT ON COLUMN nebula.operation.function_signature IS 'The function as regprocedure text.';
 
+COMMENT ON COLUMN nebula.operation.version IS 'Counts the changes of this definition; operation_version has them all.';
+
 COMMENT ON COLUMN nebula.operation.options IS 'Limits, events and documentation of the operation.';
+
+COMMENT ON COLUMN nebula.operation.api_version IS 'The number in the path: 2 of /v2/orders.';
+
+COMMENT ON COLUMN nebula.operation.function_name IS 'The function''s name alone, by which it is found in an index.';
+
+COMMENT ON COLUMN nebula.operation.function_owner IS 'Who owned the function: one of the same signature that is somebody else''s is not called.';
+
+COMMENT ON COLUMN nebula.operation.grants_execute IS 'Whether expose granted execute on the function, so that unexpose takes it back.';
+
+COMMENT ON COLUMN nebula.operation.makes_action IS 'Whether expose made the action, so that unexpose suspends it.';
+
+CREATE TABLE nebula.operation_version (
+    id uuid DEFAULT nebula.uuid_v7() NOT NULL,
+    operation_id uuid NOT NULL,
+    version integer NOT NULL,
+    status nebula.status NOT NULL,
+    definition jsonb NOT NULL,
+    changed_by text DEFAULT SESSION_USER NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE nebula.operation_version OWNER TO nebula_owner;
+
+COMMENT ON TABLE nebula.operation_version IS 'Every definition that a custom operation has had: who, when, from what to what.';
+
+COMMENT ON COLUMN nebula.operation_version.definition IS 'Route, function, kind and options as they were from then on.';
+
+COMMENT ON COLUMN nebula.operation_version.changed_by IS 'The login that called nebula.expose() or nebula.unexpose().';
 
 CREATE TABLE nebula.operational_profile (
     id uuid DEFAULT nebula.uuid_v7() NOT NULL,
@@ -1458,6 +1497,9 @@ ALTER TABLE ONLY nebula.login_failure
 ALTER TABLE ONLY nebula.operation
     ADD CONSTRAINT pk_operation PRIMARY KEY (id);
 
+ALTER TABLE ONLY nebula.operation_version
+    ADD CONSTRAINT pk_operation_version PRIMARY KEY (id);
+
 ALTER TABLE ONLY nebula.operational_profile
     ADD CONSTRAINT pk_operational_profile PRIMARY KEY (id);
 
@@ -1584,11 +1626,8 @@ ALTER TABLE ONLY nebula.issuer
 ALTER TABLE ONLY nebula.issuer_key
     ADD CONSTRAINT uq_issuer_key_issuer_id_kid UNIQUE (issuer_id, kid);
 
-ALTER TABLE ONLY nebula.operation
-    ADD CONSTRAINT uq_operation_action UNIQUE (action);
-
-ALTER TABLE ONLY nebula.operation
-    ADD CONSTRAINT uq_operation_method_path UNIQUE (method, path);
+ALTER TABLE ONLY nebula.operation_version
+    ADD CONSTRAINT uq_operation_version_operation_id_version UNIQUE (operation_id, version);
 
 ALTER TABLE ONLY nebula.operational_profile
     ADD CONSTRAINT uq_operational_profile_key UNIQUE (key);
@@ -1742,6 +1781,10 @@ CREATE INDEX idx_user_created_at ON nebula."user" USING btree (tenant_id, create
 
 CREATE INDEX idx_user_email ON nebula."user" USING btree (tenant_id, email, id);
 
+CREATE INDEX idx_user_external_id ON nebula."user" USING btree (external_id, auth_provider) WHERE (external_id IS NOT NULL);
+
+COMMENT ON INDEX nebula.idx_user_external_id IS 'The people that an issuer''s subject is linked with, of whatever tenant.';
+
 CREATE INDEX idx_user_group_group_id ON nebula.user_group USING btree (tenant_id, group_id, created_at, id);
 
 CREATE INDEX idx_user_name ON nebula."user" USING btree (tenant_id, name, id);
@@ -1749,6 +1792,10 @@ CREATE INDEX idx_user_name ON nebula."user" USING btree (tenant_id, name, id);
 CREATE INDEX idx_user_suspended ON nebula."user" USING btree (tenant_id, created_at, id) WHERE (status = 'suspenso'::nebula.status);
 
 COMMENT ON INDEX nebula.idx_user_suspended IS 'The few among many: a list of them reads no others.';
+
+CREATE INDEX idx_user_unlinked_email ON nebula."user" USING btree (lower(email) COLLATE "C") WHERE ((auth_provider = 'internal'::text) AND (external_id IS NULL));
+
+COMMENT ON INDEX nebula.idx_user_unlinked_email IS 'The people of an address who are linked with nobody yet, of whatever tenant.';
 
 CREATE INDEX idx_user_updated_at ON nebula."user" USING btree (tenant_id, updated_at, id);
 
@@ -1771,6 +1818,14 @@ CREATE INDEX outbox_live_tenant_id_created_at_id_idx ON nebula.outbox_live USING
 CREATE UNIQUE INDEX uq_issuer_key_secret ON nebula.issuer_key USING btree (issuer_id) WHERE (kid IS NULL);
 
 COMMENT ON INDEX nebula.uq_issuer_key_secret IS 'An issuer has one secret.';
+
+CREATE UNIQUE INDEX uq_operation_action_api_version ON nebula.operation USING btree (action, api_version);
+
+COMMENT ON INDEX nebula.uq_operation_action_api_version IS 'One operation of an action in a version of the API.';
+
+CREATE UNIQUE INDEX uq_operation_route ON nebula.operation USING btree (method, path) WHERE (status = 'ativo'::nebula.status);
+
+COMMENT ON INDEX nebula.uq_operation_route IS 'A route leads to one operation.';
 
 CREATE UNIQUE INDEX uq_role_binding_role_name ON nebula.role_binding USING btree (role_name);
 
@@ -1861,6 +1916,10 @@ ALTER TABLE nebula.issuer_key ENABLE ALWAYS TRIGGER audit_delete;
 CREATE TRIGGER audit_delete AFTER DELETE ON nebula.operation REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION nebula.audit_change();
 
 ALTER TABLE nebula.operation ENABLE ALWAYS TRIGGER audit_delete;
+
+CREATE TRIGGER audit_delete AFTER DELETE ON nebula.operation_version REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION nebula.audit_change();
+
+ALTER TABLE nebula.operation_version ENABLE ALWAYS TRIGGER audit_delete;
 
 CREATE TRIGGER audit_delete AFTER DELETE ON nebula.operational_profile REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION nebula.audit_change();
 
@@ -1977,6 +2036,10 @@ ALTER TABLE nebula.issuer_key ENABLE ALWAYS TRIGGER audit_insert;
 CREATE TRIGGER audit_insert AFTER INSERT ON nebula.operation REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION nebula.audit_change();
 
 ALTER TABLE nebula.operation ENABLE ALWAYS TRIGGER audit_insert;
+
+CREATE TRIGGER audit_insert AFTER INSERT ON nebula.operation_version REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION nebula.audit_change();
+
+ALTER TABLE nebula.operation_version ENABLE ALWAYS TRIGGER audit_insert;
 
 CREATE TRIGGER audit_insert AFTER INSERT ON nebula.operational_profile REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION nebula.audit_change();
 
@@ -2098,6 +2161,10 @@ CREATE TRIGGER audit_update AFTER UPDATE ON nebula.operation REFERENCING OLD TAB
 
 ALTER TABLE nebula.operation ENABLE ALWAYS TRIGGER audit_update;
 
+CREATE TRIGGER audit_update AFTER UPDATE ON nebula.operation_version REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION nebula.audit_change();
+
+ALTER TABLE nebula.operation_version ENABLE ALWAYS TRIGGER audit_update;
+
 CREATE TRIGGER audit_update AFTER UPDATE ON nebula.operational_profile REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION nebula.audit_change();
 
 ALTER TABLE nebula.operational_profile ENABLE ALWAYS TRIGGER audit_update;
@@ -2170,6 +2237,10 @@ CREATE TRIGGER refuse_change BEFORE DELETE ON nebula.audit_log FOR EACH ROW EXEC
 
 ALTER TABLE nebula.audit_log ENABLE ALWAYS TRIGGER refuse_change;
 
+CREATE TRIGGER refuse_change BEFORE DELETE OR UPDATE ON nebula.operation_version FOR EACH ROW EXECUTE FUNCTION nebula.refuse_change();
+
+ALTER TABLE nebula.operation_version ENABLE ALWAYS TRIGGER refuse_change;
+
 CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON nebula.audit_log FOR EACH STATEMENT EXECUTE FUNCTION nebula.refuse_change();
 
 ALTER TABLE nebula.audit_log ENABLE ALWAYS TRIGGER refuse_truncate;
@@ -2177,6 +2248,10 @@ ALTER TABLE nebula.audit_log ENABLE ALWAYS TRIGGER refuse_truncate;
 CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON nebula.audit_log_default FOR EACH STATEMENT EXECUTE FUNCTION nebula.refuse_change();
 
 ALTER TABLE nebula.audit_log_default ENABLE ALWAYS TRIGGER refuse_truncate;
+
+CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON nebula.operation_version FOR EACH STATEMENT EXECUTE FUNCTION nebula.refuse_change();
+
+ALTER TABLE nebula.operation_version ENABLE ALWAYS TRIGGER refuse_truncate;
 
 CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON nebula.outbox_finished FOR EACH STATEMENT EXECUTE FUNCTION nebula.refuse_change();
 
@@ -2376,6 +2451,9 @@ ALTER TABLE ONLY nebula.invite
 
 ALTER TABLE ONLY nebula.issuer_key
     ADD CONSTRAINT fk_issuer_key_issuer_id FOREIGN KEY (issuer_id) REFERENCES nebula.issuer(id);
+
+ALTER TABLE ONLY nebula.operation_version
+    ADD CONSTRAINT fk_operation_version_operation_id FOREIGN KEY (operation_id) REFERENCES nebula.operation(id);
 
 ALTER TABLE ONLY nebula.package_action
     ADD CONSTRAINT fk_package_action_package_id FOREIGN KEY (package_id) REFERENCES nebula.package(id);
@@ -2705,6 +2783,8 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE nebula.invite TO nebula_platform;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE nebula.login_failure TO nebula_platform;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE nebula.operation TO nebula_platform;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE nebula.operation_version TO nebula_platform;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE nebula.operational_profile TO nebula_platform;
 

@@ -196,7 +196,9 @@ fn goes_on(database: &Database, memory: &Value) {
         let again = request(&kept["body"]);
         assert_eq!((again.status, again.header("idempotency-replayed")), (201, Some("true")), "{}", again.text);
         assert_eq!(again.text, kept["answer"].as_str().unwrap());
-        request(&json!({ "name": "outro", "profile": "admin" })).refused(422, "IDEMPOTENCY_KEY_REUSED");
+        let mut other = kept["body"].clone();
+        other["name"] = json!("outro");
+        request(&other).refused(422, "IDEMPOTENCY_KEY_REUSED");
     }
     // History, usage, and what was sealed.
     let old = key.get("/v1/audit-logs?action=old&limit=200").data(200);
@@ -305,13 +307,11 @@ fn restored() -> (Database, Value) {
     let installation: &'static Installation = Box::leak(Box::new(Installation { cluster, signer, keys_dir, operator_key }));
 
     let cluster = &installation.cluster;
-    cluster
-        .connect("postgres", "postgres")
-        .batch_execute(&format!(
-            "create role authenticator login noinherit; create role authenticated nologin; create role anon nologin; \
-             grant authenticated, anon to authenticator; create role app_upgrade login; create database {TEMPLATE} template template0"
-        ))
-        .unwrap();
+    let mut postgres = cluster.connect("postgres", "postgres");
+    let roles = "create role authenticator login noinherit; create role authenticated nologin; create role anon nologin; \
+                 grant authenticated, anon to authenticator; create role app_upgrade login";
+    postgres.batch_execute(roles).unwrap();
+    postgres.batch_execute(&format!("create database {TEMPLATE} template template0")).unwrap();
     // As the dump was written, on a server that has other releases, too.
     let dump = fs::read_to_string(folder.join("dump.sql")).unwrap();
     let extension = "CREATE EXTENSION IF NOT EXISTS nebula WITH SCHEMA nebula;";

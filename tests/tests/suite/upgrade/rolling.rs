@@ -120,6 +120,8 @@ fn an_update_and_a_rolling_restart_under_load_lose_no_request() {
         let target = load.answers() + least;
         eventually("requests are answered", || load.answers() >= target);
     };
+    // It outlives the load.
+    let mut new = None;
     let (mut is_old_in_warm, mut update) = (Vec::new(), (Instant::now(), Instant::now()));
     thread::scope(|scope| {
         for number in 0..6 {
@@ -139,14 +141,13 @@ fn an_update_and_a_rolling_restart_under_load_lose_no_request() {
             is_old_in_warm.push(in_warm(&mut warm));
             // The old edge on the new database.
             served(200);
-            let new = database.serve();
-            load.set_edges(&[&old, &new]);
+            let new = new.insert(database.serve());
+            load.set_edges(&[&old, new]);
             served(400);
-            load.set_edges(&[&new]);
+            load.set_edges(&[new]);
             old.terminate();
             served(200);
             is_old_in_warm.push(in_warm(&mut warm));
-            new
         }));
         load.is_over.store(true, Ordering::Relaxed);
         if let Err(panic) = outcome {
