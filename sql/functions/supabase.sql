@@ -23,6 +23,9 @@ security definer
 set search_path = pg_catalog, pg_temp
 set row_security = on
 set lock_timeout = '100ms'
+set jit = off
+set enable_seqscan = off
+set enable_sort = off
 as $$
 declare
   claims jsonb := event -> 'claims';

@@ -345,5 +345,6 @@ fn row_security_costs_no_parsing_for_each_row() {
     };
     let (claims, token) = (took(&mut pooled, "claims"), took(&mut pooled, "token"));
     println!("400,000 rows under a policy: {claims:?} with trust in the claims, {token:?} in the token");
-    assert!(token < std::time::Duration::from_secs(2), "{token:?}");
+    // Parsing claims for each row would take a hundred times as long. The machine may be busy.
+    assert!(token < claims * 4 + std::time::Duration::from_secs(1), "{claims:?}, {token:?}");
 }
