@@ -16,19 +16,19 @@ fn no_credential_reaches_the_servers_or_the_edges_log_however_much_is_logged() {
     let edge = database.serve_with(&[("NEBULA_LOG_LEVEL", "debug,tokio_postgres=debug,hyper=debug")]);
     let acme = onboard(&edge, "acme");
     let (key, _) = acme.key(&edge, &json!({ "name": "k", "profile": "admin" }));
-    key.post("/v1/users", &json!({ "email": "canary.person@acme.example", "name": "Canary Person" })).data(201);
-    key.post("/v1/users", &json!({ "email": "canary.person@acme.example", "name": "Canary Person" })).refused(409, "DUPLICATE_RESOURCE");
-    key.get("/v1/users?q=canary.person").data(200);
+    key.post("/v1/users", &json!({ "email": "canarinho.person@acme.example", "name": "Canarinho Person" })).data(201);
+    key.post("/v1/users", &json!({ "email": "canarinho.person@acme.example", "name": "Canarinho Person" })).refused(409, "DUPLICATE_RESOURCE");
+    key.get("/v1/users?q=canarinho.person").data(200);
     let refreshed = edge.anonymous().post("/v1/auth/refresh", &json!({ "refreshToken": acme.refresh_token })).data(200);
     // Also where a statement fails.
     database.execute(
         "create function public.fail() returns trigger language plpgsql as $$begin raise exception 'failed on purpose'; end$$; \
                       create trigger fail before insert on nebula.outbox for each row execute function public.fail()",
     );
-    let failed = key.post("/v1/users", &json!({ "email": "canary.failed@acme.example", "name": "Canary Failed" }));
+    let failed = key.post("/v1/users", &json!({ "email": "canarinho.failed@acme.example", "name": "Canarinho Failed" }));
     failed.refused(500, "DATABASE_ERROR");
     edge.anonymous()
-        .post("/v1/auth/login", &json!({ "tenant": "acme", "email": "canary.nobody@acme.example", "password": "canary password" }))
+        .post("/v1/auth/login", &json!({ "tenant": "acme", "email": "canarinho.nobody@acme.example", "password": "canary password" }))
         .refused(401, "INVALID_CREDENTIALS");
     edge.anonymous()
         .post("/v1/auth/login", &json!({ "tenant": "acme", "email": 7, "password": "canary password" }))
@@ -59,8 +59,8 @@ fn no_credential_reaches_the_servers_or_the_edges_log_however_much_is_logged() {
         ("a refresh token", text(&refreshed["refreshToken"])[68..132].to_owned()),
         ("an invite", acme.invite[68..132].to_owned()),
         ("an API key", key.secret[68..132].to_owned()),
-        ("a person", "anary.".to_owned()),
-        ("a person's name", "Canary ".to_owned()),
+        ("a person", "anarinho.".to_owned()),
+        ("a person's name", "Canarinho ".to_owned()),
     ] {
         assert!(!edge_log.contains(&canary), "{what} stands in the edge's log");
         assert!(!server.contains(&canary), "{what} stands in the server's log");
