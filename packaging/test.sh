@@ -60,7 +60,7 @@ psql -c 'create extension nebula' -c 'select nebula.migrate()' -c 'select nebula
 echo "created in Postgres $(psql -c 'show server_version'), $(psql -c "select count(*) from pg_tables where schemaname = 'nebula'") tables"
 
 # The edge as its unit runs it: that user, that file, its own folder.
-runuser -u nebula -- env NEBULA_ADMIN_DATABASE_URL=postgresql://postgres@127.0.0.1:54329/postgres NEBULA_KEYS_DIR=/var/lib/nebula/keys nebula keys generate >/dev/null
+runuser -u nebula -- env NEBULA_ADMIN_DATABASE_URL=postgresql://postgres@127.0.0.1:54329/postgres NEBULA_KEYS_DIR=/var/lib/nebula/keys nebula keys generate >/dev/null 2>&1
 (set -a; . /etc/nebula/edge.env; NEBULA_DATABASE_URL=postgresql://nebula_edge@127.0.0.1:54329/postgres NEBULA_LISTEN=127.0.0.1:54328 exec runuser -u nebula -- nebula serve) 2>/tmp/nebula-edge.log &
 edge=$!
 ready() { exec 3<>/dev/tcp/127.0.0.1/54328 && printf 'GET /health/ready HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n' >&3 && read -r line <&3 && [[ $line == *' 200 '* ]]; }
@@ -69,12 +69,12 @@ ready || { cat /tmp/nebula-edge.log; fail 'the edge is not ready'; }
 kill $edge; wait $edge || true
 
 # Removing takes away the program and not one row.
-rows=$(psql -c 'select count(*) from nebula.action')
+rows=$(psql -c 'select count(*) from nebula.tool_action')
 dpkg --remove "postgresql-$pg-nebula" nebula-edge >/dev/null
 as_postgres "$bin/pg_ctl" -D "$data" -w -m fast restart -l /tmp/nebula-test.log -o '-p 54329 -k /tmp' >/dev/null
-[ "$(psql -c 'select count(*) from nebula.action')" = "$rows" ] || fail 'rows went with the package'
+[ "$(psql -c 'select count(*) from nebula.tool_action')" = "$rows" ] || fail 'rows went with the package'
 [ -s /etc/nebula/edge.env ] || fail 'settings went without a purge'
-dpkg --purge "postgresql-$pg-nebula" nebula-edge >/dev/null
+dpkg --purge nebula-edge >/dev/null
 [ -n "$(ls /var/lib/nebula/keys)" ] || fail 'keys went with the package'
 as_postgres "$bin/pg_ctl" -D "$data" -m immediate stop >/dev/null
 rm -rf "$data" /var/lib/nebula

@@ -9,6 +9,7 @@ set -euo pipefail
 version=$1 suite=$2 tree=$3
 
 archive=$("$(dirname "$0")/archive.sh")
+security=$("$(dirname "$0")/archive.sh" -security)
 
 echo "unpacking Postgres $version of Debian $suite"
 rm -rf "$tree" "$tree.new"
@@ -20,6 +21,12 @@ cat >apt/archive.sources <<SOURCES
 Types: deb
 URIs: $archive
 Suites: $suite
+Components: main
+Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+
+Types: deb
+URIs: $security
+Suites: $suite-security
 Components: main
 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
 SOURCES

@@ -44,11 +44,26 @@ impl<'a> Cluster<'a> {
         Some(PathBuf::from(String::from_utf8_lossy(&folder.stdout).trim()).join("nebula.so"))
     }
 
+    /// Whether these programs can run a cluster of this major version: one version's data means nothing to another.
+    fn is_of(&self, made_by: &str) -> Result<(), Error> {
+        let output = self.program("postgres").arg("--version").output().map_err(Error::file("postgres"))?;
+        let version = String::from_utf8_lossy(&output.stdout).into_owned();
+        let major = version.split_whitespace().nth(2).and_then(|number| number.split(|c: char| !c.is_ascii_digit()).next());
+        if major == Some(made_by) {
+            return Ok(());
+        }
+        let output = format!(
+            "the cluster in {} is of Postgres {made_by}, these programs are not: `make up PG={made_by}`, or `make clean`, which removes what is stored",
+            self.place.data_dir().display()
+        );
+        Err(Error::Program { program: version.trim().to_owned(), output })
+    }
+
     /// Creates the cluster unless it exists; whether it did.
     pub fn create_if_missing(&self) -> Result<bool, Error> {
         let data_dir = self.place.data_dir();
-        if data_dir.join("PG_VERSION").exists() {
-            return Ok(false);
+        if let Ok(made_by) = fs::read_to_string(data_dir.join("PG_VERSION")) {
+            return self.is_of(made_by.trim()).map(|()| false);
         }
         note("creating a Postgres cluster …");
         private_folder(&data_dir)?;
