@@ -168,6 +168,8 @@ test: check install tools previous
 SMOKE := suite::sql suite::security rest::story rest::http faults::dump_restore faults::pooler
 test-versions: check-versions
 	@$(MAKE) test PG=17
+	@$(MAKE) install PG=15
+	@NEBULA_PG_BINDIR=$(STAGE)/postgres-15/lib/postgresql/15/bin cargo test --release --locked -p nebula-tests --test suite -- --ignored faults::dump_formats
 	@for pg in 16 18; do $(MAKE) test PG=$$pg SUITE="$(SMOKE)"; done
 
 # A hundred thousand requests through PgBouncer: minutes.

@@ -17,7 +17,8 @@ fn no_credential_reaches_the_servers_or_the_edges_log_however_much_is_logged() {
     let acme = onboard(&edge, "acme");
     let (key, _) = acme.key(&edge, &json!({ "name": "k", "profile": "admin" }));
     key.post("/v1/users", &json!({ "email": "canarinho.person@acme.example", "name": "Canarinho Person" })).data(201);
-    key.post("/v1/users", &json!({ "email": "canarinho.person@acme.example", "name": "Canarinho Person" })).refused(409, "DUPLICATE_RESOURCE");
+    key.post("/v1/users", &json!({ "email": "canarinho.person@acme.example", "name": "Canarinho Person" }))
+        .refused(409, "DUPLICATE_RESOURCE");
     key.get("/v1/users?q=canarinho.person").data(200);
     let refreshed = edge.anonymous().post("/v1/auth/refresh", &json!({ "refreshToken": acme.refresh_token })).data(200);
     // Also where a statement fails.
