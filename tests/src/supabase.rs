@@ -191,6 +191,19 @@ impl Supabase {
         self.sign(&claims)
     }
 
+    /// Logs in a member of one tenant, again where the machine is so busy that the hook ran out of its time: the token would stay as it was.
+    #[track_caller]
+    #[must_use]
+    pub fn log_in_member(&mut self, account: &Account) -> String {
+        let mut claims = self.hook(&account.event())["claims"].clone();
+        for _ in 0..5 {
+            if claims.get("tenantId").is_none() {
+                claims = self.hook(&account.event())["claims"].clone();
+            }
+        }
+        self.sign(&claims)
+    }
+
     /// Signs with the JWT secret.
     #[track_caller]
     #[must_use]

@@ -29,7 +29,7 @@ impl Scene {
         let bias_id = supabase.person(&acme, "bia@acme.example", &["ADM_CLIENTE"]);
         supabase.person(&zeta, "zoe@zeta.example", &["VIEWER"]);
         let (bia, zoe) = (Account::new("bia@acme.example"), Account::new("zoe@zeta.example"));
-        let (bias, zoes) = (supabase.log_in(&bia), supabase.log_in(&zoe));
+        let (bias, zoes) = (supabase.log_in_member(&bia), supabase.log_in_member(&zoe));
         supabase
             .dba()
             .batch_execute(&format!(

@@ -111,7 +111,7 @@ impl Arena {
         let (acme, zeta) = (supabase.tenant("acme"), supabase.tenant("zeta"));
         supabase.person(&acme, "bia@acme.example", &["ADM_CLIENTE"]);
         supabase.person(&zeta, &format!("{CANARY}@zeta.example"), &["ADM_CLIENTE"]);
-        let token = supabase.log_in(&Account::new("bia@acme.example"));
+        let token = supabase.log_in_member(&Account::new("bia@acme.example"));
         let zoe = Account::new(&format!("{CANARY}@zeta.example"));
         let forged_claims = supabase.hook(&zoe.event())["claims"].clone();
         let forged = supabase.jose.sign_with_secret(&"x".repeat(40), &json!({ "alg": "HS256", "typ": "JWT" }), &forged_claims);
