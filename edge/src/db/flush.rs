@@ -3,7 +3,7 @@
 use super::{failure::Failure, pool::Database};
 use deadpool_postgres::{Object, Timeouts};
 use std::time::Duration;
-use tokio::{task::JoinSet, time::sleep};
+use tokio::time::sleep;
 
 const FLUSH: &str = "select nebula.flush()";
 
@@ -28,13 +28,14 @@ impl Database {
         while let Some(client) = self.idle().await {
             idle.push(client);
         }
-        let mut flushes = JoinSet::new();
+        // One after the other: they'd wait for each other's lock in the database anyway, and one that waits for too long gives up.
+        let mut complaint = None;
         for client in idle {
-            let database = self.clone();
-            flushes.spawn(async move { database.run(client, FLUSH, &[]).await.err() });
+            let found = self.run(client, FLUSH, &[]).await.err();
+            complaint = complaint.or(found);
         }
-        if let Some(failure) = flushes.join_all().await.into_iter().flatten().next() {
-            log(Some(&failure));
+        if complaint.is_some() {
+            log(complaint.as_ref());
         }
     }
 

@@ -12,8 +12,10 @@ use std::{cell::RefCell, collections::BTreeMap, mem};
 use uuid::Uuid;
 
 const INTERVAL_MICROSECONDS: i64 = 5_000_000;
-/// How long an explicit flush waits for another.
+/// How long an explicit flush waits for another; it can be asked for again.
 const PATIENCE_MICROSECONDS: i64 = 1_000_000;
+/// The same where the backend ends, and nothing is asked for again.
+const LAST_PATIENCE_MICROSECONDS: i64 = 10_000_000;
 const HOUR_SECONDS: i64 = 3600;
 /// A backend that gathers more flushes before its interval is over.
 const CAPACITY: usize = 10_000;
@@ -142,10 +144,14 @@ pub fn flush_if_due() {
 /// Flushes now; returns how many rows were written. Where another flush doesn't end in time, what was gathered is kept for the next.
 #[must_use]
 pub fn flush() -> u64 {
+    flush_within(PATIENCE_MICROSECONDS)
+}
+
+fn flush_within(patience_microseconds: i64) -> u64 {
     if spi::is_in_block() || MEMORY.with_borrow(|memory| memory.gathered.is_empty()) {
         return 0;
     }
-    let deadline = spi::now_microseconds() + PATIENCE_MICROSECONDS;
+    let deadline = spi::now_microseconds() + patience_microseconds;
     while !spi::try_advisory_lock(lock()) {
         if spi::now_microseconds() >= deadline {
             return 0;
@@ -216,7 +222,7 @@ pub fn flush_at_exit() {
     // What a transaction was writing when the end came is given back as it is aborted.
     if MEMORY.with_borrow(|memory| !memory.gathered.is_empty() || !memory.flushing.is_empty()) {
         spi::in_last_transaction(|| {
-            let _ = flush();
+            let _ = flush_within(LAST_PATIENCE_MICROSECONDS);
         });
     }
 }

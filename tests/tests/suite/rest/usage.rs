@@ -179,7 +179,8 @@ fn the_edge_has_it_written_every_few_seconds_and_before_it_stops() {
     assert_eq!(answers.iter().filter(|status| **status == 200).count(), 60);
     assert_eq!(used(&database, acme.id, "users.list"), 20);
     stop(edge);
-    assert_eq!(used(&database, acme.id, "users.list"), 80);
+    // What the edge could not have written in time, its backends write as they end, which nobody waits for.
+    eventually("nothing is lost", || used(&database, acme.id, "users.list") == 80);
 }
 
 #[test]
