@@ -56,7 +56,7 @@ down:
 
 clean: down
 	@# Where the checkout can't be reached by Postgres' user, its files are elsewhere.
-	@for dir in .nebula target/bench target/bench-jobs target/bench-lists target/bench-protect target/bench-expose; do if [ -f $$dir/postgres_home ]; then rm -rf "$$(cat $$dir/postgres_home)"; fi; rm -rf $$dir; done
+	@for dir in .nebula target/bench-*; do if [ -f $$dir/postgres_home ]; then rm -rf "$$(cat $$dir/postgres_home)"; fi; rm -rf $$dir; done
 
 # The global catalog, again: changes nothing that is there already.
 seed: install
@@ -147,7 +147,7 @@ tools: packages
 	fi
 
 # Seconds: what to run after each change.
-check: packages
+check: server
 	@cargo fmt --all --check
 	@cargo clippy --release --locked --quiet --workspace --all-targets $(PG_FEATURE) -- -D warnings
 	@cargo test --release --locked --quiet -p nebula-core -p nebula-edge
@@ -203,7 +203,7 @@ test-packages: package
 bench: install
 	@command -v wrk >/dev/null || { if [ "$$(id -u)" = 0 ]; then run=; else run=sudo; fi; \
 	  $$run apt-get update -qq; DEBIAN_FRONTEND=noninteractive $$run apt-get install -y -qq wrk >/dev/null; }
-	@NEBULA=$(CURDIR)/$(NEBULA) tests/bench/run.sh
+	@NEBULA=$(CURDIR)/$(NEBULA) tests/bench/requests.sh
 	@$(MAKE) bench-jobs
 
 # The outbox beside graphile-worker.

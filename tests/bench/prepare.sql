@@ -1,12 +1,20 @@
--- The tables that the hand-written statement writes: the same columns, constraints and indexes, without RLS and triggers.
+-- What the hand-written statements write to and read: the same columns, constraints and indexes as Nebula's tables, without RLS and triggers.
 \set ON_ERROR_STOP on
 drop schema if exists bench cascade;
 create schema bench;
 create table bench.user (like nebula.user including all);
 alter table bench.user add foreign key (tenant_id) references nebula.tenant (id);
 create table bench.audit_log (like nebula.audit_log including all);
-create table bench.outbox (like nebula.outbox including all);
+-- Events are written to that partition.
+create table bench.outbox (like nebula.outbox_live including all) with (fillfactor = 50);
 create table bench.idempotency_key (like nebula.idempotency_key including all);
+-- Ten thousand people of one tenant, twice.
+insert into nebula.user (tenant_id, email, name, created_at, updated_at)
+select :'listed', 'p' || n || '@bench.test', 'Person ' || n, at, at
+from (select n, now() - n * interval '1 minute' as at from generate_series(1, 9999) n) p;
+create table bench.user_of_list (like nebula.user including all);
+insert into bench.user_of_list select * from nebula.user where tenant_id = :'listed';
+vacuum (analyze) nebula.user, bench.user_of_list;
 do $$
 begin
   if not exists (select from pg_roles where rolname = 'nebula_bench') then

@@ -1,0 +1,78 @@
+# What every bench shares (sourced): a cluster, an edge and a worker of its own under target/bench-NAME, samples, and the table and chart made of them.
+# Only ratios mean anything: machines are shared and noisy. So what is compared runs in turns, in one run on one cluster, and the median of the rounds counts.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
+seconds=${SECONDS_EACH:-8}
+rounds=${ROUNDS:-3}
+
+# Starts Nebula for the bench of this name, until the script ends; sets $dir and what `nebula up` wrote into its env.
+start() { # name
+  bench=$1
+  dir=$root/target/bench-$bench
+  mkdir -p "$dir"
+  "$NEBULA" up --dir "$dir" --pg-bindir "$NEBULA_PG_BINDIR" >/dev/null
+  trap '"$NEBULA" down --dir "$dir" --pg-bindir "$NEBULA_PG_BINDIR" >/dev/null' EXIT
+  # shellcheck disable=SC1091
+  source "$dir/env"
+  : >"$dir/samples.tsv"
+  : >"$dir/result.tsv"
+}
+
+call() { # method path token body
+  curl -sf -X "$1" "$NEBULA_URL$2" -H "Authorization: Bearer $3" -H 'Content-Type: application/json' ${4:+-d "$4"}
+}
+
+# A tenant with so many requests a minute, whose admin has a password; prints its id.
+onboard() { # slug limit
+  local answer tenant
+  answer=$(call POST /v1/tenants "$NEBULA_OPERATOR_KEY" \
+    "{\"slug\":\"$1\",\"name\":\"Bench\",\"packageKey\":\"base\",\"adminUser\":{\"email\":\"admin@bench.test\",\"name\":\"Admin\"}}")
+  tenant=$(jq -r .data.tenant.id <<<"$answer")
+  curl -sf -X POST "$NEBULA_URL/v1/auth/password" -H 'Content-Type: application/json' \
+    -d "{\"token\":\"$(jq -r .data.invite.token <<<"$answer")\",\"password\":\"uma-senha-de-bench\"}"
+  curl -sf -X PUT "$NEBULA_URL/v1/config" -H "X-Api-Key: $NEBULA_OPERATOR_KEY" -H "X-Tenant-Id: $tenant" -H 'Content-Type: application/json' \
+    -d "{\"flags\":{},\"limits\":{\"read\":{\"perMinute\":$2},\"write\":{\"perMinute\":$2},\"auth\":{\"perMinute\":1000}}}" >/dev/null
+  echo "$tenant"
+}
+
+login() { # slug
+  curl -sf -X POST "$NEBULA_URL/v1/auth/login" -H 'Content-Type: application/json' \
+    -d "{\"tenant\":\"$1\",\"email\":\"admin@bench.test\",\"password\":\"uma-senha-de-bench\"}" | jq -r .data.accessToken
+}
+
+# Transactions a second of a script.
+pgbench_tps() { # url clients script arguments...
+  local url=$1 clients=$2 script=$3
+  shift 3
+  "$NEBULA_PG_BINDIR/pgbench" -n -M prepared -c "$clients" -j "$((clients < 2 ? 1 : 2))" -T "$seconds" -f "$script" "$@" "$url" 2>>"$dir/pgbench.log" |
+    sed -n 's/^tps = \([0-9.]*\).*/\1/p'
+}
+
+# Requests a second of a script of wrk's; every answer must be a success.
+wrk_rps() { # token clients script path
+  TOKEN=$1 wrk -t 2 -c "$2" -d "${seconds}s" -s "$here/$3" "$NEBULA_URL$4" | tee -a "$dir/wrk.log" |
+    awk '/Requests\/sec/ { rps = $2 } /Non-2xx/ { bad = 1 } END { if (bad) { print "answers other than 2xx" > "/dev/stderr"; exit 1 } print rps }'
+}
+
+# One measurement of what has this name.
+sample() { # name value
+  printf '%s\t%s\n' "$1" "$2" | tee -a "$dir/samples.tsv"
+}
+
+# The median of a name's samples.
+of() { # name
+  awk -F '\t' -v name="$1" '$1 == name { print $2 }' "$dir/samples.tsv" | sort -g | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'
+}
+
+# A line of the result: what it is, its value and what it is divided by, the unit of both, and what the ratio should be (">= 1.1"; "" where there is no aim).
+result() { # what value beside value unit aim
+  printf '%s\t%s\t%s\t%s\t%s\t%s\n' "$@" >>"$dir/result.tsv"
+}
+
+# Prints the table, and writes it and a chart beside the samples; the chart for the documentation where DOCS is set.
+report() { # title
+  python3 "$here/report.py" "$1" "$dir/result.tsv" "$dir/result.svg" | tee "$dir/result.md"
+  if [ -n "${DOCS:-}" ]; then mkdir -p "$root/docs/performance" && cp "$dir/result.svg" "$root/docs/performance/$bench.svg"; fi
+}

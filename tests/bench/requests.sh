@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# Requests through the edge, and `nebula.handle`, beside hand-written statements (docs/performance.md). Called by `make bench`, which builds and sets NEBULA and
+# NEBULA_PG_BINDIR. SECONDS_EACH and ROUNDS change how long it takes.
+# shellcheck source=lib.sh
+source "$(dirname "$0")/lib.sh"
+start requests
+clients=16
+
+slug=bench-$(date +%s)
+tenant=$(onboard "$slug" 100000000)
+listed=$(onboard "$slug-list" 100000000)
+onboard "$slug-limited" 1 >/dev/null
+call POST /v1/api-keys "$(login "$slug")" '{"name":"bench","profile":"admin"}' >/dev/null
+psql -qX -v tenant="$tenant" -v listed="$listed" -f "$here/prepare.sql" >/dev/null
+
+# `select 1` and the permission check as the same login, which is bound to the tenant.
+bench_url=postgresql://nebula_bench:bench@127.0.0.1:$PGPORT/$PGDATABASE
+
+# A second edge in front of a copy of the database whose `handle` answers at once.
+psql -qX -d postgres -c 'drop database if exists floor with (force)' -c 'create database floor'
+"$NEBULA_PG_BINDIR/pg_dump" -Fc "$PGDATABASE" -h 127.0.0.1 -U postgres | "$NEBULA_PG_BINDIR/pg_restore" -h 127.0.0.1 -U postgres -d floor
+psql -qX -d floor -v ON_ERROR_STOP=1 -f "$here/floor.sql"
+floor_port=$((PGPORT + 7))
+(
+  cd "$dir"
+  NEBULA_DATABASE_URL=${NEBULA_DATABASE_URL%/*}/floor NEBULA_LISTEN=127.0.0.1:$floor_port exec "$NEBULA" serve >floor.log 2>&1
+) &
+floor=$!
+trap 'kill $floor; "$NEBULA" down --dir "$dir" --pg-bindir "$NEBULA_PG_BINDIR" >/dev/null' EXIT
+floor_url=http://127.0.0.1:$floor_port
+for _ in $(seq 50); do curl -sf "$floor_url/health/ready" >/dev/null && break; sleep 0.2; done
+
+claim() { cut -d . -f 2 <<<"$1" | tr _- /+ | base64 -d 2>/dev/null | jq -r ".$2"; } # token name
+by_hand() { # script
+  local token
+  token=$(login "$slug")
+  pgbench_tps "$NEBULA_ADMIN_DATABASE_URL" $clients "$here/$1" -D tenant="$tenant" -D session="$(claim "$token" sid)" -D jti="$(claim "$token" jti)"
+}
+# Requests a second of a tenant whose limit is used up: all but the first are refused.
+refused_rps() { # script path
+  TOKEN=$(login "$slug-limited") wrk -t 2 -c $clients -d "${seconds}s" -s "$here/$1" "$NEBULA_URL$2" | tee -a "$dir/wrk.log" |
+    awk '/Requests\/sec/ { rps = $2 } /requests in/ { all = $1 } /Non-2xx/ { bad = $NF } END { if (all - bad > 2) { print "answers with 2xx" > "/dev/stderr"; exit 1 } print rps }'
+}
+
+for _ in $(seq "$rounds"); do
+  sample write "$(wrk_rps "$(login "$slug")" $clients post_users.lua /v1/users)"
+  sample write_by_hand "$(by_hand write_by_hand.sql)"
+  sample inserts "$(by_hand inserts.sql)"
+  sample handle "$(pgbench_tps "$NEBULA_DATABASE_URL" $clients "$here/handle.sql" -D tenant="$tenant" -D token="$(login "$slug")")"
+  sample me "$(wrk_rps "$(login "$slug")" $clients get.lua /v1/me)"
+  sample me_floor "$(NEBULA_URL=$floor_url wrk_rps "$(login "$slug")" $clients get.lua /v1/me)"
+  sample list "$(wrk_rps "$(login "$slug-list")" $clients get.lua '/v1/users?limit=50')"
+  sample list_by_hand "$(pgbench_tps "$NEBULA_ADMIN_DATABASE_URL" $clients "$here/list_by_hand.sql" -D tenant="$listed")"
+  sample can "$(pgbench_tps "$bench_url" $clients "$here/can.sql")"
+  sample select_1 "$(pgbench_tps "$bench_url" $clients "$here/select_1.sql")"
+  sample refused "$(refused_rps get.lua /v1/users)"
+  sample write_refused "$(refused_rps post_users.lua /v1/users)"
+done
+result "\`POST /v1/users\` with idempotency key, through the edge" "$(of write)" "one statement with the same checks and effects, pgbench" "$(of write_by_hand)" /s ">= 1.1"
+result "the same as \`nebula.handle\`, without HTTP" "$(of handle)" "its four inserts alone, pgbench" "$(of inserts)" /s ">= 0.75"
+result "\`GET /v1/me\` through the edge" "$(of me)" "the same edge with an empty \`handle\`" "$(of me_floor)" /s ">= 0.85"
+result "\`GET /v1/users?limit=50\` of 10,000, through the edge" "$(of list)" "the page as one statement, pgbench" "$(of list_by_hand)" /s ">= 0.6"
+result "\`select nebula.can(…)\`" "$(of can)" "\`select 1\`" "$(of select_1)" /s ">= 0.95"
+result "a refused \`GET /v1/users\` (429)" "$(of refused)" "an accepted one, a page of 50" "$(of list)" /s ">= 1"
+result "a refused \`POST /v1/users\` (429)" "$(of write_refused)" "an accepted one" "$(of write)" /s ">= 1"
+report "Requests, 16 clients"
