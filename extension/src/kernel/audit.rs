@@ -1,21 +1,46 @@
 //! The audit log: a row per changed row, written by triggers, and a row per thing that changes none (refusals, logins).
 
+mod rows;
+
+pub use rows::{Audited, write as write_rows};
+
 use super::{
     context::{self, Caller},
     import, row_change,
-    spi::{self, Arg, ChangedTable},
+    spi::{
+        self, Arg, Made,
+        direct::{Leaf, Table},
+    },
     sql_caller::{self, PLATFORM},
 };
 use pgrx::{PgTrigger, PgTriggerOperation};
 use serde_json::{Value, json};
-use std::fmt::Write;
 use uuid::Uuid;
+
+const AUDIT_LOG: Table = Table {
+    name: c"audit_log",
+    leaf: Leaf::OfNow,
+    columns: &[
+        c"id",
+        c"tenant_id",
+        c"actor_user_id",
+        c"actor_api_key_id",
+        c"actor_type",
+        c"action",
+        c"entity_type",
+        c"entity_id",
+        c"metadata",
+        c"ip",
+        c"user_agent",
+        c"created_at",
+    ],
+};
 
 /// What the product notes by itself as it goes, alone in its statement: no change of the row by anybody.
 const OBSERVED: [&str; 2] = ["last_used_at", "failing_since"];
 
-/// Who, in which request: the parameters $1 to $7 of every audit statement.
-pub(super) struct Author {
+/// Who, in which request: what an audit row says beside of what changed.
+pub struct Author {
     user: Option<Uuid>,
     api_key: Option<Uuid>,
     actor_type: &'static str,
@@ -69,24 +94,61 @@ impl Author {
             tenant: Some(caller.tenant),
         }
     }
+}
 
-    /// Runs an audit statement over the rows that a trigger fired for; `action` is that of who does no operation.
-    pub(super) fn write(self, trigger: &PgTrigger, sql: &str, action: &str, entity_type: &str) {
-        spi::run_over_transition_tables(
-            trigger,
-            sql,
-            &[
-                Arg::OptUuid(self.user),
-                Arg::OptUuid(self.api_key),
-                Arg::Text(self.actor_type),
-                Arg::Text(self.action.as_deref().unwrap_or(action)),
-                Arg::Text(&self.metadata.to_string()),
-                Arg::OptText(self.ip.as_deref()),
-                Arg::OptText(self.user_agent.as_deref()),
-                Arg::Text(entity_type),
-                Arg::OptUuid(self.tenant),
-            ],
-        );
+/// What all rows of one author and action have in common, for as long as the current memory.
+struct Said {
+    user: Arg<'static>,
+    api_key: Arg<'static>,
+    actor_type: Made,
+    action: Made,
+    entity_type: Made,
+    ip: Made,
+    user_agent: Made,
+}
+
+/// What is an audit row's own.
+struct Entry {
+    tenant: Uuid,
+    entity_id: Option<Uuid>,
+    metadata: Made,
+    /// Where somebody came from is theirs: it stays in the log of their own tenant.
+    tells_origin: bool,
+}
+
+impl Author {
+    /// `action` is that of who does no operation.
+    fn said(&self, action: &str, entity_type: &str) -> Said {
+        Said {
+            user: Arg::OptUuid(self.user),
+            api_key: Arg::OptUuid(self.api_key),
+            actor_type: Arg::Text(self.actor_type).make(),
+            action: Arg::Text(self.action.as_deref().unwrap_or(action)).make(),
+            entity_type: Arg::Text(entity_type).make(),
+            ip: Arg::OptInet(self.ip.as_deref()).make(),
+            user_agent: Arg::OptText(self.user_agent.as_deref()).make(),
+        }
+    }
+}
+
+impl Said {
+    /// The values of [`AUDIT_LOG`].
+    fn row(&self, entry: &Entry) -> [Arg<'static>; 12] {
+        let origin = |made: Made, none: Arg<'static>| if entry.tells_origin { Arg::Made(made) } else { none };
+        [
+            Arg::Uuid(Uuid::now_v7()),
+            Arg::Uuid(entry.tenant),
+            self.user,
+            self.api_key,
+            Arg::Made(self.actor_type),
+            Arg::Made(self.action),
+            Arg::Made(self.entity_type),
+            Arg::OptUuid(entry.entity_id),
+            Arg::Made(entry.metadata),
+            origin(self.ip, Arg::OptInet(None)),
+            origin(self.user_agent, Arg::OptText(None)),
+            Arg::Now,
+        ]
     }
 }
 
@@ -96,23 +158,9 @@ pub fn record(tenant: Uuid, entity_type: &str, entity_id: Option<Uuid>, extra: &
     if let (Some(metadata), Some(extra)) = (author.metadata.as_object_mut(), extra.as_object()) {
         metadata.extend(extra.clone());
     }
-    spi::run(
-        "insert into nebula.audit_log \
-         (tenant_id, actor_user_id, actor_api_key_id, actor_type, action, metadata, ip, user_agent, entity_type, entity_id) \
-         values ($1, $2, $3, $4, $5, $6::jsonb, $7::inet, $8, $9, $10)",
-        &[
-            Arg::Uuid(tenant),
-            Arg::OptUuid(author.user),
-            Arg::OptUuid(author.api_key),
-            Arg::Text(author.actor_type),
-            Arg::Text(author.action.as_deref().unwrap_or(entity_type)),
-            Arg::Text(&author.metadata.to_string()),
-            Arg::OptText(author.ip.as_deref()),
-            Arg::OptText(author.user_agent.as_deref()),
-            Arg::Text(entity_type),
-            Arg::OptUuid(entity_id),
-        ],
-    );
+    let metadata = Arg::Json(&author.metadata.to_string()).make();
+    let entry = Entry { tenant, entity_id, metadata, tells_origin: true };
+    AUDIT_LOG.insert(Some(tenant), &author.said(entity_type, entity_type).row(&entry));
 }
 
 /// A service account of the platform acts in another tenant: both logs tell.
@@ -137,7 +185,18 @@ pub fn change(trigger: &PgTrigger) {
         return;
     }
     let verb = verb(&operation);
-    Author::current(None).write(trigger, &statement(&table, verb), &format!("{}.{verb}", table.name), &table.name);
+    let is_news = |name: &str| !matches!(name, "id" | "tenant_id" | "updated_at") && !OBSERVED.contains(&name);
+    let audited = Audited {
+        tenant: table.position(if table.name == "tenant" { "id" } else { "tenant_id" }),
+        id: table.position("id"),
+        key: Vec::new(),
+        news: if verb == "update" { table.named(is_news) } else { Vec::new() },
+        observed: OBSERVED.iter().filter_map(|name| table.position(name)).collect(),
+        verb,
+        action: &format!("{}.{verb}", table.name),
+        entity_type: &table.name,
+    };
+    rows::write(trigger, &Author::current(None), &audited);
 }
 
 pub(super) fn verb(operation: &PgTriggerOperation) -> &'static str {
@@ -147,66 +206,4 @@ pub(super) fn verb(operation: &PgTriggerOperation) -> &'static str {
         PgTriggerOperation::Delete => "delete",
         PgTriggerOperation::Truncate => "truncate",
     }
-}
-
-/// The insert over the transition tables. Its text depends on the table's columns alone, so that its plan is kept.
-fn statement(table: &ChangedTable, verb: &str) -> String {
-    let has = |name: &str| table.columns.iter().any(|column| column == name);
-    let row = if verb == "delete" { "o" } else { "n" };
-    // A global table's rows belong to nobody: they are the platform's to audit, as is SQL of a DBA.
-    let tenant = if has("tenant_id") {
-        format!("coalesce({row}.tenant_id, $9, (select t.id from nebula.tenant t where t.kind = 'platform'))")
-    } else if table.name == "tenant" {
-        format!("{row}.id")
-    } else {
-        "coalesce($9, (select t.id from nebula.tenant t where t.kind = 'platform'))".to_owned()
-    };
-    let id = if has("id") { format!("{row}.id") } else { "null::uuid".to_owned() };
-    let mut changed = String::new();
-    let is_news = |column: &&String| !matches!(column.as_str(), "id" | "tenant_id" | "updated_at") && !OBSERVED.contains(&column.as_str());
-    if verb == "update" {
-        for column in table.columns.iter().filter(is_news) {
-            let quoted = spi::quote_identifier(column);
-            let literal = column.replace('\'', "''");
-            // Writing to a String can't fail.
-            let _ = write!(changed, "case when o.{quoted} is distinct from n.{quoted} then '{literal}' end, ");
-        }
-    }
-    let mut condition = String::new();
-    for column in OBSERVED.into_iter().filter(|column| verb == "update" && has(column)) {
-        let _ = write!(condition, "and o.{column} is not distinct from n.{column} ");
-    }
-    let source = match verb {
-        "insert" => "new_rows n".to_owned(),
-        "delete" => "old_rows o".to_owned(),
-        _ if has("tenant_id") => "old_rows o join new_rows n on n.tenant_id = o.tenant_id and n.id = o.id".to_owned(),
-        _ if has("id") => "old_rows o join new_rows n on n.id = o.id".to_owned(),
-        _ => "old_rows o join new_rows n on n.kid = o.kid".to_owned(),
-    };
-    insert_rows(
-        table.relation,
-        verb,
-        "'{}'::jsonb",
-        &format!(
-            "select {tenant} as tenant_id, {id} as entity_id, array_remove(array[{changed}null]::text[], null) as changed from {source} where true {condition}"
-        ),
-    )
-}
-
-/// The insert of an audit row for each of `rows`, which have `tenant_id`, `entity_id` and `changed`; `more` is SQL of what else is told of one.
-///
-/// Where somebody came from is theirs: it stays in the log of their own tenant. The relation is part of the text: a plan over one table's transition rows must
-/// not serve another's that look alike.
-pub(super) fn insert_rows(relation: u32, verb: &str, more: &str, rows: &str) -> String {
-    format!(
-        "/* {relation} */ insert into nebula.audit_log \
-         (tenant_id, actor_user_id, actor_api_key_id, actor_type, action, metadata, ip, user_agent, entity_type, entity_id) \
-         select target.tenant_id, $1, $2, $3, $4, \
-           $5::jsonb || jsonb_build_object('verb', '{verb}', 'changed', target.changed) || {more} \
-           || case when $9 is not null and $9 <> target.tenant_id then jsonb_build_object('actorTenantId', $9) else '{{}}'::jsonb end, \
-           case when $9 is null or $9 = target.tenant_id then $6::inet end, case when $9 is null or $9 = target.tenant_id then $7 end, \
-           $8, target.entity_id \
-         from ({rows}) target \
-         where target.tenant_id is not null"
-    )
 }

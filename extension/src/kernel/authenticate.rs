@@ -5,7 +5,7 @@ use super::{
     error::{Refusal, Result},
     foreign, installation,
     rights::{self, Rights},
-    spi::{self, Arg},
+    spi::{self, Arg, direct::lookup::Lookup},
 };
 use nebula_core::{
     access_token::{Claims, Refused, Unverified},
@@ -162,6 +162,15 @@ fn refusal(refused: Refused) -> Refusal {
     }
 }
 
+const SESSION: Lookup = Lookup {
+    table: c"session",
+    index: c"pk_session",
+    key: &[c"tenant_id", c"id"],
+    columns: &[c"user_id", c"revoked_at", c"revoked_reason"],
+};
+const REVOKED_TOKEN: Lookup =
+    Lookup { table: c"revoked_token", index: c"uq_revoked_token_tenant_id_jti", key: &[c"tenant_id", c"jti"], columns: &[c"id"] };
+
 /// A session that its token may still name.
 #[derive(PartialEq, Eq)]
 pub enum Session {
@@ -173,12 +182,15 @@ pub enum Session {
 /// The token's session; `None` when it has ended. Looked up each time: logout, reuse, a changed password count at the next statement.
 #[must_use]
 pub fn session_of(claims: &Claims) -> Option<Session> {
-    let is_alive = spi::first(
-        "select s.revoked_at is null from nebula.session s \
-         where s.tenant_id = $1 and s.id = $2 and s.user_id = $3 and (s.revoked_at is null or s.revoked_reason = 'user') \
-           and not exists (select from nebula.revoked_token r where r.tenant_id = $1 and r.jti = $4)",
-        &[Arg::Uuid(claims.tenant_id), Arg::Uuid(claims.sid), Arg::Uuid(claims.sub), Arg::Uuid(claims.jti)],
-        |row| row.boolean(1),
-    );
-    is_alive.flatten().map(|is_alive| if is_alive { Session::Alive } else { Session::EndedBySuspension })
+    let session = SESSION.find(claims.tenant_id, &[Arg::Uuid(claims.tenant_id), Arg::Uuid(claims.sid)], |row| {
+        (row.uuid(1), row.microseconds(2).is_some(), row.text(3))
+    });
+    let (_, has_ended, reason) = session.filter(|(user, ..)| *user == Some(claims.sub))?;
+    let session = match (has_ended, reason.as_deref()) {
+        (false, _) => Session::Alive,
+        (true, Some("user")) => Session::EndedBySuspension,
+        (true, _) => return None,
+    };
+    let is_revoked = REVOKED_TOKEN.find(claims.tenant_id, &[Arg::Uuid(claims.tenant_id), Arg::Uuid(claims.jti)], |_| ()).is_some();
+    (!is_revoked).then_some(session)
 }

@@ -5,7 +5,10 @@ use super::{
     error::{Refusal, Result},
     installation,
     operation::{Call, Operation, Reply, Scope, Seal},
-    spi::{self, Arg},
+    spi::{
+        self, Arg,
+        direct::{Leaf, Table, lookup::Lookup},
+    },
 };
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
@@ -15,7 +18,35 @@ use nebula_core::{error::Code, hex, text::IdempotencyKey};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
+const IDEMPOTENCY_KEY: Table = Table {
+    name: c"idempotency_key",
+    leaf: Leaf::Itself,
+    columns: &[
+        c"id",
+        c"tenant_id",
+        c"key",
+        c"handler",
+        c"request_digest",
+        c"status",
+        c"response_status",
+        c"response_body",
+        c"response_sealed",
+        c"response_hash",
+        c"created_at",
+    ],
+};
+
+const KEPT: Lookup = Lookup {
+    table: c"idempotency_key",
+    index: c"uq_idempotency_key_tenant_id_key_handler",
+    key: &[c"tenant_id", c"key", c"handler"],
+    columns: &[c"request_digest", c"response_status", c"response_body", c"response_sealed", c"created_at"],
+};
+
+/// How long an answer is kept.
+const KEPT_MICROSECONDS: i64 = 24 * 3600 * 1_000_000;
 /// How long the second of two equal requests waits for the first, in microseconds (contract, section 4).
 const PATIENCE_MICROSECONDS: i64 = 5_000_000;
 const RETRY_MILLISECONDS: i64 = 10;
@@ -75,14 +106,13 @@ fn begin<'a>(
     let digest = installation::keyed_secret("idempotency", &[&canonical]);
     let begun = Begun { key, stored_key, digest, seals };
     lock(caller, operation, &begun.stored_key)?;
-    let found = spi::first(
-        "select request_digest, response_status::integer, response_body, response_sealed, created_at < now() - interval '24 hours' \
-         from nebula.idempotency_key where tenant_id = $1 and key = $2 and handler = $3",
+    let found = KEPT.find(
+        caller.tenant,
         &[Arg::Uuid(caller.tenant), Arg::Text(&begun.stored_key), Arg::Text(&operation.id)],
-        |row| (row.bytes(1), row.integer(2), row.text(3), row.bytes(4), row.boolean(5)),
+        |row| (row.bytes(1), row.small(2), row.text(3), row.bytes(4), row.microseconds(5)),
     );
-    let Some((digest, status, body, sealed, is_old)) = found else { return Ok(Ok(begun)) };
-    if is_old == Some(true) {
+    let Some((digest, status, body, sealed, made_at)) = found else { return Ok(Ok(begun)) };
+    if made_at.is_none_or(|at| at < spi::transaction_microseconds() - KEPT_MICROSECONDS) {
         spi::run(
             "delete from nebula.idempotency_key where tenant_id = $1 and key = $2 and handler = $3",
             &[Arg::Uuid(caller.tenant), Arg::Text(&begun.stored_key), Arg::Text(&operation.id)],
@@ -143,19 +173,20 @@ impl Begun<'_> {
         let body = kept.as_deref();
         let hash = Sha256::digest(body.unwrap_or_default());
         let sealed = if self.seals { body.map(|body| self.seal(body).ok_or(Code::InternalError)).transpose()? } else { None };
-        spi::run(
-            "insert into nebula.idempotency_key \
-             (tenant_id, key, handler, request_digest, response_status, response_body, response_sealed, response_hash) \
-             values ($1, $2, $3, $4, $5::smallint, $6, $7, $8)",
+        IDEMPOTENCY_KEY.insert(
+            Some(caller.tenant),
             &[
+                Arg::Uuid(Uuid::now_v7()),
                 Arg::Uuid(caller.tenant),
                 Arg::Text(&self.stored_key),
                 Arg::Text(&operation.id),
                 Arg::Bytes(&self.digest),
-                Arg::Int(i32::from(status)),
+                Arg::Text("done"),
+                Arg::SmallInt(i16::try_from(status).unwrap_or_default()),
                 Arg::OptText(if self.seals { None } else { body }),
                 Arg::OptBytes(sealed.as_deref()),
                 Arg::Bytes(&hash),
+                Arg::Now,
             ],
         );
         Ok(())

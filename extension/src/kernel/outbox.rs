@@ -2,12 +2,35 @@
 
 use super::{
     error::{Refusal, Result},
-    spi::{self, Arg},
+    spi::{
+        self, Arg,
+        direct::{Leaf, Table},
+    },
     wake,
 };
-use nebula_core::{error::Code, text::Key};
+use nebula_core::text::Key;
 use pgrx::PgTrigger;
 use uuid::Uuid;
+
+const OUTBOX: Table = Table {
+    name: c"outbox",
+    leaf: Leaf::Partition(c"outbox_live"),
+    columns: &[
+        c"id",
+        c"tenant_id",
+        c"type",
+        c"aggregate",
+        c"payload",
+        c"is_job",
+        c"status",
+        c"attempts",
+        c"failures",
+        c"available_at",
+        c"is_held",
+        c"position",
+        c"created_at",
+    ],
+};
 
 /// The largest payload, in bytes of JSON text.
 const MAX_PAYLOAD_BYTES: usize = 262_144;
@@ -75,13 +98,29 @@ fn write(tenant: Uuid, event: &str, data: &str, aggregate: Option<&str>, availab
         return Err(Refusal::invalid("payload", "too_long"));
     }
     wake::at_commit();
-    spi::first(
-        "insert into nebula.outbox (tenant_id, type, payload, is_job, aggregate, available_at) \
-         select $1, $2, p.payload, $6, coalesce($4, split_part($2, '.', 1) || '/' || (p.payload -> 'data' ->> 'id')), coalesce($5::timestamptz, now()) \
-         from (select $3::jsonb as payload) p returning id",
-        &[Arg::Uuid(tenant), Arg::Text(event), Arg::Text(&payload), Arg::OptText(aggregate), Arg::OptText(available_at), Arg::Bool(INTERNAL.contains(&event))],
-        |row| row.uuid(1),
-    )
-    .flatten()
-    .ok_or_else(|| Code::InternalError.into())
+    let payload = Arg::Json(&payload).make();
+    let about = aggregate.map(str::to_owned).or_else(|| {
+        let noun = event.split('.').next().unwrap_or_default();
+        spi::member_text(payload, &["data", "id"]).map(|id| format!("{noun}/{id}"))
+    });
+    let id = Uuid::now_v7();
+    OUTBOX.insert(
+        Some(tenant),
+        &[
+            Arg::Uuid(id),
+            Arg::Uuid(tenant),
+            Arg::Text(event),
+            Arg::OptText(about.as_deref()),
+            Arg::Made(payload),
+            Arg::Bool(INTERNAL.contains(&event)),
+            Arg::Text("pending"),
+            Arg::Int(0),
+            Arg::Int(0),
+            available_at.map_or(Arg::Now, Arg::Timestamp),
+            Arg::Bool(false),
+            Arg::BigInt(spi::next_value(c"outbox_position_seq")),
+            Arg::Now,
+        ],
+    );
+    Ok(id)
 }

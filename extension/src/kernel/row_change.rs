@@ -4,13 +4,13 @@
 //! and values are compared as bytes: an operator of somebody's own type would run with the product's rights.
 
 use super::{
-    audit::{self, Author},
+    audit::{self, Audited, Author},
     import, outbox,
     protected_table::{self, KeyColumn, ProtectedTable},
     spi::{self, ChangedTable},
 };
 use pgrx::{PgTrigger, PgTriggerOperation};
-use std::{fmt::Write, rc::Rc};
+use std::rc::Rc;
 
 /// The audit rows of a statement on a protected table.
 pub fn audit(trigger: &PgTrigger, table: &ChangedTable, operation: &PgTriggerOperation) {
@@ -21,9 +21,22 @@ pub fn audit(trigger: &PgTrigger, table: &ChangedTable, operation: &PgTriggerOpe
         PgTriggerOperation::Update => &protected.update_action,
         PgTriggerOperation::Delete | PgTriggerOperation::Truncate => &protected.delete_action,
     };
-    let sql = audit::insert_rows(table.relation, verb, "target.key", &audited_rows(table, &protected, verb));
-    let entity_type = protected.whole.clone().unwrap_or_else(|| format!("{}.{}", table.schema, table.name));
-    Author::of_rows(action).write(trigger, &sql, &format!("{}.{verb}", protected.resource), &entity_type);
+    // A key of one uuid is the row's id; any other is told beside it. What our own trigger sets is no news.
+    let (id, key) = match protected.key.as_slice() {
+        [column] if column.is_uuid => (table.position(&column.name), Vec::new()),
+        key => (None, key.iter().filter_map(|column| Some((table.position(&column.name)?, column.is_plain))).collect()),
+    };
+    let audited = Audited {
+        tenant: protected.tenant_column.as_deref().and_then(|column| table.position(column)),
+        id,
+        key,
+        news: if verb == "update" { table.named(|name| !(protected.touches_updated_at && name == "updated_at")) } else { Vec::new() },
+        observed: Vec::new(),
+        verb,
+        action: &format!("{}.{verb}", protected.resource),
+        entity_type: &protected.whole.clone().unwrap_or_else(|| format!("{}.{}", table.schema, table.name)),
+    };
+    audit::write_rows(trigger, &Author::of_rows(action), &audited);
 }
 
 /// The body of the trigger `nebula.emit_change()`.
@@ -63,7 +76,7 @@ pub fn emit(trigger: &PgTrigger) {
 /// A trigger that somebody put, or left, on another table than a protected one has nothing to tell.
 fn registered(table: &ChangedTable) -> Option<Rc<ProtectedTable>> {
     let has = |protected: &Rc<ProtectedTable>| {
-        protected.key.iter().map(|column| &column.name).chain(&protected.tenant_column).all(|name| table.columns.contains(name))
+        protected.key.iter().map(|column| &column.name).chain(&protected.tenant_column).all(|name| table.position(name).is_some())
     };
     // A column may have been renamed since it was read.
     protected_table::of(table.relation).filter(has).or_else(|| protected_table::reread(table.relation))
@@ -82,34 +95,4 @@ fn object(key: &[KeyColumn]) -> String {
         format!("{}, {value}", spi::quote_literal(&column.name))
     });
     format!("jsonb_build_object({})", members.collect::<Vec<_>>().join(", "))
-}
-
-fn audited_rows(table: &ChangedTable, protected: &ProtectedTable, verb: &str) -> String {
-    let tenant = format!("coalesce({}, $9, (select t.id from nebula.tenant t where t.kind = 'platform'))", tenant_of(protected));
-    // A key of one uuid is the row's id; any other is told beside it.
-    let (id, key) = match protected.key.as_slice() {
-        [] => ("null::uuid".to_owned(), "'{}'::jsonb".to_owned()),
-        [column] if column.is_uuid => (format!("r.{}", spi::quote_identifier(&column.name)), "'{}'::jsonb".to_owned()),
-        key => ("null::uuid".to_owned(), format!("jsonb_build_object('key', {})", object(key))),
-    };
-    let row = format!("{tenant} as tenant_id, {id} as entity_id, {key} as key");
-    match verb {
-        "insert" => format!("select {row}, '{{}}'::text[] as changed from new_rows r"),
-        "delete" => format!("select {row}, '{{}}'::text[] as changed from old_rows r"),
-        _ => {
-            let (mut values, mut changed) = (String::new(), String::new());
-            // What our own trigger sets is no news.
-            let is_news = |column: &&String| !(protected.touches_updated_at && *column == "updated_at");
-            for (at, column) in table.columns.iter().filter(is_news).enumerate() {
-                // Writing to a String can't fail.
-                let _ = write!(values, ", row(r.{})::record as c{at}", spi::quote_identifier(column));
-                let _ = write!(changed, "case when o.c{at} operator(pg_catalog.*<>) n.c{at} then {} end, ", spi::quote_literal(column));
-            }
-            format!(
-                "select n.tenant_id, n.entity_id, n.key, array_remove(array[{changed}null]::text[], null) as changed \
-                 from (select row_number() over () as number{values} from old_rows r) o \
-                 join (select row_number() over () as number, {row}{values} from new_rows r) n on n.number = o.number"
-            )
-        }
-    }
 }

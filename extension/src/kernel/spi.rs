@@ -7,7 +7,9 @@
 //! (catching without a subtransaction has committed duplicate keys). Guards restore memory on the way up.
 #![allow(unsafe_code)]
 
+pub mod direct;
 pub mod row_security;
+pub mod transition;
 
 use pgrx::{FromDatum, IntoDatum, PgTrigger, datum::TimestampWithTimeZone, pg_sys};
 use sha2::{Digest, Sha256};
@@ -18,6 +20,8 @@ use std::{
 };
 use uuid::Uuid;
 
+const POSTGRES_EPOCH_MICROSECONDS: i64 = 946_684_800_000_000;
+
 /// A parameter of a statement, by Postgres type.
 #[derive(Clone, Copy, Debug)]
 pub enum Arg<'a> {
@@ -25,6 +29,7 @@ pub enum Arg<'a> {
     OptUuid(Option<Uuid>),
     Text(&'a str),
     OptText(Option<&'a str>),
+    SmallInt(i16),
     Int(i32),
     BigInt(i64),
     Ints(&'a [i32]),
@@ -33,6 +38,23 @@ pub enum Arg<'a> {
     OptBytes(Option<&'a [u8]>),
     Uuids(&'a [Uuid]),
     Texts(&'a [String]),
+    /// `jsonb`, of its text.
+    Json(&'a str),
+    OptInet(Option<&'a str>),
+    /// `timestamptz`, of its text.
+    Timestamp(&'a str),
+    /// `now()`.
+    Now,
+    /// A value that was made once for many rows.
+    Made(Made),
+}
+
+/// A value of Postgres', for as long as the memory that it was made in.
+#[derive(Clone, Copy, Debug)]
+pub struct Made {
+    /// `None`: null.
+    datum: Option<pg_sys::Datum>,
+    oid: pg_sys::Oid,
 }
 
 impl Arg<'_> {
@@ -40,6 +62,7 @@ impl Arg<'_> {
         match self {
             Arg::Uuid(_) | Arg::OptUuid(_) => pg_sys::UUIDOID,
             Arg::Text(_) | Arg::OptText(_) => pg_sys::TEXTOID,
+            Arg::SmallInt(_) => pg_sys::INT2OID,
             Arg::Int(_) => pg_sys::INT4OID,
             Arg::BigInt(_) => pg_sys::INT8OID,
             Arg::Ints(_) => pg_sys::INT4ARRAYOID,
@@ -47,6 +70,10 @@ impl Arg<'_> {
             Arg::Bytes(_) | Arg::OptBytes(_) => pg_sys::BYTEAOID,
             Arg::Uuids(_) => pg_sys::UUIDARRAYOID,
             Arg::Texts(_) => pg_sys::TEXTARRAYOID,
+            Arg::Json(_) => pg_sys::JSONBOID,
+            Arg::OptInet(_) => pg_sys::INETOID,
+            Arg::Timestamp(_) | Arg::Now => pg_sys::TIMESTAMPTZOID,
+            Arg::Made(made) => made.oid,
         }
     }
 
@@ -57,6 +84,7 @@ impl Arg<'_> {
             Arg::OptUuid(id) => id.map(uuid).into_datum(),
             Arg::Text(text) => text.into_datum(),
             Arg::OptText(text) => text.into_datum(),
+            Arg::SmallInt(number) => number.into_datum(),
             Arg::Int(number) => number.into_datum(),
             Arg::BigInt(number) => number.into_datum(),
             Arg::Ints(numbers) => numbers.to_vec().into_datum(),
@@ -65,20 +93,59 @@ impl Arg<'_> {
             Arg::OptBytes(bytes) => bytes.into_datum(),
             Arg::Uuids(ids) => ids.iter().copied().map(uuid).collect::<Vec<_>>().into_datum(),
             Arg::Texts(texts) => texts.to_vec().into_datum(),
+            Arg::Json(text) => parse(pg_sys::jsonb_in, text),
+            Arg::OptInet(text) => text.and_then(|text| parse(pg_sys::inet_in, text)),
+            Arg::Timestamp(text) => parse(pg_sys::timestamptz_in, text),
+            // SAFETY: reads a variable of the backend.
+            Arg::Now => unsafe { pg_sys::GetCurrentTransactionStartTimestamp() }.into_datum(),
+            Arg::Made(made) => made.datum,
         }
+    }
+
+    /// Makes the value, for as long as the current memory lasts.
+    #[must_use]
+    pub fn make(self) -> Made {
+        Made { oid: self.oid(), datum: self.datum() }
     }
 }
 
-/// One row of a result; its values are copied out before the statement's memory is freed.
-pub struct Row {
-    tuple: pg_sys::HeapTuple,
-    descriptor: pg_sys::TupleDesc,
+/// What a type's input function makes of a text; one that it refuses is an error.
+fn parse(input: unsafe fn(pg_sys::FunctionCallInfo) -> pg_sys::Datum, text: &str) -> Option<pg_sys::Datum> {
+    let Ok(text) = CString::new(text) else { pgrx::error!("a value holds NUL") };
+    // SAFETY: input functions of built-in types take a C string, the type's element and a modifier, and don't ask who calls.
+    unsafe { pgrx::direct_function_call_as_datum(input, &[text.as_c_str().into_datum(), pg_sys::InvalidOid.into_datum(), (-1_i32).into_datum()]) }
 }
 
-impl Row {
+/// `value #>> path` of a `jsonb`.
+#[must_use]
+pub fn member_text(value: Made, path: &[&str]) -> Option<String> {
+    let path = path.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    // SAFETY: a built-in function of these two types.
+    unsafe { pgrx::direct_function_call(pg_sys::jsonb_extract_path_text, &[value.datum, path.into_datum()]) }
+}
+
+/// The next value of a sequence of the schema `nebula`.
+#[must_use]
+pub fn next_value(sequence: &CStr) -> i64 {
+    let relation = relation_in_nebula(sequence).map(pg_sys::Oid::from);
+    // SAFETY: a built-in function; it raises where there is none, or the role may not use it.
+    unsafe { pgrx::direct_function_call(pg_sys::nextval_oid, &[relation.unwrap_or(pg_sys::InvalidOid).into_datum()]) }.unwrap_or_default()
+}
+
+/// One row of a result; its values are copied out before the statement's memory is freed.
+pub struct Row<'a> {
+    tuple: pg_sys::HeapTuple,
+    descriptor: pg_sys::TupleDesc,
+    /// Where the columns stand in the tuple, if not in their order.
+    attributes: Option<&'a [i32]>,
+}
+
+impl Row<'_> {
     fn get<T: FromDatum>(&self, column: i32) -> Option<T> {
+        let at = |attributes: &[i32]| usize::try_from(column - 1).ok().and_then(|place| attributes.get(place).copied());
+        let column = self.attributes.map_or(Some(column), at)?;
         let mut is_null = false;
-        // SAFETY: tuple and descriptor belong to the SPI result that is alive while `each` runs; SPI checks the column's number.
+        // SAFETY: tuple and descriptor belong to a result that is alive while `each` runs; SPI checks the column's number.
         unsafe {
             let datum = pg_sys::SPI_getbinval(self.tuple, self.descriptor, column, &raw mut is_null);
             T::from_datum(datum, is_null)
@@ -95,12 +162,21 @@ impl Row {
         self.get(column)
     }
     #[must_use]
+    pub fn small(&self, column: i32) -> Option<i16> {
+        self.get(column)
+    }
+    #[must_use]
     pub fn integer(&self, column: i32) -> Option<i32> {
         self.get(column)
     }
     #[must_use]
     pub fn timestamp(&self, column: i32) -> Option<TimestampWithTimeZone> {
         self.get(column)
+    }
+    /// A `timestamptz` in microseconds since the Unix epoch.
+    #[must_use]
+    pub fn microseconds(&self, column: i32) -> Option<i64> {
+        self.get::<i64>(column).map(|at| at.saturating_add(POSTGRES_EPOCH_MICROSECONDS))
     }
     #[must_use]
     pub fn bytes(&self, column: i32) -> Option<Vec<u8>> {
@@ -190,7 +266,7 @@ fn execute<T>(sql: &str, args: &[Arg], mut each: impl FnMut(&Row) -> T) -> (Vec<
             rows.reserve(count);
             for index in 0..count {
                 pgrx::check_for_interrupts!();
-                rows.push(each(&Row { tuple: *(*table).vals.add(index), descriptor: (*table).tupdesc }));
+                rows.push(each(&Row { tuple: *(*table).vals.add(index), descriptor: (*table).tupdesc, attributes: None }));
             }
         }
         pg_sys::SPI_finish();
@@ -507,9 +583,15 @@ pub fn random<const N: usize>() -> [u8; N] {
 /// The time of the transaction's current statement, in microseconds since the Unix epoch (`now()` for a request, which is one statement).
 #[must_use]
 pub fn now_microseconds() -> i64 {
-    const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
     // SAFETY: reads the clock.
-    unsafe { pg_sys::GetCurrentTimestamp() }.saturating_add(POSTGRES_EPOCH)
+    unsafe { pg_sys::GetCurrentTimestamp() }.saturating_add(POSTGRES_EPOCH_MICROSECONDS)
+}
+
+/// `now()`, in microseconds since the Unix epoch.
+#[must_use]
+pub fn transaction_microseconds() -> i64 {
+    // SAFETY: reads a variable of the backend.
+    unsafe { pg_sys::GetCurrentTransactionStartTimestamp() }.saturating_add(POSTGRES_EPOCH_MICROSECONDS)
 }
 
 /// The second of the Unix epoch in which the statement that the client sent began. Cheap: policies ask this for each row.
@@ -604,6 +686,7 @@ pub fn learn_sentinel() {
 
 #[pgrx::pg_guard]
 unsafe extern "C-unwind" fn on_relcache_invalidation(_argument: pg_sys::Datum, relation: pg_sys::Oid) {
+    direct::heard_of(relation.to_u32());
     // Only memory is touched: an error in a callback would abort the backend.
     let known = SENTINEL.get();
     if relation == pg_sys::InvalidOid || known == 0 || relation.to_u32() == known {
@@ -750,14 +833,29 @@ pub struct ChangedTable {
     pub relation: u32,
     pub schema: String,
     pub name: String,
-    pub columns: Vec<String>,
+    /// `None` where a column was dropped.
+    columns: Vec<Option<String>>,
+}
+
+impl ChangedTable {
+    /// Where a column stands, from 0.
+    #[must_use]
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| column.as_deref() == Some(name))
+    }
+
+    /// The columns whose name is such, and where they stand.
+    #[must_use]
+    pub fn named(&self, is: impl Fn(&str) -> bool) -> Vec<(usize, &str)> {
+        self.columns.iter().enumerate().filter_map(|(at, column)| column.as_deref().filter(|name| is(name)).map(|name| (at, name))).collect()
+    }
 }
 
 /// Name and columns of the trigger's table.
 #[must_use]
 pub fn changed_table(trigger: &PgTrigger) -> Option<ChangedTable> {
     let relation = trigger.relation().ok()?;
-    let columns = relation.tuple_desc().iter().filter(|column| !column.is_dropped()).map(|column| column.name().to_owned()).collect();
+    let columns = relation.tuple_desc().iter().map(|column| (!column.is_dropped()).then(|| column.name().to_owned())).collect();
     Some(ChangedTable {
         relation: relation.oid().to_u32(),
         schema: relation.namespace().to_owned(),

@@ -1,0 +1,193 @@
+//! The rows that a trigger fired for, read where Postgres gathered them.
+
+use super::Made;
+use pgrx::{FromDatum, IntoDatum, PgTrigger, PgTupleDesc, pg_sys};
+use std::{ffi::CStr, ptr};
+use uuid::Uuid;
+
+/// A transition table, one row after the other, in the order in which the rows were changed: of an update, old and new rows pair by it.
+pub struct Rows {
+    store: *mut pg_sys::Tuplestorestate,
+    pointer: i32,
+    slot: *mut pg_sys::TupleTableSlot,
+}
+
+/// The rows as they were; `None` for an insert.
+#[must_use]
+pub fn old_rows(trigger: &PgTrigger) -> Option<Rows> {
+    rows(trigger, trigger.trigger_data().tg_oldtable)
+}
+
+/// The rows as they are; `None` for a delete.
+#[must_use]
+pub fn new_rows(trigger: &PgTrigger) -> Option<Rows> {
+    rows(trigger, trigger.trigger_data().tg_newtable)
+}
+
+fn rows(trigger: &PgTrigger, store: *mut pg_sys::Tuplestorestate) -> Option<Rows> {
+    if store.is_null() {
+        return None;
+    }
+    // SAFETY: the trigger's data, its tables and its relation outlive the trigger function; reading as a scan of the table in a statement does.
+    unsafe {
+        let pointer = pg_sys::tuplestore_alloc_read_pointer(store, pg_sys::EXEC_FLAG_REWIND.cast_signed());
+        pg_sys::tuplestore_select_read_pointer(store, pointer);
+        pg_sys::tuplestore_rescan(store);
+        let descriptor = (*trigger.trigger_data().tg_relation).rd_att;
+        Some(Rows { store, pointer, slot: pg_sys::MakeSingleTupleTableSlot(descriptor, &raw const pg_sys::TTSOpsMinimalTuple) })
+    }
+}
+
+impl Rows {
+    /// Goes to the next row; false after the last.
+    pub fn advance(&mut self) -> bool {
+        pgrx::check_for_interrupts!();
+        // SAFETY: the store outlives the rows; another reader may have selected its own place.
+        unsafe {
+            pg_sys::tuplestore_select_read_pointer(self.store, self.pointer);
+            let is_there = pg_sys::tuplestore_gettupleslot(self.store, true, false, self.slot);
+            if is_there {
+                pg_sys::slot_getallattrs(self.slot);
+            }
+            is_there
+        }
+    }
+
+    fn datum(&self, at: usize) -> Option<pg_sys::Datum> {
+        // SAFETY: the row was deformed; whoever asks took the place from the relation's descriptor.
+        unsafe { (!*(*self.slot).tts_isnull.add(at)).then(|| *(*self.slot).tts_values.add(at)) }
+    }
+
+    /// The value of a column of type `uuid` (places begin with 0).
+    #[must_use]
+    pub fn uuid(&self, at: usize) -> Option<Uuid> {
+        let datum = self.datum(at)?;
+        // SAFETY: the caller names a column of that type.
+        unsafe { pgrx::Uuid::from_datum(datum, false) }.map(|id| Uuid::from_bytes(*id.as_bytes()))
+    }
+
+    /// Whether a column's value is another than in the other row, as bytes: an operator of somebody's own type would run with the product's rights.
+    #[must_use]
+    pub fn differs(&self, other: &Self, at: usize) -> bool {
+        match (self.datum(at), other.datum(at)) {
+            (None, None) => false,
+            (Some(one), Some(another)) => {
+                // SAFETY: both are of the column's type.
+                unsafe {
+                    let descriptor = PgTupleDesc::from_pg_unchecked((*self.slot).tts_tupleDescriptor);
+                    let Some(column) = descriptor.get(at) else { return true };
+                    let (is_by_value, length) = (column.attbyval, i32::from(column.attlen));
+                    !pg_sys::ffi::pg_guard_ffi_boundary(|| datum_image_eq(one, another, is_by_value, length))
+                }
+            }
+            _ => true,
+        }
+    }
+
+    /// Ends the reading.
+    pub fn close(self) {
+        // SAFETY: nobody else has the slot.
+        unsafe { pg_sys::ExecDropSingleTupleTableSlot(self.slot) };
+    }
+}
+
+unsafe extern "C-unwind" {
+    /// `utils/datum.h`. It raises where a value that lies outside of its row can't be fetched.
+    fn datum_image_eq(one: pg_sys::Datum, another: pg_sys::Datum, is_by_value: bool, length: i32) -> bool;
+}
+
+/// Columns of a row as a JSON object, by the rules of `jsonb_build_object`.
+pub struct JsonColumns {
+    members: Vec<Member>,
+    wrap: Builder,
+}
+
+struct Member {
+    at: usize,
+    /// The type's output function, for a value that is told as its text.
+    output: Option<pg_sys::Oid>,
+    build: Builder,
+}
+
+/// `jsonb_build_object` of one name and a value of one type.
+struct Builder {
+    name: pg_sys::Datum,
+    call: pg_sys::FmgrInfo,
+}
+
+impl JsonColumns {
+    /// Of the columns at these places; `true`: of a type of Postgres' own with a form in JSON. Lasts as long as the current memory.
+    #[must_use]
+    pub fn new(trigger: &PgTrigger, columns: &[(usize, bool)]) -> Option<Self> {
+        // SAFETY: the trigger's relation is open; the rest are look-ups of types that exist.
+        unsafe {
+            let descriptor = PgTupleDesc::from_pg_unchecked((*trigger.trigger_data().tg_relation).rd_att);
+            let members = columns.iter().map(|(at, is_plain)| {
+                let column = descriptor.get(*at)?;
+                let (mut output, mut is_variable) = (pg_sys::InvalidOid, false);
+                pg_sys::getTypeOutputInfo(column.atttypid, &raw mut output, &raw mut is_variable);
+                let told_as = if *is_plain { column.atttypid } else { pg_sys::TEXTOID };
+                Some(Member { at: *at, output: (!is_plain).then_some(output), build: Builder::new(column.name(), told_as)? })
+            });
+            Some(Self { members: members.collect::<Option<_>>()?, wrap: Builder::new("key", pg_sys::JSONBOID)? })
+        }
+    }
+
+    /// `base || {"key": {column: value, …}}`; made in the current memory.
+    pub fn append_to(&mut self, base: Made, row: &Rows) -> Option<Made> {
+        // SAFETY: values are of the types that the builders were made for, and functions of built-in types get what they take.
+        unsafe {
+            let mut object = None;
+            for member in &mut self.members {
+                let value = row.datum(member.at)?;
+                let value = match member.output {
+                    Some(output) => CStr::from_ptr(pg_sys::OidOutputFunctionCall(output, value)).to_str().ok()?.into_datum()?,
+                    None => value,
+                };
+                let one = member.build.call(value);
+                object = Some(match object {
+                    None => one,
+                    Some(before) => concat(before, one)?,
+                });
+            }
+            let Some(object) = object else { return Some(base) };
+            let key = self.wrap.call(object);
+            Some(Made { datum: Some(concat(base.datum?, key)?), oid: pg_sys::JSONBOID })
+        }
+    }
+}
+
+impl Builder {
+    /// # Safety
+    /// `kind` is the oid of a type.
+    unsafe fn new(name: &str, kind: pg_sys::Oid) -> Option<Self> {
+        // SAFETY: a function learns the types of its arguments from the expression that it is called by; here from one of nulls.
+        unsafe {
+            let mut arguments = ptr::null_mut();
+            for kind in [pg_sys::TEXTOID, kind] {
+                arguments = pg_sys::lappend(arguments, pg_sys::makeNullConst(kind, -1, pg_sys::InvalidOid).cast());
+            }
+            let function = pg_sys::Oid::from(pg_sys::F_JSONB_BUILD_OBJECT_ANY);
+            let form = pg_sys::CoercionForm::COERCE_EXPLICIT_CALL;
+            let call = pg_sys::makeFuncExpr(function, pg_sys::JSONBOID, arguments, pg_sys::InvalidOid, pg_sys::InvalidOid, form);
+            let mut builder = Self { name: name.into_datum()?, call: pg_sys::FmgrInfo::default() };
+            pg_sys::fmgr_info(function, &raw mut builder.call);
+            builder.call.fn_expr = call.cast();
+            Some(builder)
+        }
+    }
+
+    /// # Safety
+    /// The value is of the builder's type.
+    unsafe fn call(&mut self, value: pg_sys::Datum) -> pg_sys::Datum {
+        // SAFETY: as the caller promises.
+        unsafe { pg_sys::FunctionCall2Coll(&raw mut self.call, pg_sys::InvalidOid, self.name, value) }
+    }
+}
+
+/// # Safety
+/// Both are `jsonb`.
+unsafe fn concat(one: pg_sys::Datum, another: pg_sys::Datum) -> Option<pg_sys::Datum> {
+    // SAFETY: as the caller promises.
+    unsafe { pgrx::direct_function_call_as_datum(pg_sys::jsonb_concat, &[Some(one), Some(another)]) }
+}
