@@ -76,16 +76,15 @@ shape! {
     }
 }
 
-macro_rules! api_key_json {
+macro_rules! api_key_columns {
     ($($more:literal)?) => {
         concat!(
-            "json_build_object('id', k.id, 'name', k.name, 'profile', k.role, 'actions', \
+            "k.id, k.name, k.role as profile, \
              (select json_agg(a.key order by a.key) from nebula.api_key_action ka join nebula.tool_action a on a.id = ka.tool_action_id \
-              where ka.tenant_id = $1 and ka.api_key_id = k.id), \
-             'status', k.status, 'suspendedReason', k.suspended_reason, 'expiresAt', k.expires_at, 'lastUsedAt', k.last_used_at, \
-             'createdAt', k.created_at, 'updatedAt', k.updated_at"
-            $(, $more)?,
-            ")"
+              where ka.tenant_id = $1 and ka.api_key_id = k.id) as actions, \
+             k.status, k.suspended_reason as \"suspendedReason\", k.expires_at as \"expiresAt\", k.last_used_at as \"lastUsedAt\", \
+             k.created_at as \"createdAt\", k.updated_at as \"updatedAt\""
+            $(, $more)?
         )
     };
 }
@@ -200,8 +199,8 @@ fn require_holds_scope(call: &Call, profile: Option<Profile>, actions: &[String]
 
 /// The key without its secret.
 fn public(call: &Call, id: Uuid) -> Result<String> {
-    spi::text(
-        concat!("select ", api_key_json!(), "::text from nebula.api_key k where k.tenant_id = $1 and k.id = $2"),
+    spi::object(
+        concat!("select ", api_key_columns!(), " from nebula.api_key k where k.tenant_id = $1 and k.id = $2"),
         &[Arg::Uuid(call.tenant()), Arg::Uuid(id)],
     )
     .ok_or_else(|| Code::NotFound.into())
@@ -209,8 +208,8 @@ fn public(call: &Call, id: Uuid) -> Result<String> {
 
 /// The key with its secret, once.
 fn with_secret(call: &Call, token: &OpaqueToken) -> Result<String> {
-    spi::text(
-        concat!("select ", api_key_json!(", 'secret', $3"), "::text from nebula.api_key k where k.tenant_id = $1 and k.id = $2"),
+    spi::object(
+        concat!("select ", api_key_columns!(", $3 as secret"), " from nebula.api_key k where k.tenant_id = $1 and k.id = $2"),
         &[Arg::Uuid(call.tenant()), Arg::Uuid(token.id), Arg::Text(&token.reveal())],
     )
     .ok_or_else(|| Code::NotFound.into())
@@ -221,7 +220,7 @@ fn list(call: &Call, input: ListInput) -> Result<Reply> {
         name: "api_keys",
         from: "from nebula.api_key k where k.tenant_id = $1",
         alias: "k",
-        json: api_key_json!(),
+        columns: api_key_columns!(),
         sorts: SORTS,
         search: Some("strpos(lower(k.name), lower(%q)) > 0"),
         has_status: true,

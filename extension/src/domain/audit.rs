@@ -74,9 +74,9 @@ fn list(call: &Call, input: ListAudit) -> Result<Reply> {
         name: "audit",
         from: "from nebula.audit_log l where l.tenant_id = $1",
         alias: "l",
-        json: "json_build_object('id', l.id, 'actorType', l.actor_type, 'actorUserId', l.actor_user_id, 'actorApiKeyId', l.actor_api_key_id, \
-               'action', l.action, 'entityType', l.entity_type, 'entityId', l.entity_id, 'metadata', l.metadata, \
-               'requestId', l.metadata -> 'requestId', 'ip', host(l.ip), 'userAgent', l.user_agent, 'createdAt', l.created_at)",
+        columns: "l.id, l.actor_type as \"actorType\", l.actor_user_id as \"actorUserId\", l.actor_api_key_id as \"actorApiKeyId\", \
+                  l.action, l.entity_type as \"entityType\", l.entity_id as \"entityId\", l.metadata, l.metadata -> 'requestId' as \
+                  \"requestId\", host(l.ip) as ip, l.user_agent as \"userAgent\", l.created_at as \"createdAt\"",
         sorts: SORTS,
         search: None,
         has_status: false,

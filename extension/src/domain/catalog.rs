@@ -150,13 +150,12 @@ shape! {
     }
 }
 
-macro_rules! entry_json {
+macro_rules! entry_columns {
     ($alias:literal $(, $more:literal)?) => {
         concat!(
-            "json_build_object('id', ", $alias, ".id, 'key', ", $alias, ".key, 'name', ", $alias, ".name, 'description', ", $alias,
-            ".description, 'status', ", $alias, ".status, 'createdAt', ", $alias, ".created_at, 'updatedAt', ", $alias, ".updated_at"
-            $(, ", ", $more)?,
-            ")"
+            $alias, ".id, ", $alias, ".key, ", $alias, ".name, ", $alias, ".description, ", $alias, ".status, ",
+            $alias, ".created_at as \"createdAt\", ", $alias, ".updated_at as \"updatedAt\""
+            $(, ", ", $more)?
         )
     };
 }
@@ -176,12 +175,10 @@ impl CreateEntry {
 }
 
 fn create_tool(_: &Call, input: CreateEntry) -> Result<Reply> {
-    spi::text(
+    spi::object(
         concat!(
             "insert into nebula.tool as t (key, name, description) values ($1, $2, coalesce($3, '')) on conflict (key) do nothing returning ",
-            entry_json!("t"),
-            "::text"
-        ),
+            entry_columns!("t")),
         &input.args(),
     )
     .map(Reply::data)
@@ -189,15 +186,22 @@ fn create_tool(_: &Call, input: CreateEntry) -> Result<Reply> {
 }
 
 fn list_tools(call: &Call, input: ListInput) -> Result<Reply> {
-    list("catalog.tools", "from nebula.tool t where true", "t", entry_json!("t"), call, &input)
+    list("catalog.tools", "from nebula.tool t where true", "t", entry_columns!("t"), call, &input)
 }
 
-fn list(name: &'static str, from: &'static str, alias: &'static str, json: &'static str, call: &Call, input: &ListInput) -> Result<Reply> {
+fn list(
+    name: &'static str,
+    from: &'static str,
+    alias: &'static str,
+    columns: &'static str,
+    call: &Call,
+    input: &ListInput,
+) -> Result<Reply> {
     let search = match alias {
         "t" => "strpos(lower(t.name), lower(%q)) > 0",
         _ => "strpos(lower(p.name), lower(%q)) > 0",
     };
-    List { name, from, alias, json, sorts: SORTS, search: Some(search), has_status: true, filters: &[], tenant: None, parent: None }
+    List { name, from, alias, columns, sorts: SORTS, search: Some(search), has_status: true, filters: &[], tenant: None, parent: None }
         .page(&call.caller, input)
 }
 
@@ -208,7 +212,7 @@ struct ByToolKey {
 }
 
 fn read_tool(_: &Call, input: ByToolKey) -> Result<Reply> {
-    spi::text(concat!("select ", entry_json!("t"), "::text from nebula.tool t where t.key = $1"), &[Arg::Text(input.tool_key.as_str())])
+    spi::object(concat!("select ", entry_columns!("t"), " from nebula.tool t where t.key = $1"), &[Arg::Text(input.tool_key.as_str())])
         .map(Reply::data)
         .ok_or_else(|| Code::NotFound.into())
 }
@@ -230,13 +234,11 @@ fn update_tool(_: &Call, input: UpdateTool) -> Result<Reply> {
             spi::rows("select key from nebula.tool_action where tool_id = $1", &[Arg::Uuid(tool)], |row| row.text(1).unwrap_or_default());
         require_sold(actions.iter().map(String::as_str))?;
     }
-    spi::text(
+    spi::object(
         concat!(
             "update nebula.tool t set name = coalesce($2, name), description = coalesce($3, description), status = coalesce($4::nebula.status, status) \
              where t.id = $1 returning ",
-            entry_json!("t"),
-            "::text"
-        ),
+            entry_columns!("t")),
         &change(tool, input.name.as_ref(), input.description.as_ref(), input.status),
     )
     .map(Reply::data)
@@ -296,12 +298,11 @@ struct CreateAction {
 
 fn create_action(_: &Call, input: CreateAction) -> Result<Reply> {
     let tool = tool_id(&input.tool_key)?;
-    spi::text(
+    spi::object(
         concat!(
             "insert into nebula.tool_action as t (key, name, description, kind, tool_id) values ($1, $2, coalesce($3, ''), $4, $5) \
              on conflict (key) do nothing returning ",
-            entry_json!("t", "'kind', t.kind"),
-            "::text"
+            entry_columns!("t", "t.kind")
         ),
         &[
             Arg::Text(input.key.as_str()),
@@ -343,13 +344,12 @@ fn update_action(_: &Call, input: UpdateAction) -> Result<Reply> {
         return Err(Refusal::conflict("exposed_action"));
     }
     let [id, name, description, status] = change(action, input.name.as_ref(), input.description.as_ref(), input.status);
-    spi::text(
+    spi::object(
         concat!(
             "update nebula.tool_action t set name = coalesce($2, name), description = coalesce($3, description), \
                status = coalesce($4::nebula.status, status), kind = coalesce($5, kind) \
              where t.id = $1 returning ",
-            entry_json!("t", "'kind', t.kind"),
-            "::text"
+            entry_columns!("t", "t.kind")
         ),
         &[id, name, description, status, Arg::OptText(input.kind.map(ActionKind::as_str))],
     )
@@ -382,7 +382,7 @@ fn list_actions(call: &Call, input: ListActions) -> Result<Reply> {
         name: "catalog.actions",
         from: "from nebula.tool_action t where t.tool_id = $2",
         alias: "t",
-        json: entry_json!("t", "'kind', t.kind"),
+        columns: entry_columns!("t", "t.kind"),
         sorts: SORTS,
         search: Some("strpos(lower(t.key || ' ' || t.name), lower(%q)) > 0"),
         has_status: true,
@@ -405,12 +405,10 @@ fn list_actions(call: &Call, input: ListActions) -> Result<Reply> {
 }
 
 fn create_package(_: &Call, input: CreateEntry) -> Result<Reply> {
-    spi::text(
+    spi::object(
         concat!(
             "insert into nebula.package as p (key, name, description) values ($1, $2, coalesce($3, '')) on conflict (key) do nothing returning ",
-            entry_json!("p"),
-            "::text"
-        ),
+            entry_columns!("p")),
         &input.args(),
     )
     .map(Reply::data)
@@ -418,7 +416,7 @@ fn create_package(_: &Call, input: CreateEntry) -> Result<Reply> {
 }
 
 fn list_packages(call: &Call, input: ListInput) -> Result<Reply> {
-    list("catalog.packages", "from nebula.package p where true", "p", entry_json!("p"), call, &input)
+    list("catalog.packages", "from nebula.package p where true", "p", entry_columns!("p"), call, &input)
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -428,15 +426,15 @@ struct ByPackageKey {
 }
 
 fn read_package(_: &Call, input: ByPackageKey) -> Result<Reply> {
-    spi::text(
+    spi::object(
         concat!(
             "select ",
-            entry_json!(
+            entry_columns!(
                 "p",
-                "'actions', (select coalesce(json_agg(a.key order by a.key), '[]') from nebula.package_action pa \
-                 join nebula.tool_action a on a.id = pa.tool_action_id where pa.package_id = p.id)"
+                "(select coalesce(json_agg(a.key order by a.key), '[]') from nebula.package_action pa \
+                 join nebula.tool_action a on a.id = pa.tool_action_id where pa.package_id = p.id) as actions"
             ),
-            "::text from nebula.package p where p.key = $1"
+            " from nebula.package p where p.key = $1"
         ),
         &[Arg::Text(input.package_key.as_str())],
     )
@@ -461,13 +459,11 @@ fn update_package(_: &Call, input: UpdatePackage) -> Result<Reply> {
         // The platform would lose the operation that takes this back.
         return Err(Refusal::conflict("platform_tenant"));
     }
-    spi::text(
+    spi::object(
         concat!(
             "update nebula.package p set name = coalesce($2, name), description = coalesce($3, description), status = coalesce($4::nebula.status, status) \
              where p.id = $1 returning ",
-            entry_json!("p"),
-            "::text"
-        ),
+            entry_columns!("p")),
         &change(package.ok_or(Code::NotFound)?, input.name.as_ref(), input.description.as_ref(), input.status),
     )
     .map(Reply::data)

@@ -67,10 +67,9 @@ shape! {
     }
 }
 
-macro_rules! credential_json {
+macro_rules! credential_columns {
     () => {
-        "json_build_object('id', c.id, 'provider', c.provider, 'name', c.name, 'expiresAt', c.expires_at, 'createdAt', c.created_at, \
-         'updatedAt', c.updated_at)"
+        "c.id, c.provider, c.name, c.expires_at as \"expiresAt\", c.created_at as \"createdAt\", c.updated_at as \"updatedAt\""
     };
 }
 
@@ -124,12 +123,11 @@ fn create(call: &Call, input: CreateCredential) -> Result<Reply> {
     let (data, provider, name) = (input.data.0, input.provider.as_str(), input.name.as_str());
     let sealed = data.sealed()?;
     lock_name(call, provider, name);
-    let credential = spi::text(
+    let credential = spi::object(
         concat!(
             "insert into nebula.integration_credential as c (tenant_id, id, provider, name, data_encrypted, key_version, expires_at) \
              values ($1, $2, $3, $4, $5, $6, $7::timestamptz) on conflict do nothing returning ",
-            credential_json!(),
-            "::text"
+            credential_columns!()
         ),
         &[
             Arg::Uuid(call.tenant()),
@@ -170,7 +168,7 @@ fn list(call: &Call, input: ListCredentials) -> Result<Reply> {
         name: "credentials",
         from: "from nebula.integration_credential c where c.tenant_id = $1",
         alias: "c",
-        json: credential_json!(),
+        columns: credential_columns!(),
         sorts: SORTS,
         search: Some("strpos(lower(c.provider || ' ' || c.name), lower(%q)) > 0"),
         has_status: false,
@@ -220,8 +218,8 @@ fn update(call: &Call, input: UpdateCredential) -> Result<Reply> {
             "update nebula.integration_credential c set name = coalesce($3, name), data_encrypted = coalesce($4, data_encrypted), \
                key_version = case when $4 is null then key_version else $5 end, expires_at = coalesce($6::timestamptz, expires_at) \
              where c.tenant_id = $1 and c.id = $2 returning ",
-            credential_json!(),
-            "::text, c.name"
+            credential_columns!(),
+            ", c.name"
         ),
         &[
             tenant,
@@ -231,7 +229,7 @@ fn update(call: &Call, input: UpdateCredential) -> Result<Reply> {
             Arg::Int(data.map_or(0, |data| i32::from(data.key_version))),
             Arg::OptText(input.expires_at.as_ref().map(Instant::as_str)),
         ],
-        |row| Some((row.text(1)?, row.text(2)?)),
+        |row| Some((row.object(1), row.text(7)?)),
     );
     let (credential, name) = updated.flatten().ok_or(Code::NotFound)?;
     changed(call, input.id, &provider, &name, "updated")?;

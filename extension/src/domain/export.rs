@@ -102,11 +102,11 @@ shape! {
     }
 }
 
-macro_rules! export_json {
+macro_rules! export_columns {
     () => {
-        "json_build_object('id', e.id, 'format', e.format, 'status', e.status, 'rowCount', e.row_count, 'sizeBytes', e.size_bytes, \
-         'sha256', encode(e.sha256, 'hex'), 'lastError', e.last_error, 'expiresAt', e.expires_at, 'finishedAt', e.finished_at, \
-         'createdAt', e.created_at)"
+        "e.id, e.format, e.status, e.row_count as \"rowCount\", e.size_bytes as \"sizeBytes\", encode(e.sha256, 'hex') as \
+         sha256, e.last_error as \"lastError\", e.expires_at as \"expiresAt\", e.finished_at as \"finishedAt\", e.created_at as \
+         \"createdAt\""
     };
 }
 
@@ -130,12 +130,11 @@ fn create(call: &Call, input: CreateExport) -> Result<Reply> {
     }
     let id = Uuid::now_v7();
     let job = outbox::emit(call.tenant(), export::RUN, &json!({ "exportId": id }).to_string())?;
-    spi::text(
+    spi::object(
         concat!(
             "insert into nebula.export_job as e (tenant_id, id, job_id, format, requested_by_user_id, requested_by_api_key_id) \
              values ($1, $2, $3, $4, $5, $6) returning ",
-            export_json!(),
-            "::text"
+            export_columns!()
         ),
         &[
             Arg::Uuid(call.tenant()),
@@ -168,7 +167,7 @@ fn list(call: &Call, input: ListExports) -> Result<Reply> {
         name: "exports",
         from: "from nebula.export_job e where e.tenant_id = $1",
         alias: "e",
-        json: export_json!(),
+        columns: export_columns!(),
         sorts: SORTS,
         search: None,
         has_status: false,
@@ -186,8 +185,8 @@ struct ById {
 }
 
 fn read(call: &Call, input: ById) -> Result<Reply> {
-    spi::text(
-        concat!("select ", export_json!(), "::text from nebula.export_job e where e.tenant_id = $1 and e.id = $2"),
+    spi::object(
+        concat!("select ", export_columns!(), " from nebula.export_job e where e.tenant_id = $1 and e.id = $2"),
         &[Arg::Uuid(call.tenant()), Arg::Uuid(input.id)],
     )
     .map(Reply::data)

@@ -114,16 +114,16 @@ shape! {
     }
 }
 
-macro_rules! group_json {
+macro_rules! group_columns {
     () => {
-        "json_build_object('id', g.id, 'name', g.name, 'description', g.description, 'status', g.status, 'suspendedReason', g.suspended_reason, \
-         'createdAt', g.created_at, 'updatedAt', g.updated_at)"
+        "g.id, g.name, g.description, g.status, g.suspended_reason as \"suspendedReason\", g.created_at as \"createdAt\", \
+         g.updated_at as \"updatedAt\""
     };
 }
 
-macro_rules! permission_json {
+macro_rules! permission_columns {
     () => {
-        "json_build_object('id', gp.id, 'action', a.key, 'constraints', gp.constraints, 'createdAt', gp.created_at, 'updatedAt', gp.updated_at)"
+        "gp.id, a.key as action, gp.constraints, gp.created_at as \"createdAt\", gp.updated_at as \"updatedAt\""
     };
 }
 
@@ -141,12 +141,11 @@ fn lock_name(call: &Call, name: &str) {
 
 fn create(call: &Call, input: CreateGroup) -> Result<Reply> {
     lock_name(call, input.name.as_str());
-    let group = spi::text(
+    let group = spi::object(
         concat!(
             "insert into nebula.group as g (tenant_id, name, description) values ($1, $2, coalesce($3, '')) \
              on conflict (tenant_id, name) do nothing returning ",
-            group_json!(),
-            "::text"
+            group_columns!()
         ),
         &[Arg::Uuid(call.tenant()), Arg::Text(input.name.as_str()), Arg::OptText(input.description.as_ref().map(Description::as_str))],
     )
@@ -160,7 +159,7 @@ fn list(call: &Call, input: ListInput) -> Result<Reply> {
         name: "groups",
         from: "from nebula.group g where g.tenant_id = $1",
         alias: "g",
-        json: group_json!(),
+        columns: group_columns!(),
         sorts: SORTS,
         search: Some("strpos(lower(g.name), lower(%q)) > 0"),
         has_status: true,
@@ -178,8 +177,8 @@ struct ById {
 }
 
 fn read(call: &Call, input: ById) -> Result<Reply> {
-    spi::text(
-        concat!("select ", group_json!(), "::text from nebula.group g where g.tenant_id = $1 and g.id = $2"),
+    spi::object(
+        concat!("select ", group_columns!(), " from nebula.group g where g.tenant_id = $1 and g.id = $2"),
         &[Arg::Uuid(call.tenant()), Arg::Uuid(input.id)],
     )
     .map(Reply::data)
@@ -213,12 +212,11 @@ fn update(call: &Call, input: UpdateGroup) -> Result<Reply> {
             return Err(Refusal::duplicate("name"));
         }
     }
-    let group = spi::text(
+    let group = spi::object(
         concat!(
             "update nebula.group g set name = coalesce($3, name), description = coalesce($4, description) \
              where g.tenant_id = $1 and g.id = $2 returning ",
-            group_json!(),
-            "::text"
+            group_columns!()
         ),
         &[
             Arg::Uuid(call.tenant()),
@@ -250,11 +248,10 @@ fn set_status(call: &Call, input: SetStatus) -> Result<Reply> {
         // A suspended group that counts again grants again.
         require_holds_group(call, input.id)?;
     }
-    let group = spi::text(
+    let group = spi::object(
         concat!(
             "update nebula.group g set status = $3::nebula.status, suspended_reason = $4 where g.tenant_id = $1 and g.id = $2 returning ",
-            group_json!(),
-            "::text"
+            group_columns!()
         ),
         &[
             Arg::Uuid(call.tenant()),
@@ -301,7 +298,7 @@ fn list_members(call: &Call, input: ListOfGroup) -> Result<Reply> {
         from: "from nebula.user_group ug join nebula.user u on u.tenant_id = $1 and u.id = ug.user_id \
                where ug.tenant_id = $1 and ug.group_id = $2",
         alias: "ug",
-        json: "json_build_object('id', u.id, 'email', u.email, 'name', u.name, 'status', u.status, 'addedAt', ug.created_at)",
+        columns: "u.id, u.email, u.name, u.status, ug.created_at as \"addedAt\"",
         sorts: BY_TIME,
         search: None,
         has_status: false,
@@ -380,7 +377,7 @@ fn list_permissions(call: &Call, input: ListOfGroup) -> Result<Reply> {
         from: "from nebula.group_permission gp join nebula.tool_action a on a.id = gp.tool_action_id \
                where gp.tenant_id = $1 and gp.group_id = $2",
         alias: "gp",
-        json: permission_json!(),
+        columns: permission_columns!(),
         sorts: BY_TIME,
         search: None,
         has_status: false,
@@ -433,7 +430,7 @@ fn grant(call: &Call, input: Grant) -> Result<Reply> {
         return Err(Refusal::invalid(&format!("permissions[{index}].action"), "unknown_action"));
     }
     permission::require_holds_all(actions.iter().map(String::as_str), &call.caller)?;
-    let granted = spi::text(
+    let granted = spi::objects(
         concat!(
             "with gp as ( \
                insert into nebula.group_permission as p (tenant_id, group_id, tool_action_id, constraints) \
@@ -441,15 +438,14 @@ fn grant(call: &Call, input: Grant) -> Result<Reply> {
                from unnest($3, $4) as wanted (action, constraints) join nebula.tool_action a on a.key = wanted.action \
                on conflict (tenant_id, group_id, tool_action_id) do update set constraints = excluded.constraints \
                returning * \
-             ) select json_agg(",
-            permission_json!(),
-            " order by a.key)::text from gp join nebula.tool_action a on a.id = gp.tool_action_id"
+             ) select ",
+            permission_columns!(),
+            " from gp join nebula.tool_action a on a.id = gp.tool_action_id order by a.key"
         ),
         &[Arg::Uuid(call.tenant()), Arg::Uuid(input.id), Arg::Texts(&actions), Arg::Texts(&constraints)],
-    )
-    .ok_or(Code::InternalError)?;
+    );
     announce(call, input.id, "granted", &actions)?;
-    Ok(Reply::data(granted))
+    Ok(Reply::data(format!("[{}]", granted.join(","))))
 }
 
 fn announce(call: &Call, group: Uuid, change: &str, actions: &[String]) -> Result<()> {

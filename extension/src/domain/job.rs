@@ -69,10 +69,10 @@ shape! {
     }
 }
 
-macro_rules! job_json {
+macro_rules! job_columns {
     () => {
-        "json_build_object('id', j.id, 'type', j.type, 'status', j.status, 'attempts', j.attempts, 'availableAt', j.available_at, \
-         'lastError', j.last_error, 'createdAt', j.created_at)"
+        "j.id, j.type, j.status, j.attempts, j.available_at as \"availableAt\", j.last_error as \"lastError\", j.created_at as \
+         \"createdAt\""
     };
 }
 
@@ -95,7 +95,7 @@ fn list(call: &Call, input: ListJobs) -> Result<Reply> {
         name: "jobs",
         from: "from nebula.outbox j where j.tenant_id = $1",
         alias: "j",
-        json: job_json!(),
+        columns: job_columns!(),
         sorts: SORTS,
         search: None,
         has_status: false,
@@ -117,8 +117,8 @@ struct ById {
 
 fn retry(call: &Call, input: ById) -> Result<Reply> {
     let is_requeued = queue::requeue(input.id, Some(call.tenant()));
-    let job = spi::text(
-        concat!("select ", job_json!(), "::text from nebula.outbox j where j.tenant_id = $1 and j.id = $2"),
+    let job = spi::object(
+        concat!("select ", job_columns!(), " from nebula.outbox j where j.tenant_id = $1 and j.id = $2"),
         &[Arg::Uuid(call.tenant()), Arg::Uuid(input.id)],
     )
     .ok_or(Code::NotFound)?;

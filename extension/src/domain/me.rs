@@ -225,8 +225,8 @@ fn list_sessions(call: &Call, input: ListSessions) -> Result<Reply> {
         name: "me.sessions",
         from: "from nebula.session s where s.tenant_id = $1 and s.user_id = $2 and s.revoked_at is null and s.expires_at > now()",
         alias: "s",
-        json: "json_build_object('id', s.id, 'ip', host(s.ip), 'userAgent', s.user_agent, 'createdAt', s.created_at, \
-               'lastUsedAt', s.last_used_at, 'expiresAt', s.expires_at)",
+        columns: "s.id, host(s.ip) as ip, s.user_agent as \"userAgent\", s.created_at as \"createdAt\", s.last_used_at as \
+                  \"lastUsedAt\", s.expires_at as \"expiresAt\"",
         sorts: SORTS,
         search: None,
         has_status: false,

@@ -146,10 +146,10 @@ shape! {
     }
 }
 
-macro_rules! tenant_json {
+macro_rules! tenant_columns {
     () => {
-        "json_build_object('id', t.id, 'slug', t.slug, 'name', t.name, 'kind', t.kind, 'status', t.status, \
-         'suspendedReason', t.suspended_reason, 'createdAt', t.created_at, 'updatedAt', t.updated_at)"
+        "t.id, t.slug, t.name, t.kind, t.status, t.suspended_reason as \"suspendedReason\", t.created_at as \"createdAt\", \
+         t.updated_at as \"updatedAt\""
     };
 }
 
@@ -173,11 +173,10 @@ struct AdminUser {
 fn create(call: &Call, input: CreateTenant) -> Result<Reply> {
     let package = active_package(&input.package_key, "packageKey")?;
     let id = Uuid::now_v7();
-    let tenant = spi::text(
+    let tenant = spi::object(
         concat!(
             "insert into nebula.tenant as t (id, slug, name) values ($1, $2, $3) on conflict (slug) do nothing returning ",
-            tenant_json!(),
-            "::text"
+            tenant_columns!()
         ),
         &[Arg::Uuid(id), Arg::Text(input.slug.as_str()), Arg::Text(input.name.as_str())],
     )
@@ -223,7 +222,7 @@ fn list(call: &Call, input: ListInput) -> Result<Reply> {
         name: "tenants",
         from: "from nebula.tenant t where true",
         alias: "t",
-        json: tenant_json!(),
+        columns: tenant_columns!(),
         sorts: SORTS,
         search: Some("(strpos(t.slug, lower(%q)) > 0 or strpos(lower(t.name), lower(%q)) > 0)"),
         has_status: true,
@@ -245,7 +244,7 @@ fn read(_: &Call, input: ByTenant) -> Result<Reply> {
 }
 
 fn find(tenant: Uuid) -> Result<String> {
-    spi::text(concat!("select ", tenant_json!(), "::text from nebula.tenant t where t.id = $1"), &[Arg::Uuid(tenant)])
+    spi::object(concat!("select ", tenant_columns!(), " from nebula.tenant t where t.id = $1"), &[Arg::Uuid(tenant)])
         .ok_or_else(|| Code::NotFound.into())
 }
 
@@ -257,8 +256,8 @@ struct UpdateTenant {
 }
 
 fn update(call: &Call, input: UpdateTenant) -> Result<Reply> {
-    let tenant = spi::text(
-        concat!("update nebula.tenant t set name = $2 where t.id = $1 returning ", tenant_json!(), "::text"),
+    let tenant = spi::object(
+        concat!("update nebula.tenant t set name = $2 where t.id = $1 returning ", tenant_columns!()),
         &[Arg::Uuid(input.tenant_id), Arg::Text(input.name.as_str())],
     )
     .ok_or(Code::NotFound)?;
@@ -280,11 +279,10 @@ fn set_status(call: &Call, input: SetStatus) -> Result<Reply> {
     if input.status == Status::Suspenso && input.tenant_id == call.tenant() {
         return Err(Refusal::conflict("platform_tenant"));
     }
-    let tenant = spi::text(
+    let tenant = spi::object(
         concat!(
             "update nebula.tenant t set status = $2::nebula.status, suspended_reason = $3 where t.id = $1 returning ",
-            tenant_json!(),
-            "::text"
+            tenant_columns!()
         ),
         &[
             Arg::Uuid(input.tenant_id),

@@ -71,10 +71,10 @@ shape! {
     }
 }
 
-macro_rules! user_json {
+macro_rules! user_columns {
     () => {
-        "json_build_object('id', u.id, 'email', u.email, 'name', u.name, 'status', u.status, 'suspendedReason', u.suspended_reason, \
-         'authProvider', u.auth_provider, 'createdAt', u.created_at, 'updatedAt', u.updated_at)"
+        "u.id, u.email, u.name, u.status, u.suspended_reason as \"suspendedReason\", u.auth_provider as \"authProvider\", \
+         u.created_at as \"createdAt\", u.updated_at as \"updatedAt\""
     };
 }
 
@@ -92,12 +92,11 @@ fn lock_email(call: &Call, email: &Email) {
 
 fn create(call: &Call, input: CreateUser) -> Result<Reply> {
     lock_email(call, &input.email);
-    let user = spi::text(
+    let user = spi::object(
         concat!(
             "insert into nebula.user as u (tenant_id, email, name) values ($1, $2, $3) \
              on conflict (tenant_id, (lower(email)) collate \"C\") do nothing returning ",
-            user_json!(),
-            "::text"
+            user_columns!()
         ),
         &[Arg::Uuid(call.tenant()), Arg::Text(input.email.as_str()), Arg::Text(input.name.as_str())],
     )
@@ -111,7 +110,7 @@ fn list(call: &Call, input: ListInput) -> Result<Reply> {
         name: "users",
         from: "from nebula.user u where u.tenant_id = $1 and u.deleted_at is null",
         alias: "u",
-        json: user_json!(),
+        columns: user_columns!(),
         sorts: SORTS,
         // A range and not `like`, which is not leakproof and loses the index under RLS.
         search: Some(
@@ -133,8 +132,8 @@ struct ById {
 }
 
 fn read(call: &Call, input: ById) -> Result<Reply> {
-    spi::text(
-        concat!("select ", user_json!(), "::text from nebula.user u where u.tenant_id = $1 and u.id = $2 and u.deleted_at is null"),
+    spi::object(
+        concat!("select ", user_columns!(), " from nebula.user u where u.tenant_id = $1 and u.id = $2 and u.deleted_at is null"),
         &[Arg::Uuid(call.tenant()), Arg::Uuid(input.id)],
     )
     .map(Reply::data)
@@ -169,12 +168,11 @@ fn update(call: &Call, input: UpdateUser) -> Result<Reply> {
     if is_taken {
         return Err(Refusal::duplicate("email"));
     }
-    let user = spi::text(
+    let user = spi::object(
         concat!(
             "update nebula.user u set email = coalesce($3, email), name = coalesce($4, name) \
              where u.tenant_id = $1 and u.id = $2 and u.deleted_at is null returning ",
-            user_json!(),
-            "::text"
+            user_columns!()
         ),
         &[
             Arg::Uuid(call.tenant()),
@@ -202,12 +200,11 @@ fn set_status(call: &Call, input: SetStatus) -> Result<Reply> {
     if input.status == Status::Suspenso {
         permission::require_another_admin(call.tenant(), input.id)?;
     }
-    let user = spi::text(
+    let user = spi::object(
         concat!(
             "update nebula.user u set status = $3::nebula.status, suspended_reason = $4 \
              where u.tenant_id = $1 and u.id = $2 and u.deleted_at is null returning ",
-            user_json!(),
-            "::text"
+            user_columns!()
         ),
         &[
             Arg::Uuid(call.tenant()),

@@ -117,14 +117,12 @@ shape! {
     }
 }
 
-macro_rules! webhook_json {
+macro_rules! webhook_columns {
     ($($more:literal)?) => {
         concat!(
-            "json_build_object('id', w.id, 'url', w.url, 'description', w.description, 'events', w.events, 'status', w.status, \
-             'suspendedReason', w.suspended_reason, 'previousSecretExpiresAt', w.previous_secret_expires_at, 'createdAt', w.created_at, \
-             'updatedAt', w.updated_at"
-            $(, $more)?,
-            ")"
+            "w.id, w.url, w.description, to_json(w.events) as events, w.status, w.suspended_reason as \"suspendedReason\", \
+             w.previous_secret_expires_at as \"previousSecretExpiresAt\", w.created_at as \"createdAt\", w.updated_at as \"updatedAt\""
+            $(, $more)?
         )
     };
 }
@@ -174,12 +172,11 @@ struct CreateWebhook {
 
 fn create(call: &Call, input: CreateWebhook) -> Result<Reply> {
     let secret = input.secret.0;
-    spi::text(
+    spi::object(
         concat!(
             "insert into nebula.webhook_subscription as w (tenant_id, id, url, events, description, secret_sealed, secret_key_version) \
              values ($1, $2, $3, $4, coalesce($5, ''), $6, $7) on conflict (tenant_id, id) do nothing returning ",
-            webhook_json!(", 'secret', $8"),
-            "::text"
+            webhook_columns!(", $8 as secret")
         ),
         &[
             Arg::Uuid(call.tenant()),
@@ -211,7 +208,7 @@ fn list(call: &Call, input: ListInput) -> Result<Reply> {
         name: "webhooks",
         from: "from nebula.webhook_subscription w where w.tenant_id = $1",
         alias: "w",
-        json: webhook_json!(),
+        columns: webhook_columns!(),
         sorts: SORTS,
         search: Some("strpos(lower(w.url || ' ' || w.description), lower(%q)) > 0"),
         has_status: true,
@@ -233,8 +230,8 @@ fn read(call: &Call, input: ById) -> Result<Reply> {
 }
 
 fn find(call: &Call, id: Uuid) -> Result<String> {
-    spi::text(
-        concat!("select ", webhook_json!(), "::text from nebula.webhook_subscription w where w.tenant_id = $1 and w.id = $2"),
+    spi::object(
+        concat!("select ", webhook_columns!(), " from nebula.webhook_subscription w where w.tenant_id = $1 and w.id = $2"),
         &[Arg::Uuid(call.tenant()), Arg::Uuid(id)],
     )
     .ok_or_else(|| Code::NotFound.into())
@@ -271,15 +268,13 @@ fn update(call: &Call, input: UpdateWebhook) -> Result<Reply> {
             &[Arg::Uuid(call.tenant()), Arg::Uuid(input.id)],
         );
     }
-    spi::text(
+    spi::object(
         concat!(
             "update nebula.webhook_subscription w set url = coalesce($3, url), \
                events = case when $4 then $5 else events end, description = coalesce($6, description), status = coalesce($7::nebula.status, status), \
                suspended_reason = case when $7 is null then suspended_reason else $8 end \
              where w.tenant_id = $1 and w.id = $2 returning ",
-            webhook_json!(),
-            "::text"
-        ),
+            webhook_columns!()),
         &[
             Arg::Uuid(call.tenant()),
             Arg::Uuid(input.id),
@@ -322,15 +317,14 @@ fn rotate_secret(call: &Call, input: RotateSecret) -> Result<Reply> {
     if overlap > 604_800 {
         return Err(Refusal::invalid("gracePeriodSeconds", "range"));
     }
-    spi::text(
+    spi::object(
         concat!(
             "update nebula.webhook_subscription w set secret_sealed = $3, secret_key_version = $4, \
                previous_secret_sealed = case when $5 > 0 then secret_sealed end, \
                previous_secret_key_version = case when $5 > 0 then secret_key_version end, \
                previous_secret_expires_at = case when $5 > 0 then now() + make_interval(secs => $5) end \
              where w.tenant_id = $1 and w.id = $2 returning ",
-            webhook_json!(", 'secret', $6"),
-            "::text"
+            webhook_columns!(", $6 as secret")
         ),
         &[
             Arg::Uuid(call.tenant()),
@@ -374,8 +368,8 @@ fn list_deliveries(call: &Call, input: ListDeliveries) -> Result<Reply> {
         name: "webhooks.deliveries",
         from: "from nebula.webhook_delivery d where d.tenant_id = $1 and d.webhook_subscription_id = $2",
         alias: "d",
-        json: "json_build_object('id', d.id, 'eventId', d.event_id, 'eventType', d.event_type, 'attempt', d.attempt, 'statusCode', d.status_code, \
-               'latencyMs', d.latency_ms, 'error', d.error, 'createdAt', d.created_at)",
+        columns: "d.id, d.event_id as \"eventId\", d.event_type as \"eventType\", d.attempt, d.status_code as \"statusCode\", \
+                  d.latency_ms as \"latencyMs\", d.error, d.created_at as \"createdAt\"",
         sorts: SORTS,
         search: None,
         has_status: false,
@@ -383,10 +377,7 @@ fn list_deliveries(call: &Call, input: ListDeliveries) -> Result<Reply> {
         tenant: Some(call.tenant()),
         parent: Some(input.id),
     }
-    .page(
-        &call.caller,
-        &ListInput::page(input.limit, input.cursor, input.sort).created(input.created_at_from, input.created_at_to),
-    )
+    .page(&call.caller, &ListInput::page(input.limit, input.cursor, input.sort).created(input.created_at_from, input.created_at_to))
 }
 
 fn redeliver(call: &Call, input: ById) -> Result<Reply> {

@@ -106,11 +106,9 @@ fn begin<'a>(
     let digest = installation::keyed_secret("idempotency", &[&canonical]);
     let begun = Begun { key, stored_key, digest, seals };
     lock(caller, operation, &begun.stored_key)?;
-    let found = KEPT.find(
-        caller.tenant,
-        &[Arg::Uuid(caller.tenant), Arg::Text(&begun.stored_key), Arg::Text(&operation.id)],
-        |row| (row.bytes(1), row.small(2), row.text(3), row.bytes(4), row.microseconds(5)),
-    );
+    let found = KEPT.find(caller.tenant, &[Arg::Uuid(caller.tenant), Arg::Text(&begun.stored_key), Arg::Text(&operation.id)], |row| {
+        (row.bytes(1), row.small(2), row.text(3), row.bytes(4), row.microseconds(5))
+    });
     let Some((digest, status, body, sealed, made_at)) = found else { return Ok(Ok(begun)) };
     if made_at.is_none_or(|at| at < spi::transaction_microseconds() - KEPT_MICROSECONDS) {
         spi::run(

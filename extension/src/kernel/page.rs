@@ -129,8 +129,8 @@ pub struct List<'a> {
     pub from: &'static str,
     /// The alias of the row, which has `created_at` and `id`.
     pub alias: &'static str,
-    /// The JSON of one row.
-    pub json: &'static str,
+    /// The columns of one row, which are its members as JSON.
+    pub columns: &'static str,
     pub sorts: Sorts,
     /// The expression that `q` searches, with `%q` for the parameter; `None` where the list has no `q`.
     pub search: Option<&'static str>,
@@ -166,12 +166,8 @@ impl List<'_> {
 
         let alias = self.alias;
         let (order, comparison) = if descending { ("desc", "<") } else { ("asc", ">") };
-        let position_text = if cast == "timestamptz" {
-            format!("to_char({alias}.{column} at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')")
-        } else {
-            format!("{alias}.{column}::text")
-        };
-        let mut sql = format!("select {json}::text, {position_text}, {alias}.id {from}", json = self.json, from = self.from);
+        let mut sql =
+            format!("select {columns}, {alias}.{column} as value, {alias}.id as row_id {from}", columns = self.columns, from = self.from);
         let mut args = vec![Arg::OptUuid(self.tenant), Arg::OptUuid(self.parent), Arg::BigInt(input.limit.0 + 1)];
         let mut push = |condition: String| {
             sql.push_str(" and ");
@@ -206,22 +202,28 @@ impl List<'_> {
         }
         sql.push_str(&format!(" order by {alias}.{column} {order}, {alias}.id {order} limit $3"));
 
-        let mut rows = spi::rows(&sql, &args, |row| (row.text(1).unwrap_or_default(), row.text(2).unwrap_or_default(), row.uuid(3)));
         let wanted = usize::try_from(input.limit.0).unwrap_or(50);
-        let has_more = rows.len() > wanted;
-        rows.truncate(wanted);
-        let next = match rows.last() {
-            Some((_, value, Some(id))) if has_more => {
-                Some(cursor::seal(secret, &scope, &Position { value: value.clone(), id: *id }).ok_or(Code::InternalError)?)
+        let (mut data, mut count, mut last) = ("[".to_owned(), 0, None);
+        spi::rows(&sql, &args, |row| {
+            count += 1;
+            if count > wanted {
+                return;
             }
+            if count > 1 {
+                data.push(',');
+            }
+            row.write_object(&mut data, 2);
+            if count == wanted {
+                last = row.last_uuid().map(|id| Position { value: row.last_but_one_text(), id });
+            }
+        });
+        data.push(']');
+        let has_more = count > wanted;
+        let next = match last {
+            Some(position) if has_more => Some(cursor::seal(secret, &scope, &position).ok_or(Code::InternalError)?),
             _ => None,
         };
-        let data = rows.iter().map(|(json, ..)| json.as_str()).collect::<Vec<_>>().join(",");
-        Ok(Reply {
-            data: Some(format!("[{data}]")),
-            meta: Some(json!({ "nextCursor": next, "hasMore": has_more }).to_string()),
-            ..Reply::default()
-        })
+        Ok(Reply { data: Some(data), meta: Some(json!({ "nextCursor": next, "hasMore": has_more }).to_string()), ..Reply::default() })
     }
 
     /// The sort's column, its SQL type and whether it descends; newest first where none is named.

@@ -8,8 +8,11 @@
 #![allow(unsafe_code)]
 
 pub mod direct;
+mod json;
 pub mod row_security;
 pub mod transition;
+
+pub use json::{object, objects};
 
 use pgrx::{FromDatum, IntoDatum, PgTrigger, datum::TimestampWithTimeZone, pg_sys};
 use sha2::{Digest, Sha256};
@@ -113,7 +116,9 @@ impl Arg<'_> {
 fn parse(input: unsafe fn(pg_sys::FunctionCallInfo) -> pg_sys::Datum, text: &str) -> Option<pg_sys::Datum> {
     let Ok(text) = CString::new(text) else { pgrx::error!("a value holds NUL") };
     // SAFETY: input functions of built-in types take a C string, the type's element and a modifier, and don't ask who calls.
-    unsafe { pgrx::direct_function_call_as_datum(input, &[text.as_c_str().into_datum(), pg_sys::InvalidOid.into_datum(), (-1_i32).into_datum()]) }
+    unsafe {
+        pgrx::direct_function_call_as_datum(input, &[text.as_c_str().into_datum(), pg_sys::InvalidOid.into_datum(), (-1_i32).into_datum()])
+    }
 }
 
 /// `value #>> path` of a `jsonb`.
@@ -847,7 +852,11 @@ impl ChangedTable {
     /// The columns whose name is such, and where they stand.
     #[must_use]
     pub fn named(&self, is: impl Fn(&str) -> bool) -> Vec<(usize, &str)> {
-        self.columns.iter().enumerate().filter_map(|(at, column)| column.as_deref().filter(|name| is(name)).map(|name| (at, name))).collect()
+        self.columns
+            .iter()
+            .enumerate()
+            .filter_map(|(at, column)| column.as_deref().filter(|name| is(name)).map(|name| (at, name)))
+            .collect()
     }
 }
 

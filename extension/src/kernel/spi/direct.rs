@@ -182,7 +182,11 @@ impl Open {
         // SAFETY: nothing of the last batch is used any more.
         unsafe {
             if self.memory.is_null() {
-                let sizes = (pg_sys::ALLOCSET_DEFAULT_MINSIZE as usize, pg_sys::ALLOCSET_DEFAULT_INITSIZE as usize, pg_sys::ALLOCSET_DEFAULT_MAXSIZE as usize);
+                let sizes = (
+                    pg_sys::ALLOCSET_DEFAULT_MINSIZE as usize,
+                    pg_sys::ALLOCSET_DEFAULT_INITSIZE as usize,
+                    pg_sys::ALLOCSET_DEFAULT_MAXSIZE as usize,
+                );
                 self.memory =
                     pg_sys::AllocSetContextCreateInternal(pg_sys::CurrentMemoryContext, c"nebula rows".as_ptr(), sizes.0, sizes.1, sizes.2);
             } else {

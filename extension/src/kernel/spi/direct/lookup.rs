@@ -35,9 +35,14 @@ thread_local! {
 impl Lookup {
     /// The tenant's row with this key, of which the tenant is the first value, as of what is committed now.
     pub fn find<T>(&'static self, tenant: Uuid, key: &[Arg], each: impl FnOnce(&Row) -> T) -> Option<T> {
-        let place = if may(Some(tenant)) && !spi::is_parallel() { PLACES.with(|places| places.get(self.index, |_| true, || self.look_up())) } else { None };
+        let place = if may(Some(tenant)) && !spi::is_parallel() {
+            PLACES.with(|places| places.get(self.index, |_| true, || self.look_up()))
+        } else {
+            None
+        };
         // SAFETY: the scan closes what it opens.
-        let relation = place.as_ref().and_then(|place| unsafe { relation::open(place.relation, pg_sys::AccessShareLock, relation::changes()) });
+        let relation =
+            place.as_ref().and_then(|place| unsafe { relation::open(place.relation, pg_sys::AccessShareLock, relation::changes()) });
         match (place, relation) {
             (Some(place), Some(relation)) => scan(&place, relation, key, each),
             _ => self.select(key, each),
@@ -46,7 +51,8 @@ impl Lookup {
 
     fn select<T>(&self, key: &[Arg], each: impl FnOnce(&Row) -> T) -> Option<T> {
         let names = |columns: &[&CStr]| columns.iter().map(|column| column.to_string_lossy().into_owned()).collect::<Vec<_>>();
-        let conditions = names(self.key).iter().zip(1..).map(|(column, place)| format!("{column} = ${place}")).collect::<Vec<_>>().join(" and ");
+        let conditions =
+            names(self.key).iter().zip(1..).map(|(column, place)| format!("{column} = ${place}")).collect::<Vec<_>>().join(" and ");
         let sql = format!("select {} from nebula.{} where {conditions}", names(self.columns).join(", "), self.table.to_string_lossy());
         let mut each = Some(each);
         spi::first(&sql, key, |row| each.take().map(|each| each(row))).flatten()
@@ -66,7 +72,10 @@ impl Lookup {
                 }
                 let descriptor = relation::descriptor(open);
                 let number = |at: usize| i16::try_from(at + 1).ok();
-                let columns = relation::positions(&descriptor, self.columns)?.into_iter().map(|at| number(at).map(i32::from)).collect::<Option<_>>()?;
+                let columns = relation::positions(&descriptor, self.columns)?
+                    .into_iter()
+                    .map(|at| number(at).map(i32::from))
+                    .collect::<Option<_>>()?;
                 let key = relation::positions(&descriptor, self.key)?
                     .into_iter()
                     .map(|at| {
@@ -93,7 +102,11 @@ fn is_of(index: u32, key: &[(i16, pg_sys::Oid, pg_sys::Oid)]) -> bool {
         let form = (*open).rd_index;
         let numbers = (*form).indkey.values.as_slice(usize::try_from((*form).indnkeyatts).unwrap_or(0)).to_vec();
         let has_collations = key.iter().enumerate().all(|(at, (_, _, collation))| *(*open).rd_indcollation.add(at) == *collation);
-        let is_of = (*form).indisvalid && (*form).indisunique && pg_sys::RelationGetIndexPredicate(open).is_null() && numbers == key.iter().map(|(number, ..)| *number).collect::<Vec<_>>() && has_collations;
+        let is_of = (*form).indisvalid
+            && (*form).indisunique
+            && pg_sys::RelationGetIndexPredicate(open).is_null()
+            && numbers == key.iter().map(|(number, ..)| *number).collect::<Vec<_>>()
+            && has_collations;
         pg_sys::index_close(open, pg_sys::NoLock.cast_signed());
         is_of
     }
@@ -122,8 +135,7 @@ fn scan<T>(place: &Rc<Place>, relation: pg_sys::Relation, key: &[Arg], each: imp
         let count = i32::try_from(keys.len()).unwrap_or(0);
         let scan = pg_sys::systable_beginscan(relation, pg_sys::Oid::from(place.index), true, snapshot, count, keys.as_mut_ptr());
         let tuple = pg_sys::systable_getnext(scan);
-        let found =
-            (!tuple.is_null()).then(|| each(&Row { tuple, descriptor: (*relation).rd_att, attributes: Some(&place.columns) }));
+        let found = (!tuple.is_null()).then(|| each(&Row { tuple, descriptor: (*relation).rd_att, attributes: Some(&place.columns) }));
         pg_sys::systable_endscan(scan);
         pg_sys::UnregisterSnapshot(snapshot);
         relation::close(relation);

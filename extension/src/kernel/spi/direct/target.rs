@@ -65,8 +65,9 @@ fn look_up(table: &'static Table) -> Option<Target> {
             }
             let descriptor = relation::descriptor(relation);
             let attributes = relation::positions(&descriptor, table.columns)?;
-            let is_missed =
-                |(at, column): (usize, &pg_sys::FormData_pg_attribute)| !attributes.contains(&at) && (column.attnotnull || column.atthasdef) && !column.is_dropped();
+            let is_missed = |(at, column): (usize, &pg_sys::FormData_pg_attribute)| {
+                !attributes.contains(&at) && (column.attnotnull || column.atthasdef) && !column.is_dropped()
+            };
             let is_complete = !descriptor.iter().enumerate().any(is_missed);
             is_complete.then(|| Target { relation: leaf, attributes, width: descriptor.len(), bounds })
         }
