@@ -8,7 +8,8 @@
 # make package   .deb files under target/packages/          make test-packages  installs and removes them in a chroot
 # make previous   builds the release before this one, which upgrades are tested from
 # make docs   writes the pages that the program makes: docs/openapi.json, docs/permissions.md, docs/schema.sql
-# make bench  measures, and writes target/bench/; make bench-jobs its part on the outbox, beside graphile-worker; make bench-lists lists of ten million rows; make bench-protect the policies of protected tables
+# make bench  measures, and writes target/bench/; make bench-jobs its part on the outbox, beside graphile-worker and pg-boss; make bench-lists lists of ten million rows; make bench-protect the policies of protected tables
+# make bench-rivals   the edge beside NestJS with Prisma and with hand-written SQL    make bench-webhooks  deliveries beside a plain client
 #
 # Nothing outside this directory is changed but packages: Postgres runs from a copy of its own tree under target/, so that the extension can be
 # installed without root and beside whatever the system runs.
@@ -46,7 +47,7 @@ PREVIOUS := 0.1.0
 NEBULA := target/release/nebula
 
 .PHONY: up down clean seed build script install previous fixture packages server tools check check-versions check-version docs test test-versions test-pooler \
-	test-faults package test-packages bench bench-jobs bench-lists bench-protect bench-expose
+	test-faults package test-packages bench bench-jobs bench-lists bench-protect bench-expose bench-rivals bench-webhooks
 
 up: install
 	@$(NEBULA) up --pg-bindir $(NEBULA_PG_BINDIR)
@@ -206,13 +207,13 @@ bench: install
 	@NEBULA=$(CURDIR)/$(NEBULA) tests/bench/requests.sh
 	@$(MAKE) bench-jobs
 
-# The outbox beside graphile-worker.
+# The outbox beside graphile-worker and pg-boss.
 bench-jobs: install
 	@if ! cmp -s tests/bench/js/package-lock.json target/bench-js/package-lock.json; then \
 	  mkdir -p target/bench-js && cp tests/bench/js/package.json tests/bench/js/package-lock.json tests/bench/js/.npmrc target/bench-js/; \
 	  (cd target/bench-js && npm ci --silent --no-audit --no-fund) || { rm -f target/bench-js/package-lock.json; exit 1; }; \
 	fi
-	@cp tests/bench/js/graphile.mjs target/bench-js/
+	@cp tests/bench/js/*.mjs target/bench-js/
 	@NEBULA=$(CURDIR)/$(NEBULA) tests/bench/jobs.sh
 
 bench-lists: install
@@ -225,3 +226,15 @@ bench-protect: install
 # A custom operation beside a built-in one.
 bench-expose: install
 	@NEBULA=$(CURDIR)/$(NEBULA) tests/bench/expose.sh
+
+# The stack that users would pick instead: NestJS with Prisma, and with hand-written SQL.
+bench-rivals: install
+	@command -v wrk >/dev/null || { if [ "$$(id -u)" = 0 ]; then run=; else run=sudo; fi; \
+	  $$run apt-get update -qq; DEBIAN_FRONTEND=noninteractive $$run apt-get install -y -qq wrk >/dev/null; }
+	@tests/bench/rivals/build.sh
+	@NEBULA=$(CURDIR)/$(NEBULA) tests/bench/rivals.sh
+
+# Deliveries of webhooks beside the same requests sent by a plain client.
+bench-webhooks: install
+	@cargo build --release --locked --quiet -p nebula-tests --example loopback
+	@NEBULA=$(CURDIR)/$(NEBULA) tests/bench/webhooks.sh

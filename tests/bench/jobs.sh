@@ -1,56 +1,138 @@
 #!/usr/bin/env bash
-# Measures the outbox beside graphile-worker (docs/performance.md): the same cluster, the same run, in turns. Called by `make bench-jobs`.
+# The outbox beside graphile-worker and pg-boss (docs/performance.md): the same cluster, the same run, in turns. Called by `make bench-jobs`.
 # JOBS, ROUNDS, RATE and SECONDS_EACH change how long it takes.
-set -euo pipefail
-
-here=$(cd "$(dirname "$0")" && pwd)
-root=$(cd "$here/../.." && pwd)
-dir=$root/target/bench-jobs
+# shellcheck source=lib.sh
+source "$(dirname "$0")/lib.sh"
+start jobs
 jobs=${JOBS:-50000}
-rounds=${ROUNDS:-3}
 rate=${RATE:-200}
-seconds=${SECONDS_EACH:-20}
+emitters=10
+# Who claims and completes at the same time.
+claimers=${CLAIMERS:-4}
+batch=100
+js=$root/target/bench-js
+node=$(echo "$js"/node_modules/node-linux-*/bin/node)
 
-mkdir -p "$dir"
-"$NEBULA" up --dir "$dir" --pg-bindir "$NEBULA_PG_BINDIR" >/dev/null
-trap '"$NEBULA" down --dir "$dir" --pg-bindir "$NEBULA_PG_BINDIR" >/dev/null' EXIT
-# shellcheck disable=SC1091
-source "$dir/env"
-psql -qX -c 'drop database if exists graphile' -c 'create database graphile'
-export GRAPHILE_URL=postgresql://postgres@127.0.0.1:$PGPORT/graphile
-GRAPHILE_URL=${NEBULA_ADMIN_DATABASE_URL%/*}/graphile
+psql -qX -c 'drop database if exists queues with (force)' -c 'create database queues' 2>/dev/null
+QUEUES_URL=${NEBULA_ADMIN_DATABASE_URL%/*}/queues
+export QUEUES_URL
+# Their own statements, as scripts for pgbench.
+"$node" "$js/statements.mjs" "$dir" "$jobs" $batch
+psql -qX -d queues -f "$here/jobs/bare.sql" 2>/dev/null
+cp "$here"/jobs/bare_*.sql "$dir/"
+for script in emit bulk claim; do cp "$here/jobs/$script.sql" "$dir/nebula_$script.sql"; done
 tenant=$(psql -qXAt -c "select id from nebula.tenant limit 1")
+queues=(nebula graphile boss bare)
 
-# So many committed events that no webhook wants, done by the worker that runs: jobs a second between the first and the last that was finished.
-nebula_throughput() {
-  psql -qXAt <<SQL
-delete from nebula.outbox_finished;
-select count(nebula.emit('bench.noop', '{}', null, '$tenant')) from generate_series(1, $jobs) \g /dev/null
-SQL
-  while [ "$(psql -qXAt -c "select count(*) from nebula.outbox_live")" != 0 ]; do sleep 0.2; done
-  psql -qXAt -c "select round((count(*) / extract(epoch from max(finished_at) - min(finished_at)))::numeric) from nebula.outbox_finished where type = 'bench.noop'"
+query() { psql -qXAt -d "$([ "$1" = nebula ] && echo "$PGDATABASE" || echo queues)" -c "$2"; } # queue statement
+declare -A table=([nebula]=nebula.outbox_live [graphile]=graphile_worker._private_jobs [boss]=pgboss.job_common [bare]=bare)
+declare -A waiting=([nebula]=true [graphile]=true [boss]="state < 'active'" [bare]=true)
+# Nebula's history refuses to be truncated; so nobody's is.
+empty() { # queue
+  local name=${table[$1]}
+  [ "$1" != nebula ] || name="nebula.outbox"
+  query "$1" "delete from $name"
+  query "$1" "vacuum $name"
+}
+
+# The worker of `nebula up` would take what is measured; so one is started where one is wanted.
+stop_worker() {
+  local pid
+  pid=$(cat "$dir/worker.pid")
+  if kill "$pid" 2>/dev/null; then while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done; fi
+}
+start_worker() {
+  (cd "$dir" && exec "$NEBULA" worker >>worker.log 2>&1) &
+  echo $! >"$dir/worker.pid"
+}
+stop_worker
+
+# Seconds that so many transactions of a script took, by so many clients together.
+pgbench_seconds() { # queue script clients transactions
+  local url=$QUEUES_URL
+  [ "$1" != nebula ] || url=$NEBULA_ADMIN_DATABASE_URL
+  # What the worker does is done as its login.
+  [ "$1 $2" != "nebula claim" ] || url=$NEBULA_WORKER_DATABASE_URL
+  "$NEBULA_PG_BINDIR/pgbench" -n -M prepared -c "$3" -j "$(($3 < 2 ? 1 : 2))" -t "$(($4 / $3))" -f "$dir/$1_$2.sql" -D tenant="$tenant" -D jobs="$jobs" "$url" 2>>"$dir/pgbench.log" |
+    awk '/^number of transactions actually processed/ { split($NF, n, "/"); all = n[1] } /^tps/ { print all / $3 }'
+}
+
+# Jobs a second, each emitted in a transaction of its own.
+emits() { # queue
+  local url=$QUEUES_URL
+  [ "$1" != nebula ] || url=$NEBULA_ADMIN_DATABASE_URL
+  empty "$1"
+  pgbench_tps "$url" $emitters "$dir/$1_emit.sql" -D tenant="$tenant" -D type=bench.noop
+}
+
+# Jobs a second, all emitted by one statement.
+bulk() { # queue
+  empty "$1"
+  local took
+  took=$(pgbench_seconds "$1" bulk 1 1)
+  [ "$(query "$1" "select count(*) from ${table[$1]} where ${waiting[$1]}")" = "$jobs" ] || { echo "$1: not all were emitted" >&2; return 1; }
+  awk -v jobs="$jobs" -v took="$took" 'BEGIN { printf "%.0f\n", jobs / took }'
+}
+
+# Jobs a second, claimed and completed in batches; of those that the bulk left.
+claims() { # queue
+  local took left
+  query "$1" "vacuum (analyze) ${table[$1]}"
+  took=$(pgbench_seconds "$1" claim "$claimers" $((jobs / batch)))
+  left=$(query "$1" "select count(*) from ${table[$1]} where ${waiting[$1]}")
+  awk -v jobs="$jobs" -v left="$left" -v took="$took" 'BEGIN { printf "%.0f\n", (jobs - left) / took }'
+}
+
+until_empty() { while [ "$(query nebula "select count(*) from nebula.outbox_live")" != 0 ]; do sleep 0.2; done; }
+
+# So many committed events that no webhook wants, done by one worker that runs: jobs a second between the first and the last that was finished.
+nebula_worker() {
+  empty nebula
+  start_worker
+  query nebula "select count(nebula.emit('bench.noop', '{}', null, '$tenant')) from generate_series(1, $jobs)" >/dev/null
+  until_empty
+  query nebula "select round((count(*) / extract(epoch from max(finished_at) - min(finished_at)))::numeric) from nebula.outbox_finished where type = 'bench.noop'"
+  stop_worker
 }
 
 # Milliseconds from before the commit until after the first attempt, the 99th of a hundred.
 nebula_latency() {
-  psql -qXAt -c "delete from nebula.outbox_finished where type = 'bench.tick'"
-  "$NEBULA_PG_BINDIR/pgbench" -n -M prepared -c 4 -j 1 -R "$rate" -T "$seconds" -D tenant="$tenant" -f "$here/emit.sql" "$NEBULA_ADMIN_DATABASE_URL" >/dev/null 2>&1
-  while [ "$(psql -qXAt -c "select count(*) from nebula.outbox_live")" != 0 ]; do sleep 0.2; done
-  psql -qXAt -c "select round((percentile_cont(0.99) within group (order by extract(epoch from finished_at - created_at)) * 1000)::numeric, 1) from nebula.outbox_finished where type = 'bench.tick'"
+  empty nebula
+  start_worker
+  "$NEBULA_PG_BINDIR/pgbench" -n -M prepared -c 4 -j 1 -R "$rate" -T "$seconds" -D tenant="$tenant" -D type=bench.tick -f "$dir/nebula_emit.sql" "$NEBULA_ADMIN_DATABASE_URL" >/dev/null 2>&1
+  until_empty
+  query nebula "select round((percentile_cont(0.99) within group (order by extract(epoch from finished_at - created_at)) * 1000)::numeric, 1) from nebula.outbox_finished where type = 'bench.tick'"
+  stop_worker
 }
 
-: >"$dir/samples.tsv"
-sample() { printf '%s\t%s\n' "$1" "$2" | tee -a "$dir/samples.tsv"; }
 for _ in $(seq "$rounds"); do
-  sample nebula_jobs "$(nebula_throughput)"
-  sample graphile_jobs "$(node "$root/target/bench-js/graphile.mjs" throughput "$jobs")"
+  for queue in "${queues[@]}"; do sample "${queue}_emits" "$(emits "$queue")"; done
+  for queue in "${queues[@]}"; do
+    sample "${queue}_bulk" "$(bulk "$queue")"
+    sample "${queue}_claims" "$(claims "$queue")"
+    empty "$queue"
+  done
+  sample nebula_worker "$(nebula_worker)"
+  sample graphile_worker "$("$node" "$js/graphile.mjs" throughput "$jobs")"
+  sample boss_worker "$("$node" "$js/boss.mjs" throughput "$jobs")"
   sample nebula_p99_ms "$(nebula_latency)"
-  sample graphile_p99_ms "$(node "$root/target/bench-js/graphile.mjs" latency "$rate" "$seconds")"
+  sample graphile_p99_ms "$("$node" "$js/graphile.mjs" latency "$rate" "$seconds")"
+  sample boss_p99_ms "$("$node" "$js/boss.mjs" latency "$rate" "$seconds")"
 done
-median() { awk -v name="$1" '$1 == name { print $2 }' "$dir/samples.tsv" | sort -g | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
-{
-  echo "| what | Nebula | graphile-worker | ratio | aim |"
-  echo "|---|---|---|---|---|"
-  echo "| no-op jobs a second, one worker process, $jobs waiting | $(median nebula_jobs) | $(median graphile_jobs) | $(awk -v a="$(median nebula_jobs)" -v b="$(median graphile_jobs)" 'BEGIN { printf "%.2f", a / b }') | ≥ 1 |"
-  echo "| ms from commit to the first attempt at $rate/s, 99th percentile | $(median nebula_p99_ms) | $(median graphile_p99_ms) | – | < 50 |"
-} | tee "$dir/result.md"
+
+# Beside the better one of the two.
+beside_better() { # what name aim
+  local better=graphile-worker value
+  value=$(of "graphile_$2")
+  if awk -v a="$(of "boss_$2")" -v b="$value" 'BEGIN { exit !(a > b) }'; then better=pg-boss value=$(of "boss_$2"); fi
+  result "$1" "$(of "nebula_$2")" "$better" "$value" /s "$3"
+}
+beside_better "single emits, $emitters clients" emits ">= 2"
+beside_better "bulk emits, $jobs by one statement" bulk ">= 2"
+beside_better "claim and complete in batches of $batch, $claimers clients" claims ">= 1.5"
+beside_better "one worker, $jobs no-op jobs waiting" worker ">= 1"
+for name in emits bulk claims; do result "the same: $name" "$(of "nebula_$name")" "a bare table" "$(of "bare_$name")" /s ""; done
+result "from the commit to the first attempt at $rate/s, 99th percentile" "$(of nebula_p99_ms)" "what is asked for" 50 ms "<= 1"
+result "the same" "$(of nebula_p99_ms)" graphile-worker "$(of graphile_p99_ms)" ms ""
+result "the same" "$(of nebula_p99_ms)" pg-boss "$(of boss_p99_ms)" ms ""
+report "The outbox"

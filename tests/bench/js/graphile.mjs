@@ -4,7 +4,7 @@ import { run } from "graphile-worker";
 import pg from "pg";
 
 const [mode, amount, seconds] = process.argv.slice(2);
-const pool = new pg.Pool({ connectionString: process.env.GRAPHILE_URL, max: 10 });
+const pool = new pg.Pool({ connectionString: process.env.QUEUES_URL, max: 10 });
 pool.on("error", () => {});
 pool.on("connect", (client) => client.on("error", () => {}));
 const quiet = { debug() {}, info() {}, warn() {}, error: console.error };

@@ -1,1 +1,0 @@
-select nebula.emit('bench.tick', '{}', null, :tenant::uuid);

@@ -1,0 +1,1 @@
+select count(nebula.emit('bench.noop', '{}', null, :tenant::uuid)) from generate_series(1, :jobs);

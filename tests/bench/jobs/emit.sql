@@ -1,0 +1,1 @@
+select nebula.emit(:type, '{}', null, :tenant::uuid);
