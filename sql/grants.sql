@@ -57,6 +57,8 @@ alter function nebula.password_challenge(uuid, text, text) owner to nebula_owner
 alter function nebula.flush() owner to nebula_platform;
 alter function nebula.reset_token(uuid, uuid) owner to nebula_platform;
 alter function nebula.emit_event(text, json, text, uuid, text) owner to nebula_platform;
+alter function nebula.emit(text, jsonb, text, uuid, timestamptz) owner to nebula_platform;
+alter function nebula.emit_each(text, jsonb, uuid) owner to nebula_platform;
 alter function nebula.claim(text, integer, interval, integer, uuid[], boolean) owner to nebula_platform;
 alter function nebula.complete(text, uuid[], integer[]) owner to nebula_platform;
 alter function nebula.fail(text, uuid, integer, text, interval, boolean) owner to nebula_platform;
@@ -196,7 +198,7 @@ begin
       'nebula.begin_import(json), nebula.import_rows(text, json, json), '
       'nebula.register_sealing_key(integer, bytea), nebula.sealing_keys(), nebula.sealed_row_counts(), nebula.anonymize_again(uuid, uuid), '
       'nebula.bind_role(text, uuid, text), nebula.ensure_partitions(integer), nebula.version(), nebula.routes(), nebula.openapi(), nebula.readiness(), '
-      'nebula.edge_state(), nebula.emit(text, jsonb, text, uuid, timestamptz), nebula.emit_event(text, json, text, uuid, text), nebula.requeue(uuid), '
+      'nebula.edge_state(), nebula.emit(text, jsonb, text, uuid, timestamptz), nebula.emit_each(text, jsonb, uuid), nebula.emit_event(text, json, text, uuid, text), nebula.requeue(uuid), '
       'nebula.delivery_place_here(), nebula.may_deliver(), nebula.adopt_here(), nebula.unbind_role(text), nebula.set_postgrest_trust(text), '
       'nebula.protect(regclass, uuid, text, name, text, jsonb, text, text, name[], boolean, boolean, boolean, boolean, name[], boolean), '
       'nebula.protection_steps(text, json, boolean), nebula.begin_protection(text, json), nebula.finish_protection(text), '

@@ -91,6 +91,10 @@ begin
   for wanted in
     select *
     from (values
+      -- As the functions would set them for each call (kernel/spi/settings.rs).
+      ('nebula_edge', 'enable_seqscan', 'off'),
+      ('nebula_edge', 'enable_sort', 'off'),
+      ('nebula_edge', 'jit', 'off'),
       ('nebula_edge', 'log_parameter_max_length', '0'),
       ('nebula_edge', 'log_parameter_max_length_on_error', '0'),
       ('nebula_edge', 'statement_timeout', '15s'),
@@ -98,6 +102,9 @@ begin
       ('nebula_edge', 'idle_in_transaction_session_timeout', '10s'),
       ('nebula_keys', 'statement_timeout', '15s'),
       ('nebula_keys', 'idle_in_transaction_session_timeout', '10s'),
+      ('nebula_worker', 'enable_seqscan', 'off'),
+      ('nebula_worker', 'enable_sort', 'off'),
+      ('nebula_worker', 'jit', 'off'),
       ('nebula_worker', 'log_parameter_max_length', '0'),
       ('nebula_worker', 'log_parameter_max_length_on_error', '0'),
       ('nebula_worker', 'idle_in_transaction_session_timeout', '60s')

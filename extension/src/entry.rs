@@ -106,7 +106,7 @@ fn handle(
     tenant: pgrx::Uuid,
     request: &str,
 ) -> TableIterator<'static, (name!(status, i32), name!(body, Option<String>), name!(context, String))> {
-    let answer = handle::handle(uuid(tenant), request);
+    let answer = spi::looking_up(|| handle::handle(uuid(tenant), request));
     TableIterator::once((i32::from(answer.status), answer.body, answer.context.to_string()))
 }
 
@@ -186,7 +186,7 @@ fn dispatch(
 ) -> TableIterator<'static, (name!(status, i32), name!(body, Option<String>), name!(code, Option<String>), name!(details, Option<String>))>
 {
     let (status, outcome) = match (action, input) {
-        (Some(action), Some(input)) => handle::call(action, input, idempotency_key),
+        (Some(action), Some(input)) => spi::looking_up(|| handle::call(action, input, idempotency_key)),
         _ => (400, Err(Refusal::invalid("input", "json"))),
     };
     let row = match outcome {

@@ -1,6 +1,9 @@
 -- A setting of one of Nebula's logins is not what the installation sets: a login may change its own, and spoil its sessions with it.
 with wanted (role, name, value) as (
   values
+    ('nebula_edge', 'enable_seqscan', 'off'),
+    ('nebula_edge', 'enable_sort', 'off'),
+    ('nebula_edge', 'jit', 'off'),
     ('nebula_edge', 'log_parameter_max_length', '0'),
     ('nebula_edge', 'log_parameter_max_length_on_error', '0'),
     ('nebula_edge', 'statement_timeout', '15s'),
@@ -8,6 +11,9 @@ with wanted (role, name, value) as (
     ('nebula_edge', 'idle_in_transaction_session_timeout', '10s'),
     ('nebula_keys', 'statement_timeout', '15s'),
     ('nebula_keys', 'idle_in_transaction_session_timeout', '10s'),
+    ('nebula_worker', 'enable_seqscan', 'off'),
+    ('nebula_worker', 'enable_sort', 'off'),
+    ('nebula_worker', 'jit', 'off'),
     ('nebula_worker', 'log_parameter_max_length', '0'),
     ('nebula_worker', 'log_parameter_max_length_on_error', '0'),
     ('nebula_worker', 'idle_in_transaction_session_timeout', '60s')

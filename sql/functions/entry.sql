@@ -37,7 +37,7 @@ comment on function nebula.rights_changed() is 'Trigger: clears every backend''s
 -- ---- The edge's entry functions
 
 create function nebula.handle(tenant uuid, request json) returns table (status integer, body json, context json)
-language c volatile strict parallel unsafe security definer rows 1 set search_path = pg_catalog, pg_temp set row_security = on set jit = off set enable_seqscan = off set enable_sort = off as 'MODULE_PATHNAME', 'handle_wrapper';
+language c volatile strict parallel unsafe security definer rows 1 set search_path = pg_catalog, pg_temp as 'MODULE_PATHNAME', 'handle_wrapper';
 comment on function nebula.handle(uuid, json) is
   'One REST request, whole: credential, tenant, permission, idempotency, effect, audit, event, answer. The protocol is docs/edge-protocol.md.';
 
@@ -82,7 +82,7 @@ comment on function nebula.reset_token(uuid, uuid) is
 
 create function nebula.dispatch(action text, input json, idempotency_key text)
 returns table (status integer, body json, code text, details json)
-language c volatile parallel unsafe security definer rows 1 set search_path = pg_catalog, pg_temp set row_security = on set jit = off set enable_seqscan = off set enable_sort = off as 'MODULE_PATHNAME', 'dispatch_wrapper';
+language c volatile parallel unsafe security definer rows 1 set search_path = pg_catalog, pg_temp as 'MODULE_PATHNAME', 'dispatch_wrapper';
 comment on function nebula.dispatch(text, json, text) is 'What nebula.call() calls: the outcome as values, so that a refusal that has written something is not rolled back here.';
 
 create function nebula.can(action text) returns boolean

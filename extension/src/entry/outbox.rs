@@ -5,14 +5,14 @@ use super::{back, microseconds, uuid};
 use crate::kernel::{
     context,
     error::Result,
-    outbox,
+    outbox::{self, Details},
     queue::{self, Job, Lease},
     round::Part,
-    spi::{self, Arg},
+    spi::{self, Arg, Made, direct::lookup::Lookup},
     sql_caller, wake,
 };
 use pgrx::{
-    PgSqlErrorCode,
+    AnyElement, PgSqlErrorCode,
     datum::{Interval, TimestampWithTimeZone},
     ereport,
     iter::TableIterator,
@@ -45,15 +45,8 @@ pub(super) fn leases(ids: Vec<Option<pgrx::Uuid>>, attempts: Vec<Option<i32>>) -
     ids.into_iter().map(|id| uuid(given(id))).zip(attempts.into_iter().map(given)).collect()
 }
 
-#[pg_extern(sql = false)]
-fn emit_event(
-    kind: Option<&str>,
-    data: Option<&str>,
-    aggregate: Option<&str>,
-    tenant: Option<pgrx::Uuid>,
-    available_at: Option<&str>,
-) -> Option<pgrx::Uuid> {
-    let (kind, data) = (given(kind), given(data));
+/// Whose event it is: the caller's tenant's, or that of the tenant which a DBA's code names.
+fn tenant_of_event(tenant: Option<pgrx::Uuid>) -> Uuid {
     let own = context::tenant().or_else(|| sql_caller::identity().map(|(tenant, ..)| tenant));
     let wanted = tenant.map(uuid);
     if own.is_some() && wanted.is_some() && own != wanted {
@@ -62,17 +55,56 @@ fn emit_event(
     let Some(tenant) = wanted.or(own) else {
         refuse(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, "whose event? name a tenant");
     };
-    if own.is_none() && spi::first("select from nebula.tenant where id = $1", &[Arg::Uuid(tenant)], |_| ()).is_none() {
+    if own.is_none() && TENANT.find(tenant, &[Arg::Uuid(tenant)], |_| ()).is_none() {
         refuse(PgSqlErrorCode::ERRCODE_FOREIGN_KEY_VIOLATION, "there is no such tenant");
     }
-    let emitted: Result<Uuid> = outbox::emit_custom(tenant, kind, data, aggregate, available_at);
-    match emitted {
-        Ok(id) => Some(back(id)),
-        Err(refusal) => refuse(
-            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
-            &format!("the event is refused: {}", refusal.details.map(|details| details.to_string()).unwrap_or_default()),
-        ),
-    }
+    tenant
+}
+
+const TENANT: Lookup = Lookup { table: c"tenant", index: c"pk_tenant", key: &[c"id"], columns: &[c"id"] };
+
+fn or_refused<T>(emitted: Result<T>) -> T {
+    emitted.unwrap_or_else(|refusal| {
+        let details = refusal.details.map(|details| details.to_string()).unwrap_or_default();
+        refuse(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, &format!("the event is refused: {details}"))
+    })
+}
+
+#[pg_extern(sql = false)]
+fn emit(
+    r#type: Option<&str>,
+    data: Option<AnyElement>,
+    aggregate: Option<&str>,
+    tenant: Option<pgrx::Uuid>,
+    available_at: Option<TimestampWithTimeZone>,
+) -> Option<pgrx::Uuid> {
+    let (kind, data) = (given(r#type), Made::of(&given(data)));
+    let available_at = available_at.map(|at| Arg::At(at).make());
+    Some(back(spi::looking_up(|| {
+        or_refused(outbox::emit_custom(tenant_of_event(tenant), kind, data, Details { aggregate, available_at }))
+    })))
+}
+
+#[pg_extern(sql = false)]
+fn emit_each(r#type: Option<&str>, data: Option<AnyElement>, tenant: Option<pgrx::Uuid>) -> Option<i64> {
+    let (kind, data) = (given(r#type), Made::of(&given(data)));
+    Some(spi::looking_up(|| or_refused(outbox::emit_each(tenant_of_event(tenant), kind, data))))
+}
+
+/// What `nebula.emit()` of 0.1.0 calls.
+#[pg_extern(sql = false)]
+fn emit_event(
+    kind: Option<&str>,
+    data: Option<&str>,
+    aggregate: Option<&str>,
+    tenant: Option<pgrx::Uuid>,
+    available_at: Option<&str>,
+) -> Option<pgrx::Uuid> {
+    let (kind, data) = (given(kind), Arg::Json(given(data)).make());
+    let available_at = available_at.map(|at| Arg::Timestamp(at).make());
+    Some(back(spi::looking_up(|| {
+        or_refused(outbox::emit_custom(tenant_of_event(tenant), kind, data, Details { aggregate, available_at }))
+    })))
 }
 
 #[pg_extern(sql = false)]
@@ -103,7 +135,8 @@ fn claim(
     let busy = busy.unwrap_or_default().into_iter().flatten().map(uuid).collect::<Vec<_>>();
     let per_tenant = per_tenant.map(|most| usize::try_from(most).unwrap_or(0));
     let parts: &[Part] = if jobs_only == Some(true) { &[Part::Jobs] } else { &[Part::Events, Part::Jobs] };
-    let jobs = queue::claim(worker, parts, usize::try_from(limit).unwrap_or(0), lease_of(lease), per_tenant, &busy);
+    let (limit, lease) = (usize::try_from(limit).unwrap_or(0), lease_of(lease));
+    let jobs = spi::looking_up(|| queue::claim(worker, parts, limit, lease, per_tenant, &busy));
     TableIterator::new(jobs.into_iter().map(|Job { id, tenant, kind, data, attempt, created_at, aggregate }| {
         (back(id), tenant.map(back), kind, data, attempt, created_at, aggregate)
     }))
@@ -111,7 +144,7 @@ fn claim(
 
 #[pg_extern(sql = false)]
 fn complete(worker: &str, ids: Vec<Option<pgrx::Uuid>>, attempts: Vec<Option<i32>>) -> TableIterator<'static, (name!(id, pgrx::Uuid),)> {
-    let done = queue::complete(worker, &leases(ids, attempts));
+    let done = spi::looking_up(|| queue::complete(worker, &leases(ids, attempts)));
     TableIterator::new(done.into_iter().map(|id| (back(id),)))
 }
 
@@ -125,7 +158,8 @@ fn fail(
     dead: Option<bool>,
 ) -> Option<&'static str> {
     let lease = (uuid(given(id)), given(attempt));
-    queue::fail(given(worker), lease, given(error), retry_after.map(microseconds), dead == Some(true))
+    let (worker, error) = (given(worker), given(error));
+    spi::looking_up(|| queue::fail(worker, lease, error, retry_after.map(microseconds), dead == Some(true)))
 }
 
 #[pg_extern(sql = false)]
@@ -136,23 +170,23 @@ fn extend(
     lease: Interval,
 ) -> TableIterator<'static, (name!(id, pgrx::Uuid),)> {
     let lease = lease_of(lease);
-    let kept = queue::extend(worker, &leases(ids, attempts), lease);
+    let kept = spi::looking_up(|| queue::extend(worker, &leases(ids, attempts), lease));
     TableIterator::new(kept.into_iter().map(|id| (back(id),)))
 }
 
 #[pg_extern(sql = false)]
 fn requeue(id: pgrx::Uuid) -> bool {
-    queue::requeue(uuid(id), None)
+    spi::looking_up(|| queue::requeue(uuid(id), None))
 }
 
 #[pg_extern(sql = false)]
 fn fan_out(worker: &str, ids: Vec<Option<pgrx::Uuid>>, attempts: Vec<Option<i32>>) -> i32 {
-    i32::try_from(queue::fan_out(worker, &leases(ids, attempts))).unwrap_or(i32::MAX)
+    i32::try_from(spi::looking_up(|| queue::fan_out(worker, &leases(ids, attempts)))).unwrap_or(i32::MAX)
 }
 
 #[pg_extern(sql = false)]
 fn relay(worker: &str, limit: i32) -> i32 {
-    i32::try_from(queue::relay(worker, usize::try_from(limit).unwrap_or(0))).unwrap_or(i32::MAX)
+    i32::try_from(spi::looking_up(|| queue::relay(worker, usize::try_from(limit).unwrap_or(0)))).unwrap_or(i32::MAX)
 }
 
 #[pg_extern(sql = false)]

@@ -5,7 +5,7 @@ use super::{
     back,
     outbox::{leases, refuse},
 };
-use crate::domain::webhook_delivery;
+use crate::{domain::webhook_delivery, kernel::spi};
 use pgrx::{PgSqlErrorCode, iter::TableIterator, name, pg_extern};
 
 #[pg_extern(sql = false)]
@@ -29,7 +29,7 @@ fn webhook_requests(
         name!(body, Option<String>),
     ),
 > {
-    let requests = webhook_delivery::requests(worker, &leases(ids, attempts));
+    let requests = spi::looking_up(|| webhook_delivery::requests(worker, &leases(ids, attempts)));
     TableIterator::new(requests.into_iter().map(|request| {
         let ((secret, version), (previous, previous_version)) = (request.secret, request.previous);
         (
@@ -49,7 +49,7 @@ fn webhook_requests(
 
 #[pg_extern(sql = false)]
 fn record_deliveries(worker: &str, outcomes: &str) -> i32 {
-    match webhook_delivery::record(worker, outcomes) {
+    match spi::looking_up(|| webhook_delivery::record(worker, outcomes)) {
         Ok(count) => i32::try_from(count).unwrap_or(i32::MAX),
         Err(_) => refuse(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, "outcomes are not as nebula.record_deliveries takes them"),
     }

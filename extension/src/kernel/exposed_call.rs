@@ -7,8 +7,8 @@ use super::{
     error::{Refusal, Result},
     exposed_function::Function,
     operation::{Call, Kind, Reply},
-    outbox,
-    spi::{self, Exposed},
+    outbox::{self, Details},
+    spi::{self, Arg, Exposed},
 };
 use nebula_core::error::Code;
 use serde::Deserialize;
@@ -60,7 +60,7 @@ fn record(custom: &Custom, answer: Option<&str>, call: &Call) -> Result<()> {
             Some(other) => format!("{{\"result\":{other}}}"),
             None => "{}".to_owned(),
         };
-        outbox::emit_custom(call.tenant(), event, &data, None, None)?;
+        outbox::emit_custom(call.tenant(), event, Arg::Json(&data).make(), Details::default())?;
     }
     Ok(())
 }

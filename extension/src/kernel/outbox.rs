@@ -3,12 +3,13 @@
 use super::{
     error::{Refusal, Result},
     spi::{
-        self, Arg,
-        direct::{Leaf, Table},
+        self, Arg, Made,
+        direct::{Leaf, Table, Writer},
+        jsonb,
     },
     wake,
 };
-use nebula_core::text::Key;
+use nebula_core::{error::Code, text::Key};
 use pgrx::PgTrigger;
 use uuid::Uuid;
 
@@ -32,7 +33,7 @@ const OUTBOX: Table = Table {
     ],
 };
 
-/// The largest payload, in bytes of JSON text.
+/// The largest payload, in bytes as Postgres stores it.
 const MAX_PAYLOAD_BYTES: usize = 262_144;
 
 /// What is work for the worker itself and goes to no webhook as such.
@@ -57,7 +58,40 @@ const OWN_NOUNS: [&str; 13] = [
 
 /// Writes an event with `data` as JSON text; returns its id, by which consumers deduplicate. It is about the row that `data.id` names, if it names one.
 pub fn emit(tenant: Uuid, event: &str, data: &str) -> Result<Uuid> {
-    write(tenant, event, data, None, None)
+    let payload = format!("{{\"version\":1,\"data\":{data}}}");
+    let payload = checked(Some(Arg::Json(&payload).make()))?;
+    let mut writer = Writer::open(&OUTBOX);
+    let id = put(&mut writer, tenant, event, payload, Details::default());
+    writer.finish();
+    Ok(id)
+}
+
+fn put(writer: &mut Writer, tenant: Uuid, event: &str, payload: Made, details: Details) -> Uuid {
+    wake::at_commit();
+    let about = details.aggregate.map(str::to_owned).or_else(|| {
+        let noun = event.split('.').next().unwrap_or_default();
+        jsonb::member_text(payload, &["data", "id"]).map(|id| format!("{noun}/{id}"))
+    });
+    let id = Uuid::now_v7();
+    writer.write(
+        Some(tenant),
+        &[
+            Arg::Uuid(id),
+            Arg::Uuid(tenant),
+            Arg::Text(event),
+            Arg::OptText(about.as_deref()),
+            Arg::Made(payload),
+            Arg::Bool(INTERNAL.contains(&event)),
+            Arg::Text("pending"),
+            Arg::Int(0),
+            Arg::Int(0),
+            details.available_at.map_or(Arg::Now, Arg::Made),
+            Arg::Bool(false),
+            Arg::BigInt(spi::next_value(c"outbox_position_seq")),
+            Arg::Now,
+        ],
+    );
+    id
 }
 
 /// The name of a DBA's own event.
@@ -66,13 +100,45 @@ pub fn check_custom(event: &str) -> Result<Key> {
     if is_reserved(event.as_str()) { Err(Refusal::invalid("type", "reserved")) } else { Ok(event) }
 }
 
-/// A DBA's own event, about whatever it says.
-pub fn emit_custom(tenant: Uuid, event: &str, data: &str, aggregate: Option<&str>, available_at: Option<&str>) -> Result<Uuid> {
+/// What a DBA's own event says beside its type and its data (`jsonb`).
+#[derive(Clone, Copy, Default)]
+pub struct Details<'a> {
+    /// What it is about, if not the row that `data.id` names.
+    pub aggregate: Option<&'a str>,
+    /// When it may be delivered: now, if nothing is said.
+    pub available_at: Option<Made>,
+}
+
+/// A DBA's own event.
+pub fn emit_custom(tenant: Uuid, event: &str, data: Made, details: Details) -> Result<Uuid> {
     let event = check_custom(event)?;
-    if aggregate.is_some_and(|aggregate| aggregate.is_empty() || aggregate.len() > 200) {
+    if details.aggregate.is_some_and(|aggregate| aggregate.is_empty() || aggregate.len() > 200) {
         return Err(Refusal::invalid("aggregate", "length"));
     }
-    write(tenant, event.as_str(), data, aggregate, available_at)
+    let payload = checked(jsonb::Envelope::new().and_then(|mut envelope| envelope.around(data)))?;
+    let mut writer = Writer::open(&OUTBOX);
+    let id = put(&mut writer, tenant, event.as_str(), payload, details);
+    writer.finish();
+    Ok(id)
+}
+
+/// An event for each element of a `jsonb` array, in its order. How many.
+pub fn emit_each(tenant: Uuid, event: &str, data: Made) -> Result<i64> {
+    let event = check_custom(event)?;
+    let count = jsonb::array_length(data).ok_or_else(|| Refusal::invalid("data", "type"))?;
+    let mut envelope = jsonb::Envelope::new().ok_or(Code::InternalError)?;
+    let mut writer = Writer::open(&OUTBOX);
+    for at in 0..count {
+        let payload = checked(writer.within_batch(|| envelope.around(jsonb::array_element(data, at)?)))?;
+        put(&mut writer, tenant, event.as_str(), payload, Details::default());
+    }
+    writer.finish();
+    Ok(i64::from(count))
+}
+
+fn checked(payload: Option<Made>) -> Result<Made> {
+    let payload = payload.ok_or(Code::InternalError)?;
+    if jsonb::size(payload) > MAX_PAYLOAD_BYTES { Err(Refusal::invalid("payload", "too_long")) } else { Ok(payload) }
 }
 
 /// Whether events of this type, or of this noun, are the product's own.
@@ -90,37 +156,4 @@ pub fn emit_rows(trigger: &PgTrigger, relation: u32, event: &str, rows: &str) {
     if spi::run_over_transition_tables(trigger, &sql, &[Arg::Text(event)]) > 0 {
         wake::at_commit();
     }
-}
-
-fn write(tenant: Uuid, event: &str, data: &str, aggregate: Option<&str>, available_at: Option<&str>) -> Result<Uuid> {
-    let payload = format!("{{\"version\":1,\"data\":{data}}}");
-    if payload.len() > MAX_PAYLOAD_BYTES {
-        return Err(Refusal::invalid("payload", "too_long"));
-    }
-    wake::at_commit();
-    let payload = Arg::Json(&payload).make();
-    let about = aggregate.map(str::to_owned).or_else(|| {
-        let noun = event.split('.').next().unwrap_or_default();
-        spi::member_text(payload, &["data", "id"]).map(|id| format!("{noun}/{id}"))
-    });
-    let id = Uuid::now_v7();
-    OUTBOX.insert(
-        Some(tenant),
-        &[
-            Arg::Uuid(id),
-            Arg::Uuid(tenant),
-            Arg::Text(event),
-            Arg::OptText(about.as_deref()),
-            Arg::Made(payload),
-            Arg::Bool(INTERNAL.contains(&event)),
-            Arg::Text("pending"),
-            Arg::Int(0),
-            Arg::Int(0),
-            available_at.map_or(Arg::Now, Arg::Timestamp),
-            Arg::Bool(false),
-            Arg::BigInt(spi::next_value(c"outbox_position_seq")),
-            Arg::Now,
-        ],
-    );
-    Ok(id)
 }

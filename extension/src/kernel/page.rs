@@ -7,7 +7,7 @@ use super::{
     error::{Refusal, Result},
     installation,
     operation::{Reply, Sorts},
-    spi::{self, Arg},
+    spi::{self, Arg, Shape},
 };
 use nebula_core::{
     cursor::{self, Position},
@@ -203,27 +203,31 @@ impl List<'_> {
         sql.push_str(&format!(" order by {alias}.{column} {order}, {alias}.id {order} limit $3"));
 
         let wanted = usize::try_from(input.limit.0).unwrap_or(50);
-        let (mut data, mut count, mut last) = ("[".to_owned(), 0, None);
+        let (mut data, mut shape, mut count, mut last) = (vec![b'['], None, 0, None);
         spi::rows(&sql, &args, |row| {
             count += 1;
             if count > wanted {
                 return;
             }
             if count > 1 {
-                data.push(',');
+                data.push(b',');
             }
-            row.write_object(&mut data, 2);
+            shape.get_or_insert_with(|| Shape::of(row, 2)).write(row, &mut data);
             if count == wanted {
                 last = row.last_uuid().map(|id| Position { value: row.last_but_one_text(), id });
             }
         });
-        data.push(']');
+        data.push(b']');
         let has_more = count > wanted;
         let next = match last {
             Some(position) if has_more => Some(cursor::seal(secret, &scope, &position).ok_or(Code::InternalError)?),
             _ => None,
         };
-        Ok(Reply { data: Some(data), meta: Some(json!({ "nextCursor": next, "hasMore": has_more }).to_string()), ..Reply::default() })
+        Ok(Reply {
+            data: Some(spi::text_of(data)),
+            meta: Some(json!({ "nextCursor": next, "hasMore": has_more }).to_string()),
+            ..Reply::default()
+        })
     }
 
     /// The sort's column, its SQL type and whether it descends; newest first where none is named.

@@ -9,10 +9,14 @@
 
 pub mod direct;
 mod json;
+pub mod jsonb;
 pub mod row_security;
+mod settings;
 pub mod transition;
 
-pub use json::{object, objects};
+pub use settings::looking_up;
+
+pub use json::{Shape, object, objects, text_of};
 
 use pgrx::{FromDatum, IntoDatum, PgTrigger, datum::TimestampWithTimeZone, pg_sys};
 use sha2::{Digest, Sha256};
@@ -46,10 +50,19 @@ pub enum Arg<'a> {
     OptInet(Option<&'a str>),
     /// `timestamptz`, of its text.
     Timestamp(&'a str),
+    At(TimestampWithTimeZone),
     /// `now()`.
     Now,
     /// A value that was made once for many rows.
     Made(Made),
+}
+
+impl Made {
+    /// An argument of a function, for as long as that is called.
+    #[must_use]
+    pub fn of(argument: &pgrx::AnyElement) -> Self {
+        Self { datum: Some(argument.datum()), oid: argument.oid() }
+    }
 }
 
 /// A value of Postgres', for as long as the memory that it was made in.
@@ -75,7 +88,7 @@ impl Arg<'_> {
             Arg::Texts(_) => pg_sys::TEXTARRAYOID,
             Arg::Json(_) => pg_sys::JSONBOID,
             Arg::OptInet(_) => pg_sys::INETOID,
-            Arg::Timestamp(_) | Arg::Now => pg_sys::TIMESTAMPTZOID,
+            Arg::Timestamp(_) | Arg::At(_) | Arg::Now => pg_sys::TIMESTAMPTZOID,
             Arg::Made(made) => made.oid,
         }
     }
@@ -99,6 +112,7 @@ impl Arg<'_> {
             Arg::Json(text) => parse(pg_sys::jsonb_in, text),
             Arg::OptInet(text) => text.and_then(|text| parse(pg_sys::inet_in, text)),
             Arg::Timestamp(text) => parse(pg_sys::timestamptz_in, text),
+            Arg::At(at) => at.into_datum(),
             // SAFETY: reads a variable of the backend.
             Arg::Now => unsafe { pg_sys::GetCurrentTransactionStartTimestamp() }.into_datum(),
             Arg::Made(made) => made.datum,
@@ -119,14 +133,6 @@ fn parse(input: unsafe fn(pg_sys::FunctionCallInfo) -> pg_sys::Datum, text: &str
     unsafe {
         pgrx::direct_function_call_as_datum(input, &[text.as_c_str().into_datum(), pg_sys::InvalidOid.into_datum(), (-1_i32).into_datum()])
     }
-}
-
-/// `value #>> path` of a `jsonb`.
-#[must_use]
-pub fn member_text(value: Made, path: &[&str]) -> Option<String> {
-    let path = path.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-    // SAFETY: a built-in function of these two types.
-    unsafe { pgrx::direct_function_call(pg_sys::jsonb_extract_path_text, &[value.datum, path.into_datum()]) }
 }
 
 /// The next value of a sequence of the schema `nebula`.
@@ -470,16 +476,7 @@ fn switch_role(name: &CStr, settings: &[(&CStr, &CStr)], flags: u32) -> RoleGuar
         let guc_level = pg_sys::NewGUCNestLevel();
         let guard = RoleGuard { role, security, guc_level, keeps_settings: true };
         for (name, value) in settings {
-            pg_sys::set_config_option(
-                name.as_ptr(),
-                value.as_ptr(),
-                pg_sys::GucContext::PGC_USERSET,
-                pg_sys::GucSource::PGC_S_SESSION,
-                pg_sys::GucAction::GUC_ACTION_SAVE,
-                true,
-                0,
-                false,
-            );
+            settings::set(name, value);
         }
         pg_sys::SetUserIdAndSecContext(target, security | flags.cast_signed());
         guard

@@ -1,8 +1,11 @@
 //! The rows that a trigger fired for, read where Postgres gathered them.
 
-use super::Made;
+use super::{
+    Made,
+    jsonb::{Builder, concat},
+};
 use pgrx::{FromDatum, IntoDatum, PgTrigger, PgTupleDesc, pg_sys};
-use std::{ffi::CStr, ptr};
+use std::ffi::CStr;
 use uuid::Uuid;
 
 /// A transition table, one row after the other, in the order in which the rows were changed: of an update, old and new rows pair by it.
@@ -109,12 +112,6 @@ struct Member {
     build: Builder,
 }
 
-/// `jsonb_build_object` of one name and a value of one type.
-struct Builder {
-    name: pg_sys::Datum,
-    call: pg_sys::FmgrInfo,
-}
-
 impl JsonColumns {
     /// Of the columns at these places; `true`: of a type of Postgres' own with a form in JSON. Lasts as long as the current memory.
     #[must_use]
@@ -155,39 +152,4 @@ impl JsonColumns {
             Some(Made { datum: Some(concat(base.datum?, key)?), oid: pg_sys::JSONBOID })
         }
     }
-}
-
-impl Builder {
-    /// # Safety
-    /// `kind` is the oid of a type.
-    unsafe fn new(name: &str, kind: pg_sys::Oid) -> Option<Self> {
-        // SAFETY: a function learns the types of its arguments from the expression that it is called by; here from one of nulls.
-        unsafe {
-            let mut arguments = ptr::null_mut();
-            for kind in [pg_sys::TEXTOID, kind] {
-                arguments = pg_sys::lappend(arguments, pg_sys::makeNullConst(kind, -1, pg_sys::InvalidOid).cast());
-            }
-            let function = pg_sys::Oid::from(pg_sys::F_JSONB_BUILD_OBJECT_ANY);
-            let form = pg_sys::CoercionForm::COERCE_EXPLICIT_CALL;
-            let call = pg_sys::makeFuncExpr(function, pg_sys::JSONBOID, arguments, pg_sys::InvalidOid, pg_sys::InvalidOid, form);
-            let mut builder = Self { name: name.into_datum()?, call: pg_sys::FmgrInfo::default() };
-            pg_sys::fmgr_info(function, &raw mut builder.call);
-            builder.call.fn_expr = call.cast();
-            Some(builder)
-        }
-    }
-
-    /// # Safety
-    /// The value is of the builder's type.
-    unsafe fn call(&mut self, value: pg_sys::Datum) -> pg_sys::Datum {
-        // SAFETY: as the caller promises.
-        unsafe { pg_sys::FunctionCall2Coll(&raw mut self.call, pg_sys::InvalidOid, self.name, value) }
-    }
-}
-
-/// # Safety
-/// Both are `jsonb`.
-unsafe fn concat(one: pg_sys::Datum, another: pg_sys::Datum) -> Option<pg_sys::Datum> {
-    // SAFETY: as the caller promises.
-    unsafe { pgrx::direct_function_call_as_datum(pg_sys::jsonb_concat, &[Some(one), Some(another)]) }
 }

@@ -20,6 +20,8 @@ fn sql_types(rust: &str) -> &'static [&'static str] {
         "pgrx::Uuid" => &["uuid"],
         // `json` is the same bytes as `text`; `jsonb` is not.
         "&str" | "&'static str" | "String" => &["text", "json"],
+        // Passed on as it is.
+        "AnyElement" => &["jsonb"],
         "i32" => &["integer"],
         "i64" => &["bigint"],
         "Vec<Option<pgrx::Uuid>>" => &["uuid[]"],
@@ -92,7 +94,11 @@ fn in_rust() -> BTreeMap<String, Function<String>> {
             if is_trigger {
                 function.returns = "trigger".to_owned();
             } else {
-                let pair = |arg: &String| arg.split_once(':').map(|(name, kind)| (name.trim().to_owned(), kind.trim().to_owned())).unwrap();
+                let pair = |arg: &String| {
+                    arg.split_once(':')
+                        .map(|(name, kind)| (name.trim().trim_start_matches("r#").to_owned(), kind.trim().to_owned()))
+                        .unwrap()
+                };
                 function.args = parts(args).iter().map(pair).collect();
                 // However it is broken into lines.
                 let row = returns.replace("TableIterator< ", "TableIterator<").replace(", )", ")").replace("), >", ")>").replace("( ", "(");
