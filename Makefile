@@ -10,6 +10,7 @@
 # make docs   writes the pages that the program makes: docs/openapi.json, docs/permissions.md, docs/schema.sql
 # make bench  measures, and writes target/bench/; make bench-jobs its part on the outbox, beside graphile-worker and pg-boss; make bench-lists lists of ten million rows; make bench-protect the policies of protected tables
 # make bench-rivals   the edge beside NestJS with Prisma and with hand-written SQL    make bench-webhooks  deliveries beside a plain client
+# make bench-rows search and inserts of protected tables
 #
 # Nothing outside this directory is changed but packages: Postgres runs from a copy of its own tree under target/, so that the extension can be
 # installed without root and beside whatever the system runs.
@@ -47,7 +48,7 @@ PREVIOUS := 0.1.0
 NEBULA := target/release/nebula
 
 .PHONY: up down clean seed build script install previous fixture packages server tools check check-versions check-version docs test test-versions test-pooler \
-	test-faults package test-packages bench bench-jobs bench-lists bench-protect bench-expose bench-rivals bench-webhooks
+	test-faults package test-packages bench bench-jobs bench-lists bench-protect bench-expose bench-rivals bench-webhooks bench-rows
 
 up: install
 	@$(NEBULA) up --pg-bindir $(NEBULA_PG_BINDIR)
@@ -222,6 +223,10 @@ bench-lists: install
 # What the policies of a protected table cost.
 bench-protect: install
 	@NEBULA=$(CURDIR)/$(NEBULA) tests/bench/protect.sh
+
+# Search and inserts of protected tables.
+bench-rows: install
+	@NEBULA=$(CURDIR)/$(NEBULA) tests/bench/rows.sh
 
 # A custom operation beside a built-in one.
 bench-expose: install
