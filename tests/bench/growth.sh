@@ -25,7 +25,7 @@ for round in $(seq 0 "$rounds"); do
   fi
   for kind in write list me; do
     for size in small big; do
-      read -r rps p99_ms < <(spread "${!size}" "$dir/$size.tokens" $kind 16 "$seconds")
+      read -r rps p99_ms _ < <(spread "${!size}" "$dir/$size.tokens" $kind 16 "$seconds")
       # The first round only warms up.
       [ "$round" = 0 ] || { sample "${kind}_$size" "$rps"; sample "${kind}_${size}_p99_ms" "$p99_ms"; }
     done
