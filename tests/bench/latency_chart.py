@@ -4,7 +4,7 @@ import html
 import math
 import sys
 
-PANEL, HEIGHT, LEFT, TOP, GAP = 230, 220, 56, 52, 40
+PANEL, HEIGHT, LEFT, TOP, GAP = 230, 220, 66, 52, 40
 LINES = ("50 %", "99 %", "99.9 %")
 STYLE = (
     "text{fill:#1f2937}.grid{stroke:#d1d5db;stroke-width:1}.l0{stroke:#4f46e5;fill:#4f46e5}.l1{stroke:#0d9488;fill:#0d9488}.l2{stroke:#d97706;fill:#d97706}"
