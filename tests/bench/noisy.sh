@@ -29,7 +29,9 @@ for round in $(seq 0 "$rounds"); do
   # The first round only warms up.
   [ "$round" != 1 ] || : >"$dir/samples.tsv"
   for kind in write list me; do
-    for noise in alone rights users; do others $kind $noise; done
+    # What the last changes of rights have cleared is read again first: by every backend, for every tenant.
+    spread "$url" "$dir/others" me 16 4 >/dev/null
+    for noise in alone users rights; do others $kind $noise; done
   done
 done
 
