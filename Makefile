@@ -252,9 +252,7 @@ bench-expose: install
 	@NEBULA=$(CURDIR)/$(NEBULA) tests/bench/expose.sh
 
 # The stack that users would pick instead: NestJS with Prisma, and with hand-written SQL.
-bench-rivals: install
-	@command -v wrk >/dev/null || { if [ "$$(id -u)" = 0 ]; then run=; else run=sudo; fi; \
-	  $$run apt-get update -qq; DEBIAN_FRONTEND=noninteractive $$run apt-get install -y -qq wrk >/dev/null; }
+bench-rivals: install wrk
 	@tests/bench/rivals/build.sh
 	@NEBULA=$(CURDIR)/$(NEBULA) tests/bench/rivals.sh
 
