@@ -10,6 +10,8 @@
 # make docs   writes the pages that the program makes: docs/openapi.json, docs/permissions.md, docs/schema.sql
 # make bench  measures, and writes target/bench/; make bench-jobs its part on the outbox, beside graphile-worker and pg-boss; make bench-lists lists of ten million rows; make bench-protect the policies of protected tables
 # make bench-rivals   the edge beside NestJS with Prisma and with hand-written SQL    make bench-webhooks  deliveries beside a plain client
+# make bench-rows   search and inserts of protected tables    make bench-growth  a hundred tenants beside ten thousand    make bench-memory  edge and backends
+# make bench-noisy   what others get while one tenant changes rights    make bench-latency  percentiles at fixed rates
 #
 # Nothing outside this directory is changed but packages: Postgres runs from a copy of its own tree under target/, so that the extension can be
 # installed without root and beside whatever the system runs.
@@ -47,7 +49,7 @@ PREVIOUS := 0.1.0
 NEBULA := target/release/nebula
 
 .PHONY: up down clean seed build script install previous fixture packages server tools check check-versions check-version docs test test-versions test-pooler \
-	test-faults package test-packages bench bench-jobs bench-lists bench-protect bench-expose bench-rivals bench-webhooks
+	test-faults package test-packages bench bench-jobs bench-lists bench-protect bench-expose bench-rivals bench-webhooks bench-rows bench-growth bench-memory bench-noisy bench-latency wrk
 
 up: install
 	@$(NEBULA) up --pg-bindir $(NEBULA_PG_BINDIR)
@@ -201,9 +203,12 @@ test-packages: package
 	@if [ -n "$(SUITE_OF_$(PG))" ]; then packaging/test.sh $(PG) $(SUITE_OF_$(PG)) target/packages; \
 	else echo "no Debian has Postgres $(PG): its package is linted and not installed"; fi
 
-bench: install
+# The load generator, Debian's.
+wrk:
 	@command -v wrk >/dev/null || { if [ "$$(id -u)" = 0 ]; then run=; else run=sudo; fi; \
 	  $$run apt-get update -qq; DEBIAN_FRONTEND=noninteractive $$run apt-get install -y -qq wrk >/dev/null; }
+
+bench: install wrk
 	@NEBULA=$(CURDIR)/$(NEBULA) tests/bench/requests.sh
 	@$(MAKE) bench-jobs
 
@@ -223,14 +228,31 @@ bench-lists: install
 bench-protect: install
 	@NEBULA=$(CURDIR)/$(NEBULA) tests/bench/protect.sh
 
+# Search and inserts of protected tables.
+bench-rows: install
+	@NEBULA=$(CURDIR)/$(NEBULA) tests/bench/rows.sh
+
+# A hundred tenants beside ten thousand. The first run fills a database of some 7 GB, which takes minutes.
+bench-growth: install wrk
+	@NEBULA=$(CURDIR)/$(NEBULA) tests/bench/growth.sh
+
+bench-memory: install wrk
+	@NEBULA=$(CURDIR)/$(NEBULA) tests/bench/memory.sh
+
+# What others get while one tenant changes rights.
+bench-noisy: install wrk
+	@NEBULA=$(CURDIR)/$(NEBULA) tests/bench/noisy.sh
+
+# Percentiles at fixed rates, open loop.
+bench-latency: install wrk
+	@NEBULA=$(CURDIR)/$(NEBULA) tests/bench/latency.sh
+
 # A custom operation beside a built-in one.
 bench-expose: install
 	@NEBULA=$(CURDIR)/$(NEBULA) tests/bench/expose.sh
 
 # The stack that users would pick instead: NestJS with Prisma, and with hand-written SQL.
-bench-rivals: install
-	@command -v wrk >/dev/null || { if [ "$$(id -u)" = 0 ]; then run=; else run=sudo; fi; \
-	  $$run apt-get update -qq; DEBIAN_FRONTEND=noninteractive $$run apt-get install -y -qq wrk >/dev/null; }
+bench-rivals: install wrk
 	@tests/bench/rivals/build.sh
 	@NEBULA=$(CURDIR)/$(NEBULA) tests/bench/rivals.sh
 

@@ -58,6 +58,7 @@ wrk_rps() { # token clients script path
 
 # One measurement of what has this name.
 sample() { # name value
+  [ -n "$2" ] || { echo "$1: nothing was measured; the logs are in $dir" >&2; exit 1; }
   printf '%s\t%s\n' "$1" "$2" | tee -a "$dir/samples.tsv"
 }
 

@@ -4,68 +4,12 @@ use crate::{
     Database, Handle, Handled,
     handle::request,
     http::id,
+    route::Route,
     story::{derived_password, log_in_by_sql, onboard_by_sql, proof},
     token::tenant_of,
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use uuid::Uuid;
-
-/// An operation as `nebula.routes()` tells of it.
-#[derive(Clone, Debug)]
-pub struct Route {
-    pub operation: String,
-    pub method: String,
-    pub path: String,
-    pub scope: String,
-    pub kind: String,
-    pub success: u16,
-}
-
-impl Route {
-    /// Whether it is about the caller: a person needs no permission for it.
-    #[must_use]
-    pub fn is_own(&self) -> bool {
-        self.operation.starts_with("me.")
-    }
-
-    #[must_use]
-    pub fn takes_body(&self) -> bool {
-        matches!(self.method.as_str(), "POST" | "PUT" | "PATCH")
-    }
-
-    /// The names of the parameters in the path.
-    pub fn parameters(&self) -> impl Iterator<Item = &str> {
-        self.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
-    }
-
-    /// The path with the parameters' values, and what remains of the input.
-    #[must_use]
-    pub fn fill(&self, input: &Value) -> (String, Map<String, Value>) {
-        let mut rest = input.as_object().unwrap().clone();
-        let mut path = self.path.clone();
-        for name in self.parameters() {
-            let value = rest.remove(name).unwrap_or_else(|| panic!("{} has no {name}", self.operation));
-            path = path.replace(&format!("{{{name}}}"), value.as_str().unwrap());
-        }
-        (path, rest)
-    }
-}
-
-/// Every operation.
-#[must_use]
-pub fn routes(database: &Database) -> Vec<Route> {
-    let routes: Value = serde_json::from_str(&database.text("select nebula.routes()::text", &[])).unwrap();
-    let text = |route: &Value, member: &str| route[member].as_str().unwrap().to_owned();
-    let read = |route: &Value| Route {
-        operation: text(route, "operation"),
-        method: text(route, "method"),
-        path: text(route, "path"),
-        scope: text(route, "scope"),
-        kind: text(route, "kind"),
-        success: u16::try_from(route["success"].as_u64().unwrap()).unwrap(),
-    };
-    routes.as_array().unwrap().iter().map(read).collect()
-}
 
 /// Someone who calls: a tenant and a credential.
 #[derive(Clone)]

@@ -2,8 +2,8 @@
 
 use super::root;
 use nebula_tests::{
-    Database, Handle, World, catalog, previous,
-    world::{Actor, Route, SOLD_ACTION, routes, sell_notes},
+    Database, Handle, Route, World, catalog, previous, routes,
+    world::{Actor, SOLD_ACTION, sell_notes},
 };
 use serde_json::Value;
 use std::{collections::BTreeMap, fmt::Write, fs};

@@ -16,6 +16,7 @@ mod limits;
 mod lists;
 mod login_guard;
 mod me;
+mod one_statement;
 mod openapi;
 mod passwords;
 mod permissions;

@@ -1,6 +1,6 @@
 //! The OpenAPI document held against the running system, by a program that is not ours: schemathesis (`make tools` installs it).
 
-use nebula_tests::{Caller, Database, onboard, world::routes};
+use nebula_tests::{Caller, Database, onboard, routes};
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, path::Path, process::Command};
 

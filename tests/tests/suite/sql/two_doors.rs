@@ -1,10 +1,10 @@
 //! The two doors: every operation through HTTP and through `nebula.call`, as the same actor, with the same outcome, in success and in refusal.
 
 use nebula_tests::{
-    Caller, Database, Edge, Handle, World, conformity,
+    Database, Edge, Handle, Route, World, conformity, routes,
     sql_caller::{SqlRefusal, as_postgrest},
     token::{claims_of, tenant_of},
-    world::{Actor, Route, routes, sell_notes},
+    world::{Actor, sell_notes},
 };
 use postgres::Client;
 use serde_json::{Value, json};
@@ -34,20 +34,7 @@ const OF_THE_EDGE: [&str; 11] = [
 
 /// By HTTP.
 fn over_http(edge: &Edge, credential: &str, route: &Route, input: &Value) -> Outcome {
-    let (mut path, rest) = route.fill(input);
-    let caller = edge.user(credential);
-    let answer = if route.takes_body() {
-        caller.request(&route.method, &path).json(&Value::Object(rest)).send()
-    } else {
-        for (index, (name, value)) in rest.iter().enumerate() {
-            path.push_str(&format!(
-                "{}{name}={}",
-                if index == 0 { '?' } else { '&' },
-                value.as_str().map_or(value.to_string(), str::to_owned)
-            ));
-        }
-        caller.request(&route.method, &path).send()
-    };
+    let answer = route.send(&edge.user(credential), input);
     match answer.status {
         204 => Outcome::Done(Value::Null),
         200..=299 => {
@@ -117,27 +104,6 @@ fn variants(route: &Route, right: &Value) -> Vec<(&'static str, Value)> {
     variants
 }
 
-/// What is hard to take back comes last: a person who is gone can't be suspended.
-fn order(route: &Route) -> usize {
-    const LAST: [&str; 14] = [
-        "groups.members.remove",
-        "groups.permissions.revoke",
-        "webhooks.redeliver",
-        "webhooks.delete",
-        "api_keys.status",
-        "groups.status",
-        "users.status",
-        "users.anonymize",
-        "catalog.packages.actions.remove",
-        "tenants.overrides.remove",
-        "tenants.packages.unassign",
-        "tenants.status",
-        "me.sessions.list",
-        "me.sessions.revoke",
-    ];
-    LAST.iter().position(|last| *last == route.operation).map_or(0, |place| place + 1)
-}
-
 struct Doors<'a> {
     edge: &'a Edge,
     client: &'a mut Client,
@@ -182,7 +148,7 @@ fn every_operation_ends_alike_through_http_and_sql() {
     sell_notes(&database, &mut handle);
     let document: Value = serde_json::from_str(&database.text("select nebula.openapi()::text", &[])).unwrap();
     let mut protected = routes(&database).into_iter().filter(|route| route.scope != "public").collect::<Vec<_>>();
-    protected.sort_by_key(order);
+    protected.sort_by_key(Route::turn);
 
     let acme = World::of_customer(&database, &mut handle, "acme");
     let key = acme.key_with(&mut handle, "admin");

@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Growth (docs/performance.md): the same requests, spread over all tenants, on a small database and on a big one, in turns on one cluster. Called by `make bench-growth`.
+# SCALE=0.01 makes the big one smaller; TENANTS_ASKED sends the requests to so many tenants of the big one only. The databases are kept for the next run.
+# shellcheck source=lib.sh
+source "$(dirname "$0")/lib.sh"
+# shellcheck source=tenants.sh
+source "$here/tenants.sh"
+scale=${SCALE:-1}
+start growth
+scaled() { awk -v n="$1" -v scale="$scale" -v least="$2" 'BEGIN { n = int(n * scale); print n < least ? least : n }'; }
+tenants=$(scaled 10000 100)
+asked=${TENANTS_ASKED:-$tenants}
+fill_database small 100 "$(scaled 100000 5000)" 0 1
+fill_database big "$tenants" "$(scaled 2000000 20000)" "$(scaled 10000000 0)" "$(scaled 1000000 1)"
+
+serve_database small $((PGPORT + 1)); small=$url
+serve_database big $((PGPORT + 2)); big=$url
+
+logged_in=-1000
+for round in $(seq 0 "$rounds"); do
+  if [ $((SECONDS - logged_in)) -gt 600 ]; then
+    logged_in=$SECONDS
+    log_in_all small "$small" 100 "$dir/small.tokens"
+    log_in_all big "$big" "$asked" "$dir/big.tokens"
+  fi
+  for kind in write list me; do
+    for size in small big; do
+      read -r rps p99_ms _ < <(spread "${!size}" "$dir/$size.tokens" $kind 16 "$seconds")
+      # The first round only warms up.
+      [ "$round" = 0 ] || { sample "${kind}_$size" "$rps"; sample "${kind}_${size}_p99_ms" "$p99_ms"; }
+    done
+  done
+done
+
+declare -A name=([write]="\`POST /v1/users\` with idempotency key" [list]="\`GET /v1/users?limit=50\`" [me]="\`GET /v1/me\`")
+for kind in write list me; do
+  result "${name[$kind]}, big" "$(of ${kind}_big)" "small" "$(of ${kind}_small)" /s ">= 0.9"
+  result "${name[$kind]}, big: 99th percentile" "$(of ${kind}_big_p99_ms)" "small" "$(of ${kind}_small_p99_ms)" ms "<= 1.5"
+done
+report "Growth to $tenants tenants (requests of $asked), 16 connections"

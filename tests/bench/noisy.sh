@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# A noisy tenant (docs/performance.md): what others get while one tenant changes rights 50 times a second, beside what they get without, and beside as many ordinary
+# writes. Called by `make bench-noisy`; TENANTS, USERS, RATE, ROUNDS and SECONDS_EACH change its size.
+# shellcheck source=lib.sh
+source "$(dirname "$0")/lib.sh"
+# shellcheck source=tenants.sh
+source "$here/tenants.sh"
+tenants=${TENANTS:-100}
+rate=${RATE:-50}
+start noisy
+fill_database tenants "$tenants" "${USERS:-100000}" 0 1
+serve_database tenants $((PGPORT + 1))
+
+# Others' requests of a kind, while the first tenant does something else for longer.
+others() { # kind alone|rights|users
+  local noise="" rps
+  if [ "$2" != alone ]; then
+    python3 "$here/steady.py" "$url" "$(head -n 1 "$dir/tokens")" "$2" "$rate" $((seconds + 1)) >"$dir/noise" &
+    noise=$!
+    sleep 0.5
+  fi
+  read -r rps _ < <(spread "$url" "$dir/others" "$1" 16 "$seconds")
+  sample "$1_$2" "$rps"
+  [ -z "$noise" ] || { wait "$noise"; sample "$1_$2_rate" "$(cat "$dir/noise")"; }
+}
+for round in $(seq 0 "$rounds"); do
+  log_in_all tenants "$url" "$tenants" "$dir/tokens"
+  tail -n +2 "$dir/tokens" >"$dir/others"
+  # The first round only warms up.
+  [ "$round" != 1 ] || : >"$dir/samples.tsv"
+  for kind in write list me; do
+    # What the last changes of rights have cleared is read again first: by every backend, for every tenant.
+    spread "$url" "$dir/others" me 16 4 >/dev/null
+    for noise in alone users rights; do others $kind $noise; done
+  done
+done
+
+declare -A name=([write]="\`POST /v1/users\`" [list]="\`GET /v1/users?limit=50\`" [me]="\`GET /v1/me\`")
+for kind in write list me; do
+  result "${name[$kind]} of others, while one tenant changes rights" "$(of ${kind}_rights)" "without" "$(of ${kind}_alone)" /s ">= 0.9"
+  result "the same, while it creates people instead" "$(of ${kind}_users)" "without" "$(of ${kind}_alone)" /s ""
+  # Who is throttled is no noise.
+  result "changes of rights meanwhile" "$(of ${kind}_rights_rate)" "meant" "$rate" /s ">= 0.9"
+done
+report "A tenant that changes rights $rate times a second, $((tenants - 1)) others, 16 connections"
