@@ -8,6 +8,8 @@
 # make package   .deb files under target/packages/          make test-packages  installs and removes them in a chroot
 # make previous   builds the release before this one, which upgrades are tested from
 # make docs   writes the pages that the program makes: docs/openapi.json, docs/permissions.md, docs/schema.sql
+# make bench-instructions   instructions a call of the hot paths beside tests/bench/instructions/baseline.tsv, as make test compares them; make bench-instructions-baseline
+#             writes that file; make bench-profile   where the instructions of a write, a page and `me` go, under target/bench-profile/
 # make bench  measures, and writes target/bench/; make bench-jobs its part on the outbox, beside graphile-worker and pg-boss; make bench-lists lists of ten million rows; make bench-protect the policies of protected tables
 # make bench-rivals   the edge beside NestJS with Prisma and with hand-written SQL    make bench-webhooks  deliveries beside a plain client
 # make bench-rows   search and inserts of protected tables    make bench-growth  a hundred tenants beside ten thousand    make bench-memory  edge and backends
@@ -49,7 +51,7 @@ PREVIOUS := 0.1.0
 NEBULA := target/release/nebula
 
 .PHONY: up down clean seed build script install previous fixture packages server tools check check-versions check-version docs test test-versions test-pooler \
-	test-faults package test-packages bench bench-jobs bench-lists bench-protect bench-expose bench-rivals bench-webhooks bench-rows bench-growth bench-memory bench-noisy bench-latency wrk
+	test-faults package test-packages bench bench-jobs bench-lists bench-protect bench-expose bench-rivals bench-webhooks bench-rows bench-growth bench-memory bench-noisy bench-latency wrk valgrind bench-instructions bench-instructions-baseline bench-profile
 
 up: install
 	@$(NEBULA) up --pg-bindir $(NEBULA_PG_BINDIR)
@@ -166,6 +168,7 @@ check-version: server
 SUITE ?=
 test: check install tools previous
 	@cargo test --release --locked -p nebula-tests --test suite -- --test-threads=4 $(SUITE)
+	@if [ -z "$(SUITE)" ]; then $(MAKE) bench-instructions; fi
 
 # 15 is what `make test` tests; everything passes on 17, which Supabase ships, and the smoke suite on the others.
 SMOKE := suite::sql suite::security rest::story rest::http faults::dump_restore faults::pooler
@@ -260,3 +263,17 @@ bench-rivals: install wrk
 bench-webhooks: install
 	@cargo build --release --locked --quiet -p nebula-tests --example loopback
 	@NEBULA=$(CURDIR)/$(NEBULA) tests/bench/webhooks.sh
+
+valgrind:
+	@command -v valgrind >/dev/null || { if [ "$$(id -u)" = 0 ]; then run=; else run=sudo; fi; \
+	  $$run apt-get update -qq; DEBIAN_FRONTEND=noninteractive $$run apt-get install -y -qq valgrind >/dev/null; }
+
+# Instructions a call, which repeat where times don't. After a change that is meant, commit what the second writes.
+bench-instructions: install valgrind
+	@NEBULA=$(CURDIR)/$(NEBULA) tests/bench/instructions.sh
+
+bench-instructions-baseline: install valgrind
+	@NEBULA=$(CURDIR)/$(NEBULA) ROUNDS=$${ROUNDS:-3} tests/bench/instructions.sh baseline
+
+bench-profile: install valgrind
+	@NEBULA=$(CURDIR)/$(NEBULA) tests/bench/profile.sh

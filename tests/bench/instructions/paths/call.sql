@@ -1,0 +1,1 @@
+select nebula.call('users.read', :input);

@@ -1,0 +1,1 @@
+select nebula.can('users.list');

@@ -1,0 +1,1 @@
+select nebula.emit('bench.tick', '{}', null, :tenant::uuid);

@@ -1,0 +1,1 @@
+select status, body, context from nebula.handle(:tenant, :request);

@@ -1,0 +1,1 @@
+insert into public.orders (total, note) values (:number, 'One order');
