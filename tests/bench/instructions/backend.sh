@@ -49,18 +49,19 @@ creates() { # key
   echo ",\"idempotencyKey\":\"$1\",\"body\":{\"email\":\"u$1@bench.test\",\"name\":\"Bench User\"}"
 }
 
+# Where rows are written, pages fill and split now and then: many calls, so that it evens out.
 edge=$NEBULA_DATABASE_URL
 bound=postgresql://nebula_bench:bench@127.0.0.1:$PGPORT/$PGDATABASE
-path users.create "$edge" 6 handle_each -D "$(asks users.create "$token" "$(creates '#')")"
+path users.create "$edge" 15 handle_each -D "$(asks users.create "$token" "$(creates '#')")"
 path users.create.replayed "$edge" 6 handle -D "$(asks users.create "$token" "$(creates replayed)")"
-path users.create.refused "$edge" 6 handle -D "$(asks users.create "$reader" "$(creates refused)")"
+path users.create.refused "$edge" 15 handle -D "$(asks users.create "$reader" "$(creates refused)")"
 path users.list "$edge" 3 handle -D "$(asks users.list "$token" ',"query":{"limit":"50"}')"
 path me.read "$edge" 6 handle -D "$(asks me.read "$token")"
 path can "$bound" 40 can
 path call.users.read "$bound" 6 call -D "input={\"id\":\"$user\"}"
-path insert.1 "$bound" 10 insert_1
+path insert.1 "$bound" 20 insert_1
 pairs=1 path insert.1000 "$bound" 1 insert_1000
-path emit "$NEBULA_ADMIN_DATABASE_URL" 6 emit
+path emit "$NEBULA_ADMIN_DATABASE_URL" 15 emit
 pairs=1 path claim.100 "$NEBULA_WORKER_DATABASE_URL" 2 claim
 
 trap - EXIT

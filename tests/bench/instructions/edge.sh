@@ -5,11 +5,14 @@ sent=0
 
 (
   cd "$dir"
-  NEBULA_LISTEN=127.0.0.1:$edge_port TOKIO_WORKER_THREADS=1 exec "${callgrind[@]}" --callgrind-out-file="$counts/edge.%p" --log-file="$dir/edge-valgrind.log" "$NEBULA" serve >"$dir/edge-counted.log" 2>&1
+  NEBULA_LISTEN=127.0.0.1:$edge_port TOKIO_WORKER_THREADS=1 exec "${callgrind[@]}" --instr-atstart=no --callgrind-out-file="$counts/edge.%p" \
+    --log-file="$dir/edge-valgrind.log" "$NEBULA" serve >"$dir/edge-counted.log" 2>&1
 ) &
 counted_edge=$!
 trap 'kill $counted_edge; stop' EXIT
 for _ in $(seq 100); do curl -sf "http://127.0.0.1:$edge_port/health/ready" >/dev/null && break; sleep 0.2; done
+tell_edge() { callgrind_control "$@" $counted_edge >"$dir/callgrind_control.log" 2>&1 || { cat "$dir/callgrind_control.log" "$dir/edge-counted.log" >&2; return 1; }; }
+tell_edge --instr=on
 
 # So many requests by one connection, each with an idempotency key of its own if there is a body; all must be answered with this status.
 edge_requests() { # count status token path body
@@ -34,7 +37,7 @@ edge_path() { # name n status token path body
   counts_calls "$name" "$n"
   for window in 0 1 2 3 4 5 6; do
     edge_requests $((window % 2 ? n : 3 * n)) "$@"
-    callgrind_control -d "$name/$window" $counted_edge >"$dir/callgrind_control.log" 2>&1 || { cat "$dir/callgrind_control.log" "$dir/edge-counted.log" >&2; return 1; }
+    tell_edge "--dump=$name/$window"
   done
 }
 

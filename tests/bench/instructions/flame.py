@@ -10,6 +10,8 @@ LETTER_PX = 6.3
 def tree(ways):
     root = {"cost": 0, "calls": {}}
     for way, cost in ways.items():
+        if cost <= 0:
+            continue
         node = root
         node["cost"] += cost
         for frame in way:

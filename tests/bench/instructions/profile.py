@@ -6,6 +6,7 @@
 import collections
 import pathlib
 import re
+import statistics
 import sys
 
 import callgrind
@@ -25,7 +26,16 @@ STEPS = [
     ("request and answer as JSON, the rest of `handle`", r"handle_wrapper|nebula::entry::handle"),
     ("call of a C function, its settings", r"fmgr_security_definer|ExecMakeTableFunctionResult"),
     ("commit", r"CommitTransactionCommand"),
-    ("the statement itself: protocol, portal, executor", r"PostgresMain"),
+    ("the statement itself: protocol, portal, executor", r""),
+]
+EDGE_STEPS = [
+    ("signature of the token", r"nebula_core::access_token::Unverified::verify"),
+    ("credential", r"nebula_edge::auth::"),
+    ("statement to the database and its answer", r"nebula_edge::db::|<?tokio_postgres::|<?deadpool"),
+    ("request log", r"nebula_edge::http::request_log::|<?tracing"),
+    ("pipeline: route, inputs, request as JSON, answer", r"nebula_edge::"),
+    ("HTTP: connection, router, layers", r"<?hyper|<?axum|<?tower|<?http"),
+    ("runtime", r""),
 ]
 PARTS = [
     ("CHECK constraints", r"ExecConstraints"),
@@ -47,28 +57,29 @@ PARTS = [
     ("portal", r"Portal"),
     ("commit", r"CommitTransactionCommand"),
     ("our Rust", r"nebula::|nebula_core::|_wrapper$|serde_json::|<?serde"),
-    ("protocol, the rest", r""),
+    ("protocol", r""),
 ]
+EDGE_PARTS = [("RSA", r"aws_lc\w+_RSA_|aws_lc\w+_rsa_"), ("SHA-256", r"sha256_|sha2::|aws_lc\w+SHA256"), ("JSON", r"serde_json::|<?serde|<.*serde"), ("the rest", r"")]
 
 
-def named(frames, names):
-    for frame in reversed(frames):
-        for name, pattern in names:
+def named(way, names):
+    for frame in reversed(way):
+        for name, pattern in names[:-1]:
             if re.match(pattern, frame):
                 return name
     return names[-1][0]
 
 
 def of_call(folder, path, calls):
-    """Self cost of one call by way: a window of 3 * n calls less one of n."""
-    ways = collections.Counter()
+    """Self cost of one call by way: the middle one of the windows of 3 * n calls less that of n. Less than nothing where a call costs now more, now less."""
+    windows = {0: [], 1: []}
     for file in folder.glob("*.*.*"):
-        with open(file, encoding="utf-8", errors="replace") as head:
-            window = compare.WINDOW.search(head.read(4096))
-        if window[1] == path and window[2] in ("5", "6"):
-            for way, cost in callgrind.stacks(file).items():
-                ways[way] += (cost if window[2] == "6" else -cost) / calls
-    return collections.Counter({way: cost for way, cost in ways.items() if cost > 0})
+        text = file.read_text(encoding="utf-8", errors="replace")
+        window = compare.WINDOW.search(text)
+        if window[1] == path and window[2] != "0":
+            windows[int(window[2]) % 2].append((int(compare.SUMMARY.search(text)[1]), file))
+    few, many = (callgrind.stacks(statistics.median_low(windows[parity])[1]) for parity in (1, 0))
+    return {way: (many[way] - few[way]) / calls for way in many | few}
 
 
 def inclusive(ways):
@@ -80,19 +91,20 @@ def inclusive(ways):
     return found
 
 
-def grid(ways):
+def grid(ways, steps, parts):
     """Cost by step and part."""
     cells = collections.Counter()
     for way, cost in ways.items():
-        cells[named(way, STEPS), named(way, PARTS)] += cost
+        cells[named(way, steps), named(way, parts)] += cost
     return cells
 
 
 def tables(path, ways):
     total = sum(ways.values())
-    cells = grid(ways)
+    steps, parts = (EDGE_STEPS, EDGE_PARTS) if path.startswith("edge.") else (STEPS, PARTS)
+    cells = grid(ways, steps, parts)
     yield f"# {path}: {total:,.0f} instructions a call\n"
-    for title, index, names in (("step", 0, STEPS), ("part", 1, PARTS)):
+    for title, index, names in (("step", 0, steps), ("part", 1, parts)):
         yield f"| {title} | instructions | share |\n|---|---|---|"
         costs = [(sum(cost for key, cost in cells.items() if key[index] == name), name) for name in dict(names)]
         for cost, name in sorted(costs, reverse=True):
@@ -115,7 +127,7 @@ def main(counts, out):
         ways = of_call(counts, path, calls)
         text = "\n".join(tables(path, ways)) + "\n"
         (out / f"{path}.md").write_text(text, encoding="utf-8")
-        (out / f"{path}.folded").write_text("".join(f"{';'.join(way)} {cost:.0f}\n" for way, cost in sorted(ways.items())), encoding="utf-8")
+        (out / f"{path}.folded").write_text("".join(f"{';'.join(way)} {cost:.0f}\n" for way, cost in sorted(ways.items()) if cost >= 1), encoding="utf-8")
         (out / f"{path}.svg").write_text(flame.graph(f"{path}: {sum(ways.values()):,.0f} instructions a call", ways), encoding="utf-8")
         print(text.split("\n| function")[0])
 
