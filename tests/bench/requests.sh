@@ -17,13 +17,14 @@ psql -qX -v tenant="$tenant" -v listed="$listed" -f "$here/prepare.sql" >/dev/nu
 bench_url=postgresql://nebula_bench:bench@127.0.0.1:$PGPORT/$PGDATABASE
 
 # A second edge in front of a copy of the database whose `handle` answers at once.
-psql -qX -d postgres -c 'drop database if exists floor with (force)' -c 'create database floor'
-"$NEBULA_PG_BINDIR/pg_dump" -Fc "$PGDATABASE" -h 127.0.0.1 -U postgres | "$NEBULA_PG_BINDIR/pg_restore" -h 127.0.0.1 -U postgres -d floor
-psql -qX -d floor -v ON_ERROR_STOP=1 -f "$here/floor.sql"
+psql -qX -c 'drop database if exists floor with (force)' -c 'create database floor'
+floor_admin_url=${NEBULA_ADMIN_DATABASE_URL%/*}/floor
+"$NEBULA_PG_BINDIR/pg_dump" -Fc "$NEBULA_ADMIN_DATABASE_URL" | "$NEBULA_PG_BINDIR/pg_restore" -d "$floor_admin_url"
+psql -qX "$floor_admin_url" -v ON_ERROR_STOP=1 -f "$here/floor.sql"
 floor_port=$((PGPORT + 7))
 (
   cd "$dir"
-  NEBULA_DATABASE_URL=${NEBULA_DATABASE_URL%/*}/floor NEBULA_LISTEN=127.0.0.1:$floor_port exec "$NEBULA" serve >floor.log 2>&1
+  NEBULA_PREPARED_STATEMENTS=true NEBULA_DATABASE_URL=${NEBULA_DATABASE_URL%/*}/floor NEBULA_LISTEN=127.0.0.1:$floor_port exec "$NEBULA" serve >floor.log 2>&1
 ) &
 floor=$!
 trap 'kill $floor; "$NEBULA" down --dir "$dir" --pg-bindir "$NEBULA_PG_BINDIR" >/dev/null' EXIT

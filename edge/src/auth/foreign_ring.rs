@@ -1,5 +1,6 @@
 //! The other issuers that the database has registered, and verification of their tokens.
 
+use super::verified_tokens::Verified;
 use crate::db::{EdgeState, ForeignIssuer};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use nebula_core::{
@@ -7,7 +8,6 @@ use nebula_core::{
     issuer::{Algorithm, ClaimPath, EmailRule, Profile, TenantRule},
 };
 use std::collections::HashMap;
-use uuid::Uuid;
 
 /// Why a token was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,14 +45,15 @@ impl ForeignRing {
         Self { own_issuer: state.issuer.clone(), issuers: issuers.collect() }
     }
 
-    /// Verifies a token at `now` (seconds since the epoch); the tenant that it names. What a shared secret signed can't be verified here: the
+    /// Verifies a token at `now` (seconds since the epoch); the tenant that it names, and its end. What a shared secret signed can't be verified here: the
     /// database, which has the secret, does.
-    pub fn verify(&self, token: &Unverified<'_>, now: i64) -> Result<Uuid, ForeignRefused> {
+    pub fn verify(&self, token: &Unverified<'_>, now: i64) -> Result<Verified, ForeignRefused> {
         if token.issuer() == self.own_issuer {
             return Err(ForeignRefused::Invalid);
         }
         let (profile, keys) = self.issuers.get(token.issuer()).ok_or(ForeignRefused::UnknownIssuer)?;
-        Ok(token.verify_without_secret(profile, keys, now)?.identity.tenant)
+        let verified = token.verify_without_secret(profile, keys, now)?;
+        Ok(Verified { tenant: verified.identity.tenant, expires_at: verified.expires_at })
     }
 }
 
@@ -87,6 +88,7 @@ mod tests {
     use super::*;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use serde_json::{Value, json};
+    use uuid::Uuid;
 
     const NOW: i64 = 1_800_000_000;
 
@@ -113,7 +115,7 @@ mod tests {
         claims.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
         let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let token = format!("{}.{}.AAAA", part(json!({ "alg": alg, "kid": "k" })), part(claims));
-        ring().verify(&Unverified::read(&token).unwrap(), NOW)
+        ring().verify(&Unverified::read(&token).unwrap(), NOW).map(|verified| verified.tenant)
     }
 
     #[test]

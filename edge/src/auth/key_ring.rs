@@ -1,10 +1,10 @@
 //! The public keys that the database registered, and verification with them.
 
+use super::verified_tokens::Verified;
 use crate::db::{EdgeState, KeyStatus};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use nebula_core::access_token::{self, Unverified};
 use std::collections::HashMap;
-use uuid::Uuid;
 
 /// Seconds by which the edge's clock may be behind the database's, which writes `iat` (docs/edge-protocol.md).
 const SKEW_SECONDS: i64 = 5;
@@ -50,14 +50,15 @@ impl KeyRing {
         Self { issuer: state.issuer.clone(), audience: state.audience.clone(), keys: keys.collect() }
     }
 
-    /// Verifies an access token at `now` (seconds since the epoch); the tenant of its claims.
-    pub fn verify(&self, token: &str, now: i64) -> Result<Uuid, Refused> {
+    /// Verifies an access token at `now` (seconds since the epoch); the tenant of its claims, and its end.
+    pub fn verify(&self, token: &str, now: i64) -> Result<Verified, Refused> {
         let token = Unverified::read(token)?;
         if token.claimed_issuer() != self.issuer {
             return Err(Refused::Invalid);
         }
         let key = self.keys.get(token.kid()).ok_or(Refused::UnknownKey)?;
-        Ok(token.verify(&key.der, &self.issuer, &self.audience, now, SKEW_SECONDS)?.tenant_id)
+        let claims = token.verify(&key.der, &self.issuer, &self.audience, now, SKEW_SECONDS)?;
+        Ok(Verified { tenant: claims.tenant_id, expires_at: claims.exp })
     }
 
     /// Whether tokens may still be signed with this key.

@@ -11,6 +11,7 @@ mod password;
 pub mod sealing;
 mod sealing_keys;
 mod signer;
+mod verified_tokens;
 
 pub use credential::{Presented, present, well_formed};
 pub use foreign_ring::{ForeignRefused, ForeignRing};
@@ -21,3 +22,4 @@ pub use key_source::{KeySource, LocalKeys};
 pub use password::{Deriver, Prepared, Rule as PasswordRule, prepare, salt};
 pub use sealing_keys::{Registered, RegisteredKeys, SealingKeys};
 pub use signer::Signer;
+pub use verified_tokens::{Verified, VerifiedTokens};

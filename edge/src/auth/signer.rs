@@ -35,6 +35,7 @@ impl Signer {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::auth::Verified;
     use crate::{
         auth::{Refused, generate},
         db::EdgeState,
@@ -66,12 +67,12 @@ mod tests {
         });
         let active = ring(&key, "active");
         let token = Signer::choose(std::slice::from_ref(&key), &active).unwrap().sign(&claims).unwrap();
-        assert_eq!(active.verify(&token, NOW), Ok(tenant));
-        assert_eq!(active.verify(&token, NOW - 5), Ok(tenant));
+        assert_eq!(active.verify(&token, NOW), Ok(Verified { tenant, expires_at: NOW + 900 }));
+        assert_eq!(active.verify(&token, NOW - 5), Ok(Verified { tenant, expires_at: NOW + 900 }));
         assert_eq!(active.verify(&token, NOW - 6), Err(Refused::Invalid));
         assert_eq!(active.verify(&token, NOW + 900), Err(Refused::Expired));
         let retiring = ring(&key, "retiring");
-        assert_eq!(retiring.verify(&token, NOW), Ok(tenant));
+        assert_eq!(retiring.verify(&token, NOW), Ok(Verified { tenant, expires_at: NOW + 900 }));
         assert!(Signer::choose(std::slice::from_ref(&key), &retiring).is_none());
     }
 }

@@ -2,17 +2,16 @@
 
 use super::{app::App, live_state::Snapshot};
 use crate::{
-    auth::{ForeignRefused, ForeignRing, Refused},
+    auth::{ForeignRefused, ForeignRing, Refused, Verified},
     error::Error,
     issuers::{Renewed, Turn},
 };
 use nebula_core::foreign_token::Unverified;
 use std::time::Duration;
 use tokio::time::sleep;
-use uuid::Uuid;
 
-/// Verifies a token; the tenant that it names. `now` is asked for each time, in seconds since the epoch.
-pub async fn verify(app: &App, state: &Snapshot, credential: &str, now: fn() -> i64) -> Result<Uuid, Refused> {
+/// Verifies a token; the tenant that it names, and its end. `now` is asked for each time, in seconds since the epoch.
+pub async fn verify(app: &App, state: &Snapshot, credential: &str, now: fn() -> i64) -> Result<Verified, Refused> {
     let token = Unverified::read(credential).map_err(|_| Refused::Invalid)?;
     let ask = |ring: &ForeignRing| ring.verify(&token, now());
     let first = ask(&state.foreign);

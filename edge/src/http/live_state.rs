@@ -2,7 +2,7 @@
 
 use super::{docs, document::Document, route_table::RouteTable, served_route::ServedRoute};
 use crate::{
-    auth::{self, ForeignRing, KeyRing, KeySource, LocalKeys, PrivateKey, RegisteredKeys, SealingKeys, Signer},
+    auth::{self, ForeignRing, KeyRing, KeySource, LocalKeys, PrivateKey, RegisteredKeys, SealingKeys, Signer, VerifiedTokens},
     config::Config,
     db::{Database, EdgeState, Failure, Skew},
     error::Error,
@@ -28,6 +28,8 @@ const UNKNOWN_KEY_WAIT: Duration = Duration::from_secs(1);
 pub struct Snapshot {
     pub ring: KeyRing,
     pub foreign: ForeignRing,
+    /// What these two have verified.
+    pub verified: VerifiedTokens,
     pub routes: RouteTable,
     /// The key that signs; `None` where this machine has no private half of an active key.
     pub signer: Option<Signer>,
@@ -178,7 +180,10 @@ async fn build(state: EdgeState, config: &Config) -> (Snapshot, Vec<String>) {
         complaints.extend(sealing.complaints());
     }
     let jwks = Bytes::from(auth::jwks_document(ring.public_keys()).to_string());
-    (Snapshot { ring, foreign, routes, signer, sealing: Arc::new(sealing), jwks, is_outdated }, complaints)
+    (
+        Snapshot { ring, foreign, verified: VerifiedTokens::default(), routes, signer, sealing: Arc::new(sealing), jwks, is_outdated },
+        complaints,
+    )
 }
 
 /// The keys of this machine, without those that can't be read.

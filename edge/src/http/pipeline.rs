@@ -142,6 +142,9 @@ async fn authenticate<'a>(app: &App, state: &Snapshot, route: &Route, headers: &
         let key = OpaqueToken::parse_as(Kind::ApiKey, credential).ok_or_else(|| Refusal::new(Code::InvalidToken))?;
         return Ok((key.tenant, Some(credential)));
     }
+    if let Some(known) = state.verified.get(credential) {
+        return if known.expires_at > now() { Ok((known.tenant, Some(credential))) } else { Err(Refusal::new(Code::TokenExpired)) };
+    }
     let verified = match state.ring.verify(credential, now()) {
         Err(Refused::UnknownKey) => {
             app.live.reload_for_unknown_key().await;
@@ -155,7 +158,10 @@ async fn authenticate<'a>(app: &App, state: &Snapshot, route: &Route, headers: &
         verdict => verdict,
     };
     match verified {
-        Ok(tenant) => Ok((tenant, Some(credential))),
+        Ok(verified) => {
+            state.verified.insert(credential, verified);
+            Ok((verified.tenant, Some(credential)))
+        }
         Err(Refused::Expired) => Err(Refusal::new(Code::TokenExpired)),
         Err(Refused::Invalid | Refused::UnknownKey) => Err(Refusal::new(Code::InvalidToken)),
     }
