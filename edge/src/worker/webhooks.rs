@@ -24,6 +24,9 @@ use std::{
 };
 use tokio::{sync::mpsc, task::JoinSet};
 
+/// After a shorter wait for its host a delivery is sent as it was read: as one is that had just begun.
+const FRESH: Duration = Duration::from_millis(250);
+
 /// What sending needs and all deliveries share.
 pub struct Webhooks {
     client: Client,
@@ -84,12 +87,17 @@ async fn deliver_one(running: Arc<Running>, mut taken: Taken, mut delivery: Deli
             }
         };
         taken.place = None;
+        let began = Instant::now();
         let turn = tokio::select! {
             turn = waiting.turn() => turn,
             // What has not begun is left to another worker.
             () = running.stopping.cancelled() => return,
         };
         running.enter(&mut taken).await;
+        if began.elapsed() < FRESH {
+            let _turn = turn;
+            return attempt(&running, taken, &request).await;
+        }
         // Much may have happened since it was read: the webhook is suspended, its address another, the job somebody else's.
         let lease = [taken.job.lease()];
         let again = until_answered("read what is to be delivered", || request::read(&running.context, &lease)).await;
