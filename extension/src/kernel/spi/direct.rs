@@ -220,7 +220,8 @@ fn within<T>(memory: pg_sys::MemoryContext, work: impl FnOnce() -> T) -> T {
     }
     // SAFETY: as MemoryContextSwitchTo.
     unsafe {
-        let before = std::mem::replace(&mut *(&raw mut pg_sys::CurrentMemoryContext), memory);
+        let before = pg_sys::CurrentMemoryContext;
+        pg_sys::CurrentMemoryContext = memory;
         let result = work();
         pg_sys::CurrentMemoryContext = before;
         result

@@ -43,10 +43,13 @@ pub fn watch(relation: u32) {
     });
 }
 
-/// What was found out about relations by name, good or bad, with the number of changes before that.
+/// What was found out about relations by name, good or bad.
 pub struct Cache<T> {
-    entries: RefCell<HashMap<&'static CStr, (u64, Option<Rc<T>>)>>,
+    entries: RefCell<HashMap<&'static CStr, Entry<T>>>,
 }
+
+/// With the number of changes before it was found out.
+type Entry<T> = (u64, Option<Rc<T>>);
 
 impl<T> Default for Cache<T> {
     fn default() -> Self {
