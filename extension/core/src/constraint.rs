@@ -1,6 +1,6 @@
 //! `group_permission.constraints`: a closed schema (contract, section 3). A grant counts only when all its constraints hold for the call.
 
-use crate::text::Instant;
+use crate::{text::Instant, weight::allocated};
 use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -113,6 +113,14 @@ impl Constraints {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Bytes of the heap.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let list = |length: usize, size: usize| allocated(length * size);
+        self.ip_cidrs.as_ref().map_or(0, |networks| list(networks.capacity(), size_of::<Network>()))
+            + self.resource_ids.as_ref().map_or(0, |ids| list(ids.capacity(), size_of::<Uuid>()))
     }
 
     /// The first constraint that doesn't hold, but for `maxPerDay`, which only the database can count.

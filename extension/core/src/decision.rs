@@ -1,40 +1,55 @@
 //! The authorisation rule (contract, section 3) as one pure function: conditions in order, each held or refused.
 
-use crate::constraint::{Circumstances, Constraints};
+use crate::{
+    constraint::{Circumstances, Constraints},
+    rights::{action_set::Index, catalog::ActionKind, scope::Group},
+};
 use serde::Deserialize;
+use std::rc::Rc;
 use uuid::Uuid;
 
-/// What is known of one action for one principal in one tenant: a row of `rights_*.sql`.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Right {
-    pub action: String,
-    /// `read`, `write` or `admin`.
-    pub kind: String,
+/// What is known of one action for one principal in one tenant: a view of the parts that hold it ([`crate::rights`]).
+#[derive(Clone, Copy, Debug)]
+pub struct Right<'a> {
+    pub action: &'a str,
+    pub kind: ActionKind,
     /// Tool and action are both `ativo`.
-    #[serde(rename = "isActive")]
     pub is_active: bool,
-    /// In an active package of the tenant: until when, in microseconds since the epoch (`null`: in none; `i64::MAX`: for ever).
-    #[serde(rename = "packagedUntil")]
+    /// In an active package of the tenant: until when, in microseconds since the epoch (`None`: in none; `i64::MAX`: for ever).
     pub packaged_until: Option<i64>,
     /// What overrides say: `Some(false)` wins over everything, `Some(true)` replaces the package.
-    #[serde(rename = "override")]
     pub override_enabled: Option<bool>,
     /// What an override limits it to, in the whole tenant.
-    #[serde(rename = "perMinute", default)]
     pub per_minute: Option<u32>,
-    #[serde(rename = "perMonth", default)]
     pub per_month: Option<u32>,
-    /// For a user: the grants of active groups. For a service: one grant without constraints when its scope holds the action.
-    #[serde(default)]
-    pub grants: Vec<Grant>,
+    pub granted: Granted<'a>,
 }
 
-/// One grant of the action.
+/// For a user: the grants of active groups. For a service: one grant without constraints when its scope holds the action.
+#[derive(Clone, Copy, Debug)]
+pub struct Granted<'a> {
+    /// At least once without constraints.
+    pub is_free: bool,
+    pub groups: &'a [Rc<Group>],
+    pub action: Index,
+}
+
+impl<'a> Granted<'a> {
+    /// The grants with constraints, in no order.
+    pub fn constrained(self) -> impl Iterator<Item = &'a Grant> {
+        self.groups.iter().flat_map(move |group| group.constrained(self.action))
+    }
+
+    fn is_any(self) -> bool {
+        self.is_free || self.constrained().next().is_some()
+    }
+}
+
+/// A grant of an action by a group, with constraints.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Grant {
-    /// The `group_permission`; `null` for the scope of a service.
-    pub id: Option<Uuid>,
-    #[serde(default)]
+    /// The `group_permission`.
+    pub id: Uuid,
     pub constraints: Constraints,
 }
 
@@ -84,18 +99,19 @@ pub enum Allowed {
     Counted(Vec<(Uuid, u32)>),
 }
 
-impl Right {
+impl Right<'_> {
     /// All conditions in order.
     #[must_use]
     pub fn verdicts(&self, call: &Circumstances) -> [Verdict; 5] {
         let verdict = |condition, holds, because| Verdict { condition, holds, because };
-        let unmet = self.grants.iter().map(|grant| grant.constraints.first_unmet(call)).collect::<Vec<_>>();
+        let unmet = self.granted.constrained().map(|grant| grant.constraints.first_unmet(call)).collect::<Vec<_>>();
+        let is_met = self.granted.is_free || unmet.iter().any(Option::is_none);
         [
             verdict(Condition::Active, self.is_active, None),
             verdict(Condition::NotDisabled, self.override_enabled != Some(false), None),
             verdict(Condition::Packaged, self.is_packaged(call), None),
-            verdict(Condition::Granted, !self.grants.is_empty(), None),
-            verdict(Condition::ConstraintsHold, unmet.iter().any(Option::is_none), unmet.iter().find_map(|reason| *reason)),
+            verdict(Condition::Granted, self.granted.is_any(), None),
+            verdict(Condition::ConstraintsHold, is_met, unmet.iter().find_map(|reason| *reason)),
         ]
     }
 
@@ -109,7 +125,13 @@ impl Right {
         self.override_enabled == Some(true) || self.packaged_until.is_some_and(|until| until > call.now_microseconds)
     }
 
-    /// The decision alone, without allocation: the hot path. A free grant is preferred to a counted one.
+    /// Whether the caller's address can matter to the decision.
+    #[must_use]
+    pub fn asks_address(&self) -> bool {
+        !self.granted.is_free && self.granted.constrained().any(|grant| grant.constraints.ip_cidrs.is_some())
+    }
+
+    /// The decision alone, without allocation unless uses are counted: the hot path. A free grant is preferred to a counted one.
     ///
     /// `Err` names the first condition that refused.
     pub fn decide(&self, call: &Circumstances) -> Result<Allowed, Condition> {
@@ -122,37 +144,59 @@ impl Right {
         if !self.is_packaged(call) {
             return Err(Condition::Packaged);
         }
-        if self.grants.is_empty() {
-            return Err(Condition::Granted);
+        if self.granted.is_free {
+            return Ok(Allowed::Freely);
         }
-        let mut counted = Vec::new();
-        for grant in self.grants.iter().filter(|grant| grant.constraints.first_unmet(call).is_none()) {
-            match (grant.constraints.max_per_day, grant.id) {
-                (Some(max_per_day), Some(id)) => counted.push((id, max_per_day)),
-                _ => return Ok(Allowed::Freely),
+        let (mut is_granted, mut counted) = (false, Vec::new());
+        for grant in self.granted.constrained() {
+            is_granted = true;
+            match grant.constraints.max_per_day {
+                _ if grant.constraints.first_unmet(call).is_some() => {}
+                Some(max_per_day) => counted.push((grant.id, max_per_day)),
+                None => return Ok(Allowed::Freely),
             }
         }
-        if counted.is_empty() { Err(Condition::ConstraintsHold) } else { Ok(Allowed::Counted(counted)) }
+        match is_granted {
+            false => Err(Condition::Granted),
+            true if counted.is_empty() => Err(Condition::ConstraintsHold),
+            true => Ok(Allowed::Counted(counted)),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rights::action_set::ActionSet;
 
     const NOW: Circumstances = Circumstances { ip: None, now_microseconds: 1_000, resource_id: None };
+    const ACTION: Index = 3;
 
-    fn allowed() -> Right {
+    fn granted(is_free: bool, groups: &[Rc<Group>]) -> Granted<'_> {
+        Granted { is_free, groups, action: ACTION }
+    }
+
+    fn allowed() -> Right<'static> {
         Right {
-            action: "users.list".into(),
-            kind: "read".into(),
+            action: "users.list",
+            kind: ActionKind::Read,
             is_active: true,
             packaged_until: Some(i64::MAX),
             override_enabled: None,
             per_minute: None,
             per_month: None,
-            grants: vec![Grant { id: None, constraints: Constraints::default() }],
+            granted: granted(true, &[]),
         }
+    }
+
+    /// A group that grants the action once, under these constraints.
+    fn constrained(id: u128, constraints: Constraints) -> Rc<Group> {
+        let grant = Grant { id: Uuid::from_u128(id), constraints };
+        Rc::new(Group::new(Uuid::from_u128(id), "g".to_owned(), ActionSet::from_iter([]), vec![(ACTION, grant)]))
+    }
+
+    fn counted(id: u128, max_per_day: u32) -> Rc<Group> {
+        constrained(id, Constraints { max_per_day: Some(max_per_day), ..Constraints::default() })
     }
 
     #[test]
@@ -163,12 +207,14 @@ mod tests {
 
     #[test]
     fn removing_any_one_condition_refuses_and_names_it() {
+        let elsewhere = [constrained(1, Constraints { resource_ids: Some(vec![Uuid::from_u128(9)]), ..Constraints::default() })];
         for (right, condition) in [
             (Right { is_active: false, ..allowed() }, Condition::Active),
             (Right { override_enabled: Some(false), ..allowed() }, Condition::NotDisabled),
             (Right { packaged_until: None, ..allowed() }, Condition::Packaged),
             (Right { packaged_until: Some(1_000), ..allowed() }, Condition::Packaged),
-            (Right { grants: vec![], ..allowed() }, Condition::Granted),
+            (Right { granted: granted(false, &[]), ..allowed() }, Condition::Granted),
+            (Right { granted: granted(false, &elsewhere), ..allowed() }, Condition::ConstraintsHold),
         ] {
             assert_eq!(right.decide(&NOW), Err(condition));
             assert_eq!(right.verdicts(&NOW).iter().find(|v| !v.holds).map(|v| v.condition), Some(condition));
@@ -179,16 +225,33 @@ mod tests {
     fn an_override_replaces_the_package_but_not_the_grant() {
         let overridden = Right { packaged_until: None, override_enabled: Some(true), ..allowed() };
         assert_eq!(overridden.decide(&NOW), Ok(Allowed::Freely));
-        assert_eq!(Right { grants: vec![], ..overridden }.decide(&NOW), Err(Condition::Granted));
+        assert_eq!(Right { granted: granted(false, &[]), ..overridden }.decide(&NOW), Err(Condition::Granted));
     }
 
     #[test]
     fn grants_add_up_and_a_free_one_is_preferred() {
-        let id = Uuid::from_u128(1);
-        let counted = Grant { id: Some(id), constraints: Constraints { max_per_day: Some(2), ..Constraints::default() } };
-        let alone = Right { grants: vec![counted.clone()], ..allowed() };
-        assert_eq!(alone.decide(&NOW), Ok(Allowed::Counted(vec![(id, 2)])));
-        let both = Right { grants: vec![counted, Grant { id: None, constraints: Constraints::default() }], ..allowed() };
-        assert_eq!(both.decide(&NOW), Ok(Allowed::Freely));
+        let mut groups = vec![counted(1, 2), counted(2, 5)];
+        let ids = [1, 2].map(Uuid::from_u128);
+        let alone = Right { granted: granted(false, &groups), ..allowed() };
+        assert_eq!(alone.decide(&NOW), Ok(Allowed::Counted(vec![(ids[0], 2), (ids[1], 5)])));
+        assert_eq!(Right { granted: granted(true, &groups), ..allowed() }.decide(&NOW), Ok(Allowed::Freely));
+        groups.push(constrained(3, Constraints { resource_ids: Some(vec![Uuid::from_u128(9)]), ..Constraints::default() }));
+        let here = Circumstances { resource_id: Some(Uuid::from_u128(9)), ..NOW };
+        assert_eq!(Right { granted: granted(false, &groups), ..allowed() }.decide(&here), Ok(Allowed::Freely));
+        let elsewhere = Right { granted: granted(false, &groups), ..allowed() };
+        assert_eq!(elsewhere.decide(&NOW), Ok(Allowed::Counted(vec![(ids[0], 2), (ids[1], 5)])));
+        assert_eq!(
+            elsewhere.verdicts(&NOW)[4],
+            Verdict { condition: Condition::ConstraintsHold, holds: true, because: Some("resourceIds") }
+        );
+    }
+
+    #[test]
+    fn the_address_matters_only_where_a_network_decides() {
+        let network = serde_json::from_value::<Constraints>(serde_json::json!({ "ipCidrs": ["10.0.0.0/8"] })).unwrap();
+        let groups = [counted(1, 2), constrained(2, network)];
+        assert!(Right { granted: granted(false, &groups), ..allowed() }.asks_address());
+        assert!(!Right { granted: granted(true, &groups), ..allowed() }.asks_address());
+        assert!(!Right { granted: granted(false, &groups[..1]), ..allowed() }.asks_address());
     }
 }

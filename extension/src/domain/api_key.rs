@@ -17,6 +17,7 @@ use nebula_core::{
     decision::Right,
     error::Code,
     opaque_token::{Kind as TokenKind, OpaqueToken, Secret},
+    rights::catalog::ActionKind,
     text::{Description, Instant, Key, Name},
 };
 use schemars::JsonSchema;
@@ -108,11 +109,12 @@ impl Profile {
         }
     }
 
-    fn covers(self, kind: &str) -> bool {
+    /// Everything up to this kind.
+    fn covers(self) -> ActionKind {
         match self {
-            Profile::ReadOnly => kind == "read",
-            Profile::Write => kind == "read" || kind == "write",
-            Profile::Admin => true,
+            Profile::ReadOnly => ActionKind::Read,
+            Profile::Write => ActionKind::Write,
+            Profile::Admin => ActionKind::Admin,
         }
     }
 
@@ -191,8 +193,8 @@ fn require_holds_scope(call: &Call, profile: Option<Profile>, actions: &[String]
     let rights = rights::of_caller(&call.caller);
     let now = Circumstances { ip: None, now_microseconds: spi::now_microseconds(), resource_id: None };
     let covered = profile.map(|profile| {
-        let is_covered = |right: &&Right| right.is_offered(&now) && profile.covers(&right.kind);
-        rights.all().filter(is_covered).map(|right| right.action.clone()).collect::<Vec<_>>()
+        let is_covered = |right: &Right| right.is_offered(&now) && right.kind <= profile.covers();
+        rights.all().filter(is_covered).map(|right| right.action.to_owned()).collect::<Vec<_>>()
     });
     permission::require_holds_all(covered.as_deref().unwrap_or(actions).iter().map(String::as_str), &call.caller)
 }

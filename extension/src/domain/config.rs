@@ -123,8 +123,7 @@ fn update(call: &Call, input: Update) -> Result<Reply> {
     let limits = input.limits.map(|limits| text(serde_json::to_string(&limits.0))).transpose()?;
     let profile = input.profile.map(Profile::as_str);
     // How much a tenant may use is agreed with whoever sells it.
-    let is_platforms =
-        call.caller.is_acting() || rights::of_caller(&call.caller).tenant.as_ref().is_some_and(rights::TenantState::is_platform);
+    let is_platforms = call.caller.is_acting() || rights::of_caller(&call.caller).tenant().is_some_and(rights::TenantState::is_platform);
     let changes_agreement = spi::first(
         "select coalesce($2::jsonb <> coalesce(c.limits, '{}'), false) or coalesce($3 <> coalesce(c.profile, 'mvp'), false) \
          from (select $1::uuid as id) t left join nebula.tenant_config c on c.tenant_id = t.id",

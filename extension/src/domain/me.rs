@@ -134,7 +134,7 @@ struct Nothing {}
 
 fn read(call: &Call, _: Nothing) -> Result<Reply> {
     let rights = rights::of_caller(&call.caller);
-    let tenant = rights.tenant.as_ref().ok_or(Code::TenantNotFound)?;
+    let tenant = rights.tenant().ok_or(Code::TenantNotFound)?;
     let profile = match call.caller.actor {
         Actor::User(id) => spi::text(
             "select json_build_object('id', id, 'email', email, 'name', name)::text from nebula.user where tenant_id = $1 and id = $2",
@@ -153,8 +153,8 @@ fn read(call: &Call, _: Nothing) -> Result<Reply> {
     let data = json!({
         "actor": actor,
         "tenant": { "id": call.tenant(), "slug": tenant.slug, "name": tenant.name },
-        "packages": rights.packages,
-        "groups": rights.groups,
+        "packages": rights.packages(),
+        "groups": rights.groups(),
         "actions": permission::effective_actions(&call.caller, &rights),
     });
     Ok(Reply::data(data.to_string()))

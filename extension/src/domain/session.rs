@@ -164,10 +164,11 @@ fn answer(call: &Call, user: Uuid, session: Uuid, token: &OpaqueToken, jti: Uuid
         |row| Some((row.integer(1)?, row.integer(2)?)),
     );
     let (issued_at, refresh_expires_in) = times.flatten().map(|(at, lives)| (i64::from(at), lives)).ok_or(Code::InternalError)?;
-    let role = rights.groups.first().map_or("", String::as_str);
+    let groups = rights.groups();
+    let role = groups.first().copied().unwrap_or_default();
     let claims = json!({
         "iss": installation.issuer, "aud": installation.audience, "sub": user, "tenantId": call.tenant(), "role": role,
-        "groups": groups_that_fit(&rights.groups),
+        "groups": groups_that_fit(&groups),
         "type": "user", "iat": issued_at, "exp": issued_at + LIFETIME_SECONDS, "jti": jti, "sid": session,
     });
     let data = json!({
@@ -177,13 +178,13 @@ fn answer(call: &Call, user: Uuid, session: Uuid, token: &OpaqueToken, jti: Uuid
 }
 
 /// A token that is too long is refused everywhere: as many groups inform as fit into a kilobyte, the rest is asked for at `/v1/me`.
-fn groups_that_fit(groups: &[String]) -> Vec<&str> {
+fn groups_that_fit<'a>(groups: &[&'a str]) -> Vec<&'a str> {
     let mut bytes = 0;
-    let fits = |group: &&String| {
+    let fits = |group: &&str| {
         bytes += group.len() + 3;
         bytes <= 1024
     };
-    groups.iter().take_while(fits).map(String::as_str).collect()
+    groups.iter().copied().take_while(fits).collect()
 }
 
 /// A token for the documentation, which no checksum fits.

@@ -4,13 +4,12 @@ use super::{
     context::{self, Actor, Caller, Origin},
     error::{Refusal, Result},
     foreign, installation,
-    rights::{self, Rights},
+    rights::{self, PrincipalState, Rights},
     spi::{self, Arg, direct::lookup::Lookup},
 };
 use nebula_core::{
     access_token::{Claims, Refused, Unverified},
     error::Code,
-    hex,
     issuer::Identity,
     opaque_token::{Kind, OpaqueToken},
 };
@@ -70,18 +69,18 @@ fn check_person(tenant: Uuid, identity: &Identity, provisional: impl Fn(Actor, O
 
 /// The secret is the key's, or the one before it within the grace period.
 pub fn check_secret(rights: &Rights, key: &OpaqueToken) -> Result<()> {
-    let state = rights.principal.as_ref();
-    let is_previous_valid = state.and_then(|s| s.previous_until).is_some_and(|until| until > spi::now_microseconds());
-    let hash = |text: Option<&String>| text.and_then(|text| hex::decode(text)).unwrap_or([0; 32]);
+    let state = rights.principal().and_then(PrincipalState::key);
+    let previous = state.and_then(|key| key.previous);
+    let is_previous_valid = previous.is_some_and(|(_, until)| until > spi::now_microseconds());
     // Both are always compared, a missing one with zeros, so that the time tells nothing.
-    let is_current = key.secret.matches(&hash(state.and_then(|s| s.hash.as_ref())));
-    let is_previous = key.secret.matches(&hash(state.and_then(|s| s.previous_hash.as_ref())));
+    let is_current = key.secret.matches(&state.map_or([0; 32], |key| key.hash));
+    let is_previous = key.secret.matches(&previous.map_or([0; 32], |(hash, _)| hash));
     if is_current || (is_previous && is_previous_valid) { Ok(()) } else { Err(Code::InvalidToken.into()) }
 }
 
 /// Tenant and principal exist and are active, as of this statement.
 pub fn check_standing(rights: &Rights) -> Result<()> {
-    match (&rights.tenant, &rights.principal) {
+    match (rights.tenant(), rights.principal()) {
         (None, _) => Err(Code::TenantNotFound.into()),
         (Some(tenant), _) if !tenant.is_active() => Err(Code::TenantSuspended.into()),
         (_, None) => Err(Code::InvalidToken.into()),

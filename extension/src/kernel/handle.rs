@@ -194,7 +194,7 @@ fn run(tenant: Uuid, request: Request, request_id: &str, seen: &mut Seen) -> Res
 
 /// The tenant in the header, for a service account of the platform that may act as others; for everyone else it must be their own.
 fn enter_other_tenant(operation: &Operation, caller: &Caller, rights: &Rights, header: &str) -> Result<(Caller, Rc<Rights>)> {
-    let is_platform = rights.tenant.as_ref().is_some_and(TenantState::is_platform);
+    let is_platform = rights.tenant().is_some_and(TenantState::is_platform);
     let may = is_platform
         && caller.actor.service().is_some()
         && operation.scope == Scope::Tenant

@@ -89,7 +89,7 @@ impl Counted {
 /// Counts a request of the caller's tenant in the operation's category.
 pub fn of_tenant(operation: &Operation, caller: &Caller, rights: &Rights, counted: &mut Vec<Counted>) -> Result<()> {
     let category = Category::from(operation.kind);
-    let limit = rights.limits.of(category).unwrap_or_else(|| category.default_limit());
+    let limit = rights.limit(category).unwrap_or_else(|| category.default_limit());
     count(category.as_str(), digest(&[b"tenant", caller.home.as_bytes(), category.as_str().as_bytes()]), limit, counted)
 }
 

@@ -9,7 +9,7 @@ use super::{
 };
 use nebula_core::{
     constraint::Circumstances,
-    decision::{Allowed, Condition, Right},
+    decision::{Allowed, Condition},
     error::Code,
 };
 use serde_json::{Value, json};
@@ -37,7 +37,7 @@ fn decide(action: &str, actor: Actor, rights: &Rights, call: &Circumstances) -> 
         // Nobody is granted these, and only the edge can call them.
         Some(Scope::Public) => return Err("not_public_operation"),
         Some(Scope::OwnUser) if actor.user().is_some() => return Ok(Allowed::Freely),
-        Some(Scope::Platform) if !rights.tenant.as_ref().is_some_and(TenantState::is_platform) => return Err("platform_only"),
+        Some(Scope::Platform) if !rights.tenant().is_some_and(TenantState::is_platform) => return Err("platform_only"),
         _ => {}
     }
     let right = rights.of(action).ok_or(Condition::Active.as_str())?;
@@ -64,8 +64,7 @@ pub fn give_back(used: Used, caller: &Caller) {
 /// where it can matter.
 #[must_use]
 pub fn is_allowed(action: &str, actor: Actor, rights: &Rights, ip: impl FnOnce() -> Option<IpAddr>) -> bool {
-    let asks_address = |right: &Right| right.grants.iter().any(|grant| grant.constraints.ip_cidrs.is_some());
-    let ip = if rights.of(action).is_some_and(asks_address) { ip() } else { None };
+    let ip = if rights.of(action).is_some_and(|right| right.asks_address()) { ip() } else { None };
     decide(action, actor, rights, &Circumstances { ip, now_microseconds: spi::now_microseconds(), resource_id: None }).is_ok()
 }
 
@@ -85,7 +84,7 @@ pub fn first_unknown(actions: &[String]) -> Option<usize> {
 pub fn require_holds_all<'a>(actions: impl IntoIterator<Item = &'a str>, caller: &Caller) -> Result<()> {
     let rights = rights::of_caller(caller);
     for action in actions {
-        if !rights.of(action).is_some_and(|right| right.grants.iter().any(|grant| grant.constraints.is_empty())) {
+        if !rights.of(action).is_some_and(|right| right.granted.is_free) {
             return Err(Refusal::forbidden(action, "not_held_by_grantor"));
         }
     }
@@ -131,7 +130,7 @@ fn count_use(caller: &Caller, grant: Uuid, max_per_day: u32) -> bool {
 pub fn effective_actions<'a>(caller: &Caller, rights: &'a Rights) -> Vec<&'a str> {
     let call = circumstances(caller, None);
     let is_allowed = |action: &&str| decide(action, caller.actor, rights, &call).is_ok();
-    let mut actions = rights.all().map(|right| right.action.as_str()).filter(is_allowed).collect::<Vec<_>>();
+    let mut actions = rights.all().map(|right| right.action).filter(is_allowed).collect::<Vec<_>>();
     actions.sort_unstable();
     actions
 }
@@ -148,13 +147,13 @@ pub fn why(action: &str, caller: &Caller) -> Value {
         }
         conditions.push(condition);
     };
-    push("tenant_active", rights.tenant.as_ref().is_some_and(TenantState::is_active), None);
-    let is_expired = rights.principal.as_ref().is_some_and(PrincipalState::is_expired);
-    let is_active = rights.principal.as_ref().is_some_and(PrincipalState::is_active);
+    push("tenant_active", rights.tenant().is_some_and(TenantState::is_active), None);
+    let is_expired = rights.principal().is_some_and(PrincipalState::is_expired);
+    let is_active = rights.principal().is_some_and(PrincipalState::is_active);
     push("actor_active", is_active && !is_expired, is_expired.then_some("expired"));
     let scope = scope_of(action);
     if scope == Some(Scope::Platform) {
-        push("platform_only", rights.tenant.as_ref().is_some_and(TenantState::is_platform), None);
+        push("platform_only", rights.tenant().is_some_and(TenantState::is_platform), None);
     }
     if scope == Some(Scope::Public) {
         push("not_public_operation", false, None);

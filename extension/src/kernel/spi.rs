@@ -177,6 +177,10 @@ impl Row<'_> {
         self.get(column)
     }
     #[must_use]
+    pub fn bigint(&self, column: i32) -> Option<i64> {
+        self.get(column)
+    }
+    #[must_use]
     pub fn integer(&self, column: i32) -> Option<i32> {
         self.get(column)
     }
@@ -196,6 +200,11 @@ impl Row<'_> {
     #[must_use]
     pub fn uuid(&self, column: i32) -> Option<Uuid> {
         self.get::<pgrx::Uuid>(column).map(|id| Uuid::from_bytes(*id.as_bytes()))
+    }
+    /// An array without nulls.
+    #[must_use]
+    pub fn uuids(&self, column: i32) -> Option<Vec<Uuid>> {
+        self.get::<Vec<pgrx::Uuid>>(column).map(|ids| ids.iter().map(|id| Uuid::from_bytes(*id.as_bytes())).collect())
     }
 }
 

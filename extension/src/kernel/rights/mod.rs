@@ -1,0 +1,139 @@
+//! What decides a principal's rights, kept in backend memory until Postgres says that something changed.
+//!
+//! Tables that decide rights fire a relcache invalidation of a sentinel relation when they change; every backend receives it before its
+//! next statement. What is cached was read with the latest snapshot after the generation was noted: a commit that the snapshot missed
+//! sends its message later and makes the entry count no more.
+//!
+//! Rights are of four parts, each read by itself and shared by whoever it concerns: the catalog, the tenant, its groups, the principal. All that one
+//! question reads, it reads with one snapshot; where a commit came in between, it reads all of it again, so that no two states are mixed.
+
+mod cache;
+mod load;
+mod principal;
+
+use super::{
+    context::{self, Actor, Caller},
+    limit::Category,
+    spi,
+    sql_caller::{OWNER, PLATFORM},
+};
+use cache::{Key, Known, Noted};
+use nebula_core::{
+    decision::Right,
+    rights::{View, catalog::Catalog, scope::Scope},
+    weight::{Weight, allocated},
+};
+use principal::Tenant;
+pub use principal::{KeyState, PrincipalState, TenantState};
+use serde_json::{Value, json};
+use std::rc::Rc;
+use uuid::Uuid;
+
+/// Everything that decides.
+#[derive(Debug)]
+pub struct Rights {
+    catalog: Rc<Catalog>,
+    tenant: Rc<Tenant>,
+    principal: Option<PrincipalState>,
+    scope: Scope,
+    _weight: Weight,
+}
+
+impl Rights {
+    fn new(catalog: Rc<Catalog>, tenant: Rc<Tenant>, principal: Option<PrincipalState>, scope: Scope) -> Self {
+        let bytes = allocated(size_of::<Self>() + 2 * size_of::<usize>())
+            + cache::PRINCIPAL_SLOT_BYTES
+            + principal.as_ref().map_or(0, PrincipalState::bytes)
+            + scope.bytes();
+        Self { catalog, tenant, principal, scope, _weight: Weight::of(bytes) }
+    }
+
+    /// `None` where there is no such tenant.
+    #[must_use]
+    pub fn tenant(&self) -> Option<&TenantState> {
+        self.tenant.state.as_ref()
+    }
+
+    /// `None` where there is no such principal.
+    #[must_use]
+    pub fn principal(&self) -> Option<&PrincipalState> {
+        self.principal.as_ref()
+    }
+
+    /// Requests a minute of the tenant, where it has its own number.
+    #[must_use]
+    pub fn limit(&self, category: Category) -> Option<u32> {
+        self.tenant.limits.of(category)
+    }
+
+    /// What is known of an action; `None` when the catalog doesn't have it.
+    #[must_use]
+    pub fn of(&self, action: &str) -> Option<Right<'_>> {
+        self.view().of(action)
+    }
+
+    /// Every action of the catalog, in no order.
+    pub fn all(&self) -> impl Iterator<Item = Right<'_>> {
+        self.view().all()
+    }
+
+    /// The names of a person's active groups, sorted.
+    #[must_use]
+    pub fn groups(&self) -> Vec<&str> {
+        self.scope.groups().iter().map(|group| &*group.name).collect()
+    }
+
+    /// The tenant's packages that count now, sorted, as JSON.
+    #[must_use]
+    pub fn packages(&self) -> Value {
+        let packages = self.tenant.conditions.packages_at(&self.catalog, spi::now_microseconds());
+        packages.map(|(package, expires_at)| json!({ "key": package.key, "name": package.name, "expiresAt": expires_at })).collect()
+    }
+
+    fn view(&self) -> View<'_> {
+        View { catalog: &self.catalog, conditions: &self.tenant.conditions, scope: &self.scope }
+    }
+}
+
+/// The rights of a caller as of now.
+#[must_use]
+pub fn of_caller(caller: &Caller) -> Rc<Rights> {
+    within(Key { tenant: caller.tenant, home: caller.home, actor: caller.actor })
+}
+
+/// The rights of a principal of this tenant as of now.
+#[must_use]
+pub fn of(tenant: Uuid, actor: Actor) -> Rc<Rights> {
+    within(Key { tenant, home: tenant, actor })
+}
+
+fn within(key: Key) -> Rc<Rights> {
+    let noted = Noted::now(&key);
+    cache::get(&key, noted).unwrap_or_else(|| learn(key, noted))
+}
+
+/// Reads what isn't known. In the tenant's context, whoever asks, and as the owner: RLS binds this too. A key of another tenant is the platform's to read.
+fn learn(key: Key, noted: Noted) -> Rc<Rights> {
+    spi::learn_sentinel();
+    let Key { tenant, home, actor } = key;
+    spi::as_role(if tenant == home { OWNER } else { PLATFORM }, || {
+        let _scope = context::enter(Caller { tenant, home, actor, action: Rc::from("rights"), origin: Rc::default(), session: None });
+        // A parallel query's leader may read with an older snapshot than what is kept.
+        let shared = (!spi::is_parallel()).then(|| read(key, noted, true)).filter(|(_, is_current)| *is_current);
+        shared.unwrap_or_else(|| read(key, Noted::now(&key), false)).0
+    })
+}
+
+/// The rights, and whether nothing has changed since the generation was noted. Then they are kept, if the principal is there.
+fn read(key: Key, noted: Noted, shares: bool) -> (Rc<Rights>, bool) {
+    let rights = spi::reading_latest(|| {
+        let catalog = cache::catalog(load::catalog);
+        let known = if shares { Known::at(noted, &catalog) } else { Known::Nothing };
+        Rc::new(load::rights(key, catalog, &known))
+    });
+    let is_current = Noted::now(&key) == noted && !spi::is_parallel();
+    if is_current && rights.principal.is_some() {
+        cache::keep(key, noted, &rights);
+    }
+    (rights, is_current)
+}
