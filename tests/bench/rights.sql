@@ -14,7 +14,7 @@ begin
     perform set_config('request.jwt.claims', p.claims, true) from bench.person p where p.name = who and p.number = place;
     begun := clock_timestamp();
     if not nebula.can('users.list') then
-      raise exception 'refused: % %', who, number;
+      raise exception 'refused: % %', who, place;
     end if;
     took := took || extract(epoch from clock_timestamp() - begun) * 1000000;
     commit;

@@ -46,7 +46,7 @@ impl<'a> Granted<'a> {
 }
 
 /// A grant of an action by a group, with constraints.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Grant {
     /// The `group_permission`.
     pub id: Uuid,
@@ -192,7 +192,7 @@ mod tests {
     /// A group that grants the action once, under these constraints.
     fn constrained(id: u128, constraints: Constraints) -> Rc<Group> {
         let grant = Grant { id: Uuid::from_u128(id), constraints };
-        Rc::new(Group::new(Uuid::from_u128(id), "g".to_owned(), ActionSet::from_iter([]), vec![(ACTION, grant)]))
+        Rc::new(Group::new("g".to_owned(), ActionSet::from_iter([]), vec![(ACTION, grant)]))
     }
 
     fn counted(id: u128, max_per_day: u32) -> Rc<Group> {

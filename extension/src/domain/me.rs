@@ -152,7 +152,7 @@ fn read(call: &Call, _: Nothing) -> Result<Reply> {
     }
     let data = json!({
         "actor": actor,
-        "tenant": { "id": call.tenant(), "slug": tenant.slug, "name": tenant.name },
+        "tenant": { "id": call.tenant(), "slug": tenant.slug(), "name": tenant.name() },
         "packages": rights.packages(),
         "groups": rights.groups(),
         "actions": permission::effective_actions(&call.caller, &rights),

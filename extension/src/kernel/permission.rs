@@ -9,7 +9,7 @@ use super::{
 };
 use nebula_core::{
     constraint::Circumstances,
-    decision::{Allowed, Condition},
+    decision::{Allowed, Condition, Right},
     error::Code,
 };
 use serde_json::{Value, json};
@@ -21,18 +21,25 @@ pub type Used = Option<Uuid>;
 
 /// Who is calling may do the operation, or the refusal says which condition is missing. A counted grant is used up by one.
 pub fn require(operation: &Operation, caller: &Caller, rights: &Rights, resource_id: Option<Uuid>) -> Result<Used> {
-    let allowed = decide(&operation.action, caller.actor, rights, &circumstances(caller, resource_id));
-    match allowed.map_err(|condition| Refusal::forbidden(&operation.action, condition))? {
+    let action = &operation.action;
+    let allowed = decide(action, rights.of(action).as_ref(), caller.actor, rights, &circumstances(caller, resource_id));
+    match allowed.map_err(|condition| Refusal::forbidden(action, condition))? {
         Allowed::Freely => Ok(None),
         Allowed::Counted(grants) => {
             let used = grants.into_iter().find(|(grant, max_per_day)| count_use(caller, *grant, *max_per_day));
-            used.map(|(grant, _)| Some(grant)).ok_or_else(|| Refusal::forbidden(&operation.action, "max_per_day"))
+            used.map(|(grant, _)| Some(grant)).ok_or_else(|| Refusal::forbidden(action, "max_per_day"))
         }
     }
 }
 
 /// The whole decision but for the day's count; `Err` names the condition that refused.
-fn decide(action: &str, actor: Actor, rights: &Rights, call: &Circumstances) -> std::result::Result<Allowed, &'static str> {
+fn decide(
+    action: &str,
+    right: Option<&Right>,
+    actor: Actor,
+    rights: &Rights,
+    call: &Circumstances,
+) -> std::result::Result<Allowed, &'static str> {
     match scope_of(action) {
         // Nobody is granted these, and only the edge can call them.
         Some(Scope::Public) => return Err("not_public_operation"),
@@ -40,8 +47,7 @@ fn decide(action: &str, actor: Actor, rights: &Rights, call: &Circumstances) -> 
         Some(Scope::Platform) if !rights.tenant().is_some_and(TenantState::is_platform) => return Err("platform_only"),
         _ => {}
     }
-    let right = rights.of(action).ok_or(Condition::Active.as_str())?;
-    right.decide(call).map_err(Condition::as_str)
+    right.ok_or(Condition::Active).and_then(|right| right.decide(call)).map_err(Condition::as_str)
 }
 
 /// The scope of the operation with this action, where there is one: the catalog also has actions of the tools that are sold.
@@ -64,8 +70,10 @@ pub fn give_back(used: Used, caller: &Caller) {
 /// where it can matter.
 #[must_use]
 pub fn is_allowed(action: &str, actor: Actor, rights: &Rights, ip: impl FnOnce() -> Option<IpAddr>) -> bool {
-    let ip = if rights.of(action).is_some_and(|right| right.asks_address()) { ip() } else { None };
-    decide(action, actor, rights, &Circumstances { ip, now_microseconds: spi::now_microseconds(), resource_id: None }).is_ok()
+    let right = rights.of(action);
+    let ip = if right.as_ref().is_some_and(Right::asks_address) { ip() } else { None };
+    decide(action, right.as_ref(), actor, rights, &Circumstances { ip, now_microseconds: spi::now_microseconds(), resource_id: None })
+        .is_ok()
 }
 
 /// Where in the list the first action stands that the catalog doesn't have.
@@ -129,8 +137,8 @@ fn count_use(caller: &Caller, grant: Uuid, max_per_day: u32) -> bool {
 #[must_use]
 pub fn effective_actions<'a>(caller: &Caller, rights: &'a Rights) -> Vec<&'a str> {
     let call = circumstances(caller, None);
-    let is_allowed = |action: &&str| decide(action, caller.actor, rights, &call).is_ok();
-    let mut actions = rights.all().map(|right| right.action).filter(is_allowed).collect::<Vec<_>>();
+    let is_allowed = |right: &Right| decide(right.action, Some(right), caller.actor, rights, &call).is_ok();
+    let mut actions = rights.all().filter(is_allowed).map(|right| right.action).collect::<Vec<_>>();
     actions.sort_unstable();
     actions
 }

@@ -8,7 +8,7 @@ pub type Index = u32;
 const BITS: u32 = u64::BITS;
 
 /// Few actions of a large catalog as sorted indexes, many as one bit each.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ActionSet {
     Few(Box<[Index]>),
     Many(Box<[u64]>),

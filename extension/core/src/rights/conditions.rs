@@ -8,7 +8,7 @@ use crate::weight::allocated;
 use uuid::Uuid;
 
 /// A package that a tenant has.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub struct TenantPackage {
     pub package: Index,
     /// Microseconds since the epoch; `i64::MAX`: for ever.
@@ -18,7 +18,7 @@ pub struct TenantPackage {
 }
 
 /// What a tenant's override says of an action.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub struct ActionOverride {
     pub action: Index,
     pub enabled: Option<bool>,
@@ -28,7 +28,7 @@ pub struct ActionOverride {
 }
 
 /// Packages and overrides of a tenant.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq, Hash)]
 pub struct Conditions {
     packages: Box<[TenantPackage]>,
     by_action: Box<[ActionOverride]>,

@@ -182,8 +182,7 @@ mod tests {
     fn what_one_of_a_persons_groups_grants_is_granted() {
         let conditions = conditions(vec![has(0, i64::MAX)]);
         let counted = Grant { id: Uuid::from_u128(9), constraints: Constraints { max_per_day: Some(3), ..Constraints::default() } };
-        let group =
-            |free: &[Index], constrained| Rc::new(Group::new(Uuid::nil(), "g".to_owned(), free.iter().copied().collect(), constrained));
+        let group = |free: &[Index], constrained| Rc::new(Group::new("g".to_owned(), free.iter().copied().collect(), constrained));
         let scope = Scope::Groups([group(&[1], vec![]), group(&[3], vec![(2, counted.clone()), (0, counted.clone())])].into());
         assert_eq!(allowed(&conditions, &scope), ["a.read", "a.write", "a.admin", "b.read"]);
         assert_eq!(allowed(&conditions, &Scope::Groups([].into())), [""; 0]);
@@ -196,7 +195,7 @@ mod tests {
     #[test]
     fn groups_weigh_as_long_as_somebody_holds_them() {
         let before = held_bytes();
-        let group = Rc::new(Group::new(Uuid::nil(), "g".to_owned(), (0..100).collect(), vec![]));
+        let group = Rc::new(Group::new("g".to_owned(), (0..100).collect(), vec![]));
         let shared = Rc::clone(&group);
         drop(group);
         assert!(held_bytes() > before + 100);

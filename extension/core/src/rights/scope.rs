@@ -8,13 +8,14 @@ use crate::{
     decision::{Grant, Granted},
     weight::{Weight, allocated},
 };
-use std::rc::Rc;
-use uuid::Uuid;
+use std::{
+    hash::{Hash, Hasher},
+    rc::Rc,
+};
 
-/// An active group and what it grants.
-#[derive(Debug)]
+/// An active group's name and what it grants: without constraints, many tenants have the same.
+#[derive(Debug, PartialEq, Eq)]
 pub struct Group {
-    pub id: Uuid,
     pub name: Box<str>,
     /// Granted without constraints.
     free: ActionSet,
@@ -24,7 +25,7 @@ pub struct Group {
 
 impl Group {
     #[must_use]
-    pub fn new(id: Uuid, name: String, free: ActionSet, mut constrained: Vec<(Index, Grant)>) -> Self {
+    pub fn new(name: String, free: ActionSet, mut constrained: Vec<(Index, Grant)>) -> Self {
         constrained.sort_unstable_by_key(|(action, _)| *action);
         let grants = constrained.iter().map(|(_, grant)| grant.constraints.bytes()).sum::<usize>();
         let bytes = allocated(size_of::<Self>() + 2 * size_of::<usize>())
@@ -32,7 +33,7 @@ impl Group {
             + free.bytes()
             + allocated(size_of_val::<[_]>(&constrained[..]))
             + grants;
-        Self { id, name: name.into(), free, constrained: constrained.into(), _weight: Weight::of(bytes) }
+        Self { name: name.into(), free, constrained: constrained.into(), _weight: Weight::of(bytes) }
     }
 
     pub(crate) fn grants_freely(&self, action: Index) -> bool {
@@ -42,6 +43,12 @@ impl Group {
     pub(crate) fn constrained(&self, action: Index) -> impl Iterator<Item = &Grant> {
         let begin = self.constrained.partition_point(|(known, _)| *known < action);
         self.constrained.iter().skip(begin).take_while(move |(known, _)| *known == action).map(|(_, grant)| grant)
+    }
+}
+
+impl Hash for Group {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.name, &self.free).hash(state);
     }
 }
 

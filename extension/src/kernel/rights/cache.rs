@@ -1,16 +1,23 @@
 //! What this backend keeps of rights: whole tenants share their conditions, people their groups, everybody the catalog. Each is kept as long as what it was
 //! read at hasn't changed, and as long as a principal that is kept uses it.
 
-use super::{Rights, principal::Tenant};
+use super::{
+    Rights,
+    principal::{Tenant, Terms},
+};
 use crate::kernel::{context::Actor, spi};
-use indexmap::IndexMap;
+use indexmap::{Equivalent, IndexSet};
 use nebula_core::{
-    rights::{catalog::Catalog, scope::Group},
+    rights::{
+        catalog::Catalog,
+        scope::{Group, Scope},
+    },
     weight::held_bytes,
 };
 use std::{
-    cell::{Cell, RefCell},
-    collections::HashMap,
+    cell::RefCell,
+    collections::{HashMap, HashSet},
+    hash::{Hash, Hasher},
     rc::Rc,
 };
 use uuid::Uuid;
@@ -56,23 +63,46 @@ impl Noted {
 
 // ---------------------------------------------------------------------------------------------------------------------------------
 
-struct Entry {
-    rights: Rc<Rights>,
-    noted: Noted,
-    was_used: Cell<bool>,
+/// Rights by whose they are.
+struct Principal(Rc<Rights>);
+
+impl Hash for Principal {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.key.hash(state);
+    }
 }
 
-/// What maps take for an entry, about: they are never quite full.
-pub const PRINCIPAL_SLOT_BYTES: usize = (size_of::<(usize, Key, Entry)>() + size_of::<usize>()) * 3 / 2;
+impl PartialEq for Principal {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.key == other.0.key
+    }
+}
+
+impl Eq for Principal {}
+
+impl Equivalent<Principal> for Key {
+    fn equivalent(&self, principal: &Principal) -> bool {
+        *self == principal.0.key
+    }
+}
+
+/// What sets and maps take for a member, about: they are never quite full.
+pub const PRINCIPAL_SLOT_BYTES: usize = size_of::<(usize, Principal, usize)>() * 3 / 2;
 pub const TENANT_SLOT_BYTES: usize = size_of::<(Uuid, u64, usize)>() * 3 / 2;
-const GROUP_SLOT_BYTES: usize = size_of::<(Uuid, Uuid, u64, usize)>() * 3 / 2;
+
+/// Contents that many have alike, each kept once.
+#[derive(Default)]
+pub struct Shelf {
+    pub(super) terms: HashSet<Rc<Terms>>,
+    pub(super) groups: HashSet<Rc<Group>>,
+}
 
 #[derive(Default)]
 struct Cache {
     catalog: Option<(u64, Rc<Catalog>)>,
     tenants: HashMap<Uuid, (u64, Rc<Tenant>)>,
-    groups: HashMap<(Uuid, Uuid), (u64, Rc<Group>)>,
-    principals: IndexMap<Key, Entry>,
+    principals: IndexSet<Principal>,
+    shelf: Shelf,
     /// Where the clock stands that looks for what to give up.
     hand: usize,
 }
@@ -84,9 +114,9 @@ thread_local! {
 /// A principal's rights, if nothing has changed since they were read.
 pub fn get(key: &Key, noted: Noted) -> Option<Rc<Rights>> {
     CACHE.with_borrow(|cache| {
-        let entry = cache.principals.get(key).filter(|entry| entry.noted == noted)?;
-        entry.was_used.set(true);
-        Some(Rc::clone(&entry.rights))
+        let Principal(rights) = cache.principals.get(key).filter(|principal| principal.0.noted == noted)?;
+        rights.was_used.set(true);
+        Some(Rc::clone(rights))
     })
 }
 
@@ -117,43 +147,48 @@ impl Known {
         Known::At(noted.tenant, Rc::clone(catalog))
     }
 
-    pub(super) fn tenant(&self, tenant: Uuid) -> Option<Rc<Tenant>> {
-        self.look(|cache| cache.tenants.get(&tenant))
-    }
-
-    pub fn group(&self, tenant: Uuid, group: Uuid) -> Option<Rc<Group>> {
-        self.look(|cache| cache.groups.get(&(tenant, group)))
-    }
-
-    fn look<T>(&self, find: impl FnOnce(&Cache) -> Option<&(u64, Rc<T>)>) -> Option<Rc<T>> {
+    pub fn tenant(&self, tenant: Uuid) -> Option<Rc<Tenant>> {
         let Known::At(generation, catalog) = self else { return None };
         CACHE.with_borrow(|cache| {
-            let (at, part) = find(cache).filter(|_| cache.is_of(catalog))?;
-            (at == generation).then(|| Rc::clone(part))
+            let (at, tenant) = cache.tenants.get(&tenant).filter(|_| cache.is_of(catalog))?;
+            (at == generation).then(|| Rc::clone(tenant))
         })
     }
 }
 
+/// The same content as somebody else has, if it is kept already.
+pub fn shared<T: Eq + Hash>(catalog: &Rc<Catalog>, content: T, of: impl FnOnce(&mut Shelf) -> &mut HashSet<Rc<T>>) -> Rc<T> {
+    CACHE.with_borrow_mut(|cache| {
+        if !cache.is_of(catalog) {
+            return Rc::new(content);
+        }
+        let contents = of(&mut cache.shelf);
+        contents.get(&content).cloned().unwrap_or_else(|| {
+            let content = Rc::new(content);
+            contents.insert(Rc::clone(&content));
+            content
+        })
+    })
+}
+
 /// Keeps a principal's rights.
-pub fn keep(key: Key, noted: Noted, rights: &Rc<Rights>) {
+pub fn keep(rights: &Rc<Rights>) {
     CACHE.with_borrow_mut(|cache| {
         if !cache.is_of(&rights.catalog) {
             return;
         }
-        // What was kept of the same principal goes first, with what nobody else uses of it.
-        cache.forget(&key);
-        cache.tenants.insert(key.tenant, (noted.tenant, Rc::clone(&rights.tenant)));
-        for group in rights.scope.groups() {
-            cache.groups.insert((key.tenant, group.id), (noted.tenant, Rc::clone(group)));
+        let key = &rights.key;
+        // Known to the new rights already, what they share with the old stays.
+        if let Some(at) = cache.principals.get_index_of(key) {
+            cache.forget_at(at);
         }
-        cache.principals.insert(key, Entry { rights: Rc::clone(rights), noted, was_used: Cell::new(true) });
-        while held_bytes() + cache.groups.len() * GROUP_SLOT_BYTES > MAX_BYTES && cache.give_up_one() {}
+        let before = cache.tenants.insert(key.tenant, (rights.noted.tenant, Rc::clone(&rights.tenant)));
+        if let Some((_, before)) = before {
+            cache.shelf.give_back(before);
+        }
+        cache.principals.insert(Principal(Rc::clone(rights)));
+        while held_bytes() > MAX_BYTES && cache.give_up_one() {}
     });
-}
-
-/// Whether only the map that finds it holds a part.
-fn is_unused<T>((_, part): &(u64, Rc<T>)) -> bool {
-    Rc::strong_count(part) == 1
 }
 
 impl Cache {
@@ -161,24 +196,18 @@ impl Cache {
         self.catalog.as_ref().is_some_and(|(_, own)| Rc::ptr_eq(own, catalog))
     }
 
-    fn forget(&mut self, key: &Key) {
-        if let Some(at) = self.principals.get_index_of(key) {
-            self.forget_at(at);
-        }
-    }
-
+    /// Forgets a principal, and what nobody else uses of what was theirs.
     fn forget_at(&mut self, at: usize) {
-        let Some((key, entry)) = self.principals.swap_remove_index(at) else { return };
-        let groups = entry.rights.scope.groups().iter().map(|group| (key.tenant, group.id)).collect::<Vec<_>>();
-        drop(entry);
-        if self.tenants.get(&key.tenant).is_some_and(is_unused) {
+        let Some(Principal(rights)) = self.principals.swap_remove_index(at) else { return };
+        // What a request still holds is swept up later.
+        let Some(Rights { key, tenant, scope, .. }) = Rc::into_inner(rights) else { return };
+        if let Scope::Groups(groups) = scope {
+            groups.into_iter().for_each(|group| give_back(&mut self.shelf.groups, &group));
+        }
+        if self.tenants.get(&key.tenant).is_some_and(|(_, own)| Rc::ptr_eq(own, &tenant) && Rc::strong_count(own) == 2) {
             self.tenants.remove(&key.tenant);
         }
-        for group in groups {
-            if self.groups.get(&group).is_some_and(is_unused) {
-                self.groups.remove(&group);
-            }
-        }
+        self.shelf.give_back(tenant);
     }
 
     /// Forgets one principal who hasn't been asked for since the clock came by, and whose rights nobody holds; `false` where there is none.
@@ -186,13 +215,11 @@ impl Cache {
         for _ in 0..2 * self.principals.len() {
             if self.hand >= self.principals.len() {
                 self.hand = 0;
-                // What a request still held when its principal was forgotten.
-                self.tenants.retain(|_, part| !is_unused(part));
-                self.groups.retain(|_, part| !is_unused(part));
+                self.sweep();
             }
             match self.principals.get_index(self.hand) {
                 None => return false,
-                Some((_, entry)) if entry.was_used.replace(false) || Rc::strong_count(&entry.rights) > 1 => self.hand += 1,
+                Some(Principal(rights)) if rights.was_used.replace(false) || Rc::strong_count(rights) > 1 => self.hand += 1,
                 Some(_) => {
                     self.forget_at(self.hand);
                     return true;
@@ -200,5 +227,28 @@ impl Cache {
             }
         }
         false
+    }
+
+    /// Forgets what was still held by a request when its principal was forgotten.
+    fn sweep(&mut self) {
+        self.tenants.retain(|_, (_, tenant)| Rc::strong_count(tenant) > 1);
+        self.shelf.terms.retain(|terms| Rc::strong_count(terms) > 1);
+        self.shelf.groups.retain(|group| Rc::strong_count(group) > 1);
+    }
+}
+
+impl Shelf {
+    fn give_back(&mut self, tenant: Rc<Tenant>) {
+        if let Some((terms, groups)) = Rc::into_inner(tenant).map(Tenant::into_shared) {
+            give_back(&mut self.terms, &terms);
+            groups.for_each(|group| give_back(&mut self.groups, &group));
+        }
+    }
+}
+
+/// Takes a content away that nobody but who gives it back has.
+fn give_back<T: Eq + Hash>(contents: &mut HashSet<Rc<T>>, content: &Rc<T>) {
+    if Rc::strong_count(content) == 2 && contents.get(&**content).is_some_and(|own| Rc::ptr_eq(own, content)) {
+        contents.remove(&**content);
     }
 }

@@ -2,8 +2,8 @@
 
 use super::{
     Rights,
-    cache::{Key, Known},
-    principal::{CategoryLimits, KeyState, PrincipalState, Tenant, TenantState},
+    cache::{self, Key, Known, Noted},
+    principal::{CategoryLimits, KeyState, PrincipalState, Tenant, TenantState, Terms},
 };
 use crate::kernel::{
     context::Actor,
@@ -20,7 +20,7 @@ use nebula_core::{
     },
 };
 use serde::Deserialize;
-use std::{collections::HashMap, rc::Rc};
+use std::rc::Rc;
 use uuid::Uuid;
 
 /// What the tables must not hold: a decision without it would be another.
@@ -52,15 +52,15 @@ pub fn catalog() -> Catalog {
 }
 
 /// A principal's rights, of what is known already and the rest read now.
-pub fn rights(key: Key, catalog: Rc<Catalog>, known: &Known) -> Rights {
-    let tenant = known.tenant(key.tenant).unwrap_or_else(|| Rc::new(tenant(key.tenant, &catalog)));
+pub fn rights(key: Key, noted: Noted, catalog: &Rc<Catalog>, known: &Known) -> Rights {
+    let tenant = known.tenant(key.tenant).unwrap_or_else(|| Rc::new(tenant(key.tenant, catalog)));
     let principal = match key.actor {
         Actor::Nobody => None,
-        Actor::User(user) => person(key.tenant, user, &catalog, known),
-        Actor::Service(service) => api_key(key.home, service, &catalog),
+        Actor::User(user) => person(key.tenant, user, catalog, &tenant),
+        Actor::Service(service) => api_key(key.home, service, catalog),
     };
     let (principal, scope) = principal.map_or_else(|| (None, nothing()), |(principal, scope)| (Some(principal), scope));
-    Rights::new(catalog, tenant, principal, scope)
+    Rights::new(key, noted, Rc::clone(catalog), tenant, principal, scope)
 }
 
 fn nothing() -> Scope {
@@ -77,17 +77,13 @@ struct Override {
     per_month: Option<u32>,
 }
 
-fn tenant(tenant: Uuid, catalog: &Catalog) -> Tenant {
+fn tenant(tenant: Uuid, catalog: &Rc<Catalog>) -> Tenant {
     let mut first = None;
     let mut packages = Vec::new();
     spi::rows(include_str!("tenant.sql"), &[Arg::Uuid(tenant)], |row| {
         first.get_or_insert_with(|| {
-            let state = TenantState {
-                is_active: present(row.boolean(1)),
-                is_platform: present(row.boolean(2)),
-                slug: present(row.text(3)).into(),
-                name: present(row.text(4)).into(),
-            };
+            let (slug, name) = (present(row.text(3)), present(row.text(4)));
+            let state = TenantState::new(present(row.boolean(1)), present(row.boolean(2)), &slug, &name);
             (state, row.text(5), row.text(6))
         });
         if let Some(package) = row.uuid(7).and_then(|package| catalog.package(package)) {
@@ -95,9 +91,7 @@ fn tenant(tenant: Uuid, catalog: &Catalog) -> Tenant {
             packages.push(TenantPackage { package, until: row.bigint(8).unwrap_or(i64::MAX), expires_at });
         }
     });
-    let Some((state, limits, overrides)) = first else {
-        return Tenant::new(None, Conditions::default(), CategoryLimits::default());
-    };
+    let (state, limits, overrides) = first.map_or((None, None, None), |(state, limits, overrides)| (Some(state), limits, overrides));
     let (mut by_action, mut by_tool) = (Vec::new(), Vec::new());
     for said in overrides.map_or_else(Vec::new, |text| json(&text)) {
         let Override { enabled, per_minute, per_month, .. } = said;
@@ -107,21 +101,23 @@ fn tenant(tenant: Uuid, catalog: &Catalog) -> Tenant {
         by_tool.extend(said.tool_id.zip(enabled));
     }
     let limits = limits.map_or_else(CategoryLimits::default, |text| json(&text));
-    Tenant::new(Some(state), Conditions::new(packages, by_action, by_tool), limits)
+    let terms = Terms::new(Conditions::new(packages, by_action, by_tool), limits);
+    Tenant::new(state, cache::shared(catalog, terms, |shelf| &mut shelf.terms))
 }
 
-fn person(tenant: Uuid, user: Uuid, catalog: &Catalog, known: &Known) -> Option<(PrincipalState, Scope)> {
-    let (is_active, groups) = spi::first(include_str!("person.sql"), &[Arg::Uuid(tenant), Arg::Uuid(user)], |row| {
+fn person(tenant_id: Uuid, user: Uuid, catalog: &Rc<Catalog>, tenant: &Tenant) -> Option<(PrincipalState, Scope)> {
+    let (is_active, groups) = spi::first(include_str!("person.sql"), &[Arg::Uuid(tenant_id), Arg::Uuid(user)], |row| {
         (present(row.boolean(1)), present(row.uuids(2)))
     })?;
-    let mut by_id = groups.iter().filter_map(|group| Some((*group, known.group(tenant, *group)?))).collect::<HashMap<_, _>>();
-    let missing = groups.iter().copied().filter(|group| !by_id.contains_key(group)).collect::<Vec<_>>();
+    let missing = groups.iter().copied().filter(|group| tenant.group(*group).is_none()).collect::<Vec<_>>();
     if !missing.is_empty() {
-        let args = [Arg::Uuid(tenant), Arg::Uuids(&missing)];
-        let read = spi::rows(include_str!("groups.sql"), &args, |row| Rc::new(group(row, catalog)));
-        by_id.extend(read.into_iter().map(|group| (group.id, group)));
+        // Where a commit came in between, nobody asks this tenant's part any more.
+        spi::rows(include_str!("groups.sql"), &[Arg::Uuid(tenant_id), Arg::Uuids(&missing)], |row| {
+            let group = cache::shared(catalog, group(row, catalog), |shelf| &mut shelf.groups);
+            tenant.remember(present(row.uuid(1)), &group);
+        });
     }
-    let groups = groups.iter().filter_map(|group| by_id.remove(group)).collect();
+    let groups = groups.iter().filter_map(|group| tenant.group(*group)).collect();
     Some((PrincipalState { is_active, key: None }, Scope::Groups(groups)))
 }
 
@@ -145,7 +141,7 @@ fn group(row: &Row, catalog: &Catalog) -> Group {
         }
     }
     let free = free.into_iter().filter_map(|action| catalog.action(action)).collect();
-    Group::new(present(row.uuid(1)), present(row.text(2)), free, constrained)
+    Group::new(present(row.text(2)), free, constrained)
 }
 
 fn api_key(home: Uuid, key: Uuid, catalog: &Catalog) -> Option<(PrincipalState, Scope)> {

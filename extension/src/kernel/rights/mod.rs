@@ -23,15 +23,19 @@ use nebula_core::{
     rights::{View, catalog::Catalog, scope::Scope},
     weight::{Weight, allocated},
 };
-use principal::Tenant;
+use principal::{GROUP_SLOT_BYTES, RC_BYTES, Tenant};
 pub use principal::{KeyState, PrincipalState, TenantState};
 use serde_json::{Value, json};
-use std::rc::Rc;
+use std::{cell::Cell, rc::Rc};
 use uuid::Uuid;
 
 /// Everything that decides.
 #[derive(Debug)]
 pub struct Rights {
+    key: Key,
+    noted: Noted,
+    /// Since the clock of the cache came by.
+    was_used: Cell<bool>,
     catalog: Rc<Catalog>,
     tenant: Rc<Tenant>,
     principal: Option<PrincipalState>,
@@ -40,12 +44,13 @@ pub struct Rights {
 }
 
 impl Rights {
-    fn new(catalog: Rc<Catalog>, tenant: Rc<Tenant>, principal: Option<PrincipalState>, scope: Scope) -> Self {
-        let bytes = allocated(size_of::<Self>() + 2 * size_of::<usize>())
+    fn new(key: Key, noted: Noted, catalog: Rc<Catalog>, tenant: Rc<Tenant>, principal: Option<PrincipalState>, scope: Scope) -> Self {
+        let bytes = allocated(size_of::<Self>() + RC_BYTES)
             + cache::PRINCIPAL_SLOT_BYTES
             + principal.as_ref().map_or(0, PrincipalState::bytes)
-            + scope.bytes();
-        Self { catalog, tenant, principal, scope, _weight: Weight::of(bytes) }
+            + scope.bytes()
+            + scope.groups().len() * GROUP_SLOT_BYTES;
+        Self { key, noted, was_used: Cell::new(true), catalog, tenant, principal, scope, _weight: Weight::of(bytes) }
     }
 
     /// `None` where there is no such tenant.
@@ -63,7 +68,7 @@ impl Rights {
     /// Requests a minute of the tenant, where it has its own number.
     #[must_use]
     pub fn limit(&self, category: Category) -> Option<u32> {
-        self.tenant.limits.of(category)
+        self.tenant.terms.limits.of(category)
     }
 
     /// What is known of an action; `None` when the catalog doesn't have it.
@@ -86,12 +91,12 @@ impl Rights {
     /// The tenant's packages that count now, sorted, as JSON.
     #[must_use]
     pub fn packages(&self) -> Value {
-        let packages = self.tenant.conditions.packages_at(&self.catalog, spi::now_microseconds());
+        let packages = self.tenant.terms.conditions.packages_at(&self.catalog, spi::now_microseconds());
         packages.map(|(package, expires_at)| json!({ "key": package.key, "name": package.name, "expiresAt": expires_at })).collect()
     }
 
     fn view(&self) -> View<'_> {
-        View { catalog: &self.catalog, conditions: &self.tenant.conditions, scope: &self.scope }
+        View { catalog: &self.catalog, conditions: &self.tenant.terms.conditions, scope: &self.scope }
     }
 }
 
@@ -129,11 +134,11 @@ fn read(key: Key, noted: Noted, shares: bool) -> (Rc<Rights>, bool) {
     let rights = spi::reading_latest(|| {
         let catalog = cache::catalog(load::catalog);
         let known = if shares { Known::at(noted, &catalog) } else { Known::Nothing };
-        Rc::new(load::rights(key, catalog, &known))
+        Rc::new(load::rights(key, noted, &catalog, &known))
     });
     let is_current = Noted::now(&key) == noted && !spi::is_parallel();
     if is_current && rights.principal.is_some() {
-        cache::keep(key, noted, &rights);
+        cache::keep(&rights);
     }
     (rights, is_current)
 }

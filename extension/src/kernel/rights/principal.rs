@@ -2,21 +2,40 @@
 
 use crate::kernel::{limit::Category, spi};
 use nebula_core::{
-    rights::conditions::Conditions,
+    rights::{conditions::Conditions, scope::Group},
     weight::{Weight, allocated},
 };
 use serde::Deserialize;
+use std::{cell::RefCell, rc::Rc};
+use uuid::Uuid;
 
 /// A principal's tenant.
 #[derive(Debug)]
 pub struct TenantState {
-    pub(super) is_active: bool,
-    pub(super) is_platform: bool,
-    pub slug: Box<str>,
-    pub name: Box<str>,
+    is_active: bool,
+    is_platform: bool,
+    slug_bytes: u16,
+    slug_and_name: Box<str>,
 }
 
 impl TenantState {
+    pub(super) fn new(is_active: bool, is_platform: bool, slug: &str, name: &str) -> Self {
+        Self {
+            is_active,
+            is_platform,
+            slug_bytes: u16::try_from(slug.len()).unwrap_or(u16::MAX),
+            slug_and_name: [slug, name].concat().into(),
+        }
+    }
+
+    #[must_use]
+    pub fn slug(&self) -> &str {
+        self.slug_and_name.get(..usize::from(self.slug_bytes)).unwrap_or_default()
+    }
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.slug_and_name.get(usize::from(self.slug_bytes)..).unwrap_or_default()
+    }
     #[must_use]
     pub fn is_active(&self) -> bool {
         self.is_active
@@ -27,23 +46,64 @@ impl TenantState {
     }
 }
 
-/// What everybody of a tenant shares.
-#[derive(Debug)]
-pub(super) struct Tenant {
-    /// `None` where there is no such tenant.
-    pub(super) state: Option<TenantState>,
+/// What a tenant was sold. Many were sold the same.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct Terms {
     pub(super) conditions: Conditions,
     pub(super) limits: CategoryLimits,
     _weight: Weight,
 }
 
-impl Tenant {
-    pub(super) fn new(state: Option<TenantState>, conditions: Conditions, limits: CategoryLimits) -> Self {
-        let texts = state.as_ref().map_or(0, |state| allocated(state.slug.len()) + allocated(state.name.len()));
-        let bytes = allocated(size_of::<Self>() + 2 * size_of::<usize>()) + super::cache::TENANT_SLOT_BYTES + texts + conditions.bytes();
-        Self { state, conditions, limits, _weight: Weight::of(bytes) }
+impl Terms {
+    pub(super) fn new(conditions: Conditions, limits: CategoryLimits) -> Self {
+        let bytes = allocated(size_of::<Self>() + RC_BYTES) + conditions.bytes();
+        Self { conditions, limits, _weight: Weight::of(bytes) }
     }
 }
+
+/// What everybody of a tenant shares.
+#[derive(Debug)]
+pub struct Tenant {
+    /// `None` where there is no such tenant.
+    pub(super) state: Option<TenantState>,
+    pub(super) terms: Rc<Terms>,
+    /// The active groups that somebody was found in, by id.
+    groups: RefCell<Vec<(Uuid, Rc<Group>)>>,
+    _weight: Weight,
+}
+
+impl Tenant {
+    pub(super) fn new(state: Option<TenantState>, terms: Rc<Terms>) -> Self {
+        let texts = state.as_ref().map_or(0, |state| allocated(state.slug_and_name.len()));
+        let bytes = allocated(size_of::<Self>() + RC_BYTES) + texts + super::cache::TENANT_SLOT_BYTES;
+        Self { state, terms, groups: RefCell::default(), _weight: Weight::of(bytes) }
+    }
+
+    pub(super) fn group(&self, id: Uuid) -> Option<Rc<Group>> {
+        let groups = self.groups.borrow();
+        groups.binary_search_by_key(&id, |(known, _)| *known).ok().and_then(|at| groups.get(at)).map(|(_, group)| Rc::clone(group))
+    }
+
+    pub(super) fn remember(&self, id: Uuid, group: &Rc<Group>) {
+        let mut groups = self.groups.borrow_mut();
+        if let Err(at) = groups.binary_search_by_key(&id, |(known, _)| *known) {
+            if groups.len() < 4 {
+                groups.reserve_exact(1);
+            }
+            groups.insert(at, (id, Rc::clone(group)));
+        }
+    }
+
+    /// Its parts, which others may share.
+    pub(super) fn into_shared(self) -> (Rc<Terms>, impl Iterator<Item = Rc<Group>>) {
+        (self.terms, self.groups.into_inner().into_iter().map(|(_, group)| group))
+    }
+}
+
+/// The counts in front of what an `Rc` points to.
+pub const RC_BYTES: usize = 2 * size_of::<usize>();
+/// What a tenant keeps to find a group.
+pub const GROUP_SLOT_BYTES: usize = size_of::<(Uuid, usize)>();
 
 /// The person or key itself.
 #[derive(Debug)]
@@ -93,7 +153,7 @@ impl PrincipalState {
 }
 
 /// What a tenant has instead of the installation's default rate limits.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 pub struct CategoryLimits {
     auth: Option<PerMinute>,
     read: Option<PerMinute>,
@@ -101,7 +161,7 @@ pub struct CategoryLimits {
     admin: Option<PerMinute>,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct PerMinute {
     per_minute: u32,
