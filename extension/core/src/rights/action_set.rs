@@ -15,6 +15,7 @@ pub enum ActionSet {
 }
 
 impl ActionSet {
+    #[inline]
     #[must_use]
     pub fn contains(&self, action: Index) -> bool {
         match self {

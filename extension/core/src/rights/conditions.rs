@@ -52,6 +52,7 @@ impl Conditions {
             .filter(|(package, _)| package.is_active)
     }
 
+    #[inline]
     pub(super) fn packaged_until(&self, catalog: &Catalog, action: Index) -> Option<i64> {
         let holds = |held: &&TenantPackage| {
             catalog.package_at(held.package).is_some_and(|package| package.is_active && package.actions.contains(action))
@@ -59,10 +60,12 @@ impl Conditions {
         self.packages.iter().filter(holds).map(|held| held.until).max()
     }
 
+    #[inline]
     pub(super) fn of_action(&self, action: Index) -> Option<&ActionOverride> {
         self.by_action.binary_search_by_key(&action, |an_override| an_override.action).ok().and_then(|at| self.by_action.get(at))
     }
 
+    #[inline]
     pub(super) fn of_tool(&self, tool: Uuid) -> Option<bool> {
         self.by_tool.iter().find(|(known, _)| *known == tool).map(|(_, enabled)| *enabled)
     }

@@ -24,6 +24,7 @@ pub struct View<'a> {
 
 impl<'a> View<'a> {
     /// What is known of an action; `None` when the catalog doesn't have it.
+    #[inline]
     #[must_use]
     pub fn of(self, key: &str) -> Option<Right<'a>> {
         let at = *self.catalog.by_key.get(key)?;
@@ -35,6 +36,7 @@ impl<'a> View<'a> {
         numbered(&self.catalog.actions).map(move |(action, at)| self.right(action, at))
     }
 
+    #[inline]
     fn right(self, action: &'a Action, at: Index) -> Right<'a> {
         let own = self.conditions.of_action(at);
         // Of a tool's and an action's override, one that disables wins.

@@ -79,6 +79,7 @@ impl Scope {
         }
     }
 
+    #[inline]
     pub(super) fn granted(&self, action: &Action, at: Index) -> Granted<'_> {
         let is_free = match self {
             Scope::Groups(groups) => groups.iter().any(|group| group.grants_freely(at)),
