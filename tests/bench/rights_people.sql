@@ -1,5 +1,6 @@
 -- Tenants with the package `base`, its groups of the seed, and two people in the administrators' group, logged in; what PostgREST would say of them.
 set statement_timeout = 0;
+set client_min_messages = warning;
 create temporary table made as
 select nebula.uuid_v7() as tenant, nebula.uuid_v7() as admins, n
 from generate_series(1, :tenants) n
@@ -32,4 +33,7 @@ where u.email like '%@rights.test';
 create unique index on bench.person (name, number);
 grant usage on schema bench to authenticator;
 grant select on bench.person to authenticator;
+-- Ten who are in no other list.
+insert into bench.person select number, 'warm', claims from bench.person where name = 'ada' order by number desc limit 10;
+update bench.person set number = number - (select max(number) - 10 from bench.person where name = 'warm') where name = 'warm';
 vacuum (analyze) nebula.tenant, nebula.tenant_package, nebula.group, nebula.group_permission, nebula.user, nebula.user_group, nebula.session;
