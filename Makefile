@@ -12,6 +12,7 @@
 #             writes that file; make bench-profile   where the instructions of a write, a page and `me` go, under target/bench-profile/
 # make bench  measures, and writes target/bench/; make bench-jobs its part on the outbox, beside graphile-worker and pg-boss; make bench-lists lists of ten million rows; make bench-protect the policies of protected tables
 # make bench-rivals   the edge beside NestJS with Prisma and with hand-written SQL    make bench-webhooks  deliveries beside a plain client
+# make bench-rights   what a backend pays for rights that it has not seen, and how much memory it keeps of ten thousand tenants
 # make bench-rows   search and inserts of protected tables    make bench-growth  a hundred tenants beside ten thousand    make bench-memory  edge and backends
 # make bench-noisy   what others get while one tenant changes rights    make bench-latency  percentiles at fixed rates
 #
@@ -51,7 +52,7 @@ PREVIOUS := 0.1.0
 NEBULA := target/release/nebula
 
 .PHONY: up down clean seed build script install previous fixture packages server tools check check-versions check-version docs test test-versions test-pooler \
-	test-faults package test-packages bench bench-jobs bench-lists bench-protect bench-expose bench-rivals bench-webhooks bench-rows bench-growth bench-memory bench-noisy bench-latency wrk valgrind bench-instructions bench-instructions-baseline bench-profile
+	test-faults package test-packages bench bench-jobs bench-lists bench-protect bench-expose bench-rivals bench-webhooks bench-rights bench-rows bench-growth bench-memory bench-noisy bench-latency wrk valgrind bench-instructions bench-instructions-baseline bench-profile
 
 up: install
 	@$(NEBULA) up --pg-bindir $(NEBULA_PG_BINDIR)
@@ -258,6 +259,10 @@ bench-expose: install
 bench-rivals: install wrk
 	@tests/bench/rivals/build.sh
 	@NEBULA=$(CURDIR)/$(NEBULA) tests/bench/rivals.sh
+
+# What a backend pays for rights, and keeps of them.
+bench-rights: install
+	@NEBULA=$(CURDIR)/$(NEBULA) tests/bench/rights.sh
 
 # Deliveries of webhooks beside the same requests sent by a plain client.
 bench-webhooks: install

@@ -1,5 +1,7 @@
-//! What this backend keeps of rights: whole tenants share their conditions, people their groups, everybody the catalog. Each is kept as long as what it was
-//! read at hasn't changed, and as long as a principal that is kept uses it.
+//! What this backend keeps of rights. A part counts as long as nothing that it was read from has changed, which each entry tells by the generation that was
+//! noted before it was read; it stays in memory as long as a principal that is kept uses it. What is alike is there once.
+//!
+//! Everything weighs itself ([`nebula_core::weight`]). Where it is too much, a clock goes around the principals and forgets who wasn't asked for since.
 
 use super::{
     Rights,

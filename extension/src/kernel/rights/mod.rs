@@ -5,7 +5,8 @@
 //! sends its message later and makes the entry count no more.
 //!
 //! Rights are of four parts, each read by itself and shared by whoever it concerns: the catalog, the tenant, its groups, the principal. All that one
-//! question reads, it reads with one snapshot; where a commit came in between, it reads all of it again, so that no two states are mixed.
+//! question reads, it reads with one snapshot; where a commit came in between, it reads all of it again, so that no two states are mixed. (But for the moment
+//! between a commit and its message: a part of before may then meet one of after, until the message comes.)
 
 mod cache;
 mod load;
