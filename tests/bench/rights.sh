@@ -11,7 +11,7 @@ tenants=${TENANTS:-10000}
 
 psql -qX -v ON_ERROR_STOP=1 -v tenants="$tenants" -f "$here/rights_people.sql" >/dev/null
 for _ in $(seq "$rounds"); do
-  psql -qXAt -v ON_ERROR_STOP=1 -v principals="$principals" -v tenants="$tenants" -v memory="$here/private_kib.sh" -f "$here/rights.sql" \
+  psql -qXAt -v ON_ERROR_STOP=1 -v principals="$principals" -v tenants="$tenants" -v memory="$here/memory.py" -f "$here/rights.sql" \
     "postgresql://authenticator:bench@127.0.0.1:$PGPORT/$PGDATABASE" 2>&1 |
     sed 's/.*NOTICE:  //' | while IFS='|' read -r name value; do sample "$name" "$value"; done
 done

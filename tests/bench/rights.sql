@@ -29,11 +29,11 @@ select pg_backend_pid() as pid \gset
 -- What every session needs first: plans, the installation, the catalog.
 call pg_temp.measure('', 'warm', 10);
 \echo -n memory_before|
-\! $MEMORY $PID
+\! python3 $MEMORY $PID | awk '$1 == "private" { print $2 }'
 call pg_temp.measure('cold', 'ada', :principals);
 call pg_temp.measure('cold_colleague', 'bia', :principals);
 call pg_temp.measure('warm', 'bia', :principals);
 call pg_temp.measure('', 'ada', :tenants);
 \echo -n memory_after|
-\! $MEMORY $PID
+\! python3 $MEMORY $PID | awk '$1 == "private" { print $2 }'
 call pg_temp.measure('again', 'ada', :tenants, stride => 7919);
