@@ -95,8 +95,8 @@ fn audit_change<'a>(trigger: &'a PgTrigger<'a>) -> Result<Option<PgHeapTuple<'a,
 }
 
 #[pg_trigger(sql = false)]
-fn rights_changed<'a>(_: &'a PgTrigger<'a>) -> Result<Option<PgHeapTuple<'a, AllocatedByPostgres>>, std::convert::Infallible> {
-    spi::announce_change_of_rights();
+fn rights_changed<'a>(trigger: &'a PgTrigger<'a>) -> Result<Option<PgHeapTuple<'a, AllocatedByPostgres>>, std::convert::Infallible> {
+    rights::changed(trigger);
     Ok(None)
 }
 

@@ -120,7 +120,7 @@ thread_local! {
 /// Verifies a token of ours or of a registered issuer; what it says of sessions and people is not looked up.
 pub fn check_token(token: &str) -> Result<Token> {
     let now = spi::now_microseconds() / 1_000_000;
-    let generation = spi::rights_generation();
+    let generation = spi::global_rights_generation();
     let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
     let known = VERIFIED.with_borrow_mut(|(at, verified)| {
         // A key that was revoked takes what it had verified along.

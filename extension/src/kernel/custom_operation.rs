@@ -176,7 +176,7 @@ pub fn all() -> Vec<Rc<Operation>> {
 }
 
 fn current() -> (InOrder, ById) {
-    let generation = spi::rights_generation();
+    let generation = spi::global_rights_generation();
     let known =
         CACHE.with_borrow(|cache| (cache.generation == Some(generation)).then(|| (Rc::clone(&cache.operations), Rc::clone(&cache.by_id))));
     if let Some(known) = known {
@@ -186,7 +186,7 @@ fn current() -> (InOrder, ById) {
     let operations = Rc::new(servable(spi::as_role(OWNER, || spi::reading_latest(load))));
     let by_id =
         Rc::new(operations.iter().map(|operation| (operation.id.clone().into_owned(), Rc::clone(operation))).collect::<HashMap<_, _>>());
-    if spi::rights_generation() == generation && !spi::is_parallel() {
+    if spi::global_rights_generation() == generation && !spi::is_parallel() {
         CACHE.set(Cache { generation: Some(generation), operations: Rc::clone(&operations), by_id: Rc::clone(&by_id) });
     }
     (operations, by_id)

@@ -59,13 +59,13 @@ thread_local! {
 /// The installation as of now.
 #[must_use]
 pub fn current() -> Rc<Installation> {
-    let generation = spi::rights_generation();
+    let generation = spi::global_rights_generation();
     if let Some(known) = CACHE.with_borrow(|cache| cache.as_ref().filter(|(g, _)| *g == generation).map(|(_, i)| Rc::clone(i))) {
         return known;
     }
     spi::learn_sentinel();
     let installation = Rc::new(spi::as_role(OWNER, || spi::reading_latest(load)));
-    if spi::rights_generation() == generation && !spi::is_parallel() {
+    if spi::global_rights_generation() == generation && !spi::is_parallel() {
         CACHE.set(Some((generation, Rc::clone(&installation))));
     }
     installation

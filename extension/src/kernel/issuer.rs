@@ -33,13 +33,13 @@ thread_local! {
 /// The active issuers by name, as of now. A changed or removed one, or key, changes the generation.
 #[must_use]
 pub fn current() -> Rc<Issuers> {
-    let generation = spi::rights_generation();
+    let generation = spi::global_rights_generation();
     if let Some(known) = CACHE.with_borrow(|cache| cache.as_ref().filter(|(g, _)| *g == generation).map(|(_, i)| Rc::clone(i))) {
         return known;
     }
     spi::learn_sentinel();
     let issuers = Rc::new(spi::as_role(OWNER, || spi::reading_latest(load)));
-    if spi::rights_generation() == generation && !spi::is_parallel() {
+    if spi::global_rights_generation() == generation && !spi::is_parallel() {
         CACHE.set(Some((generation, Rc::clone(&issuers))));
     }
     issuers

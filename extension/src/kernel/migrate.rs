@@ -59,10 +59,11 @@ const MIGRATIONS: &[Migration] = migrations! {
     22 "0022_protected_table",
     23 "0023_exposed_operation",
     24 "0024_sql_caller",
+    25 "0025_rights_slot",
 };
 
 /// The oldest schema that this library works with.
-pub const REQUIRED_VERSION: i32 = 24;
+pub const REQUIRED_VERSION: i32 = 25;
 
 /// The schema of the first release: what it has is there in every installation, however much newer the library is.
 pub const FIRST_RELEASE_VERSION: i32 = 21;
@@ -170,7 +171,7 @@ thread_local! {
 
 /// Refuses to work on tables, or behind declarations, that are older than the library needs. (Newer ones suit it: they only grow.)
 pub fn require_current() -> Result<()> {
-    let generation = spi::rights_generation();
+    let generation = spi::global_rights_generation();
     if KNOWN_CURRENT.get() == Some(generation) {
         return Ok(());
     }

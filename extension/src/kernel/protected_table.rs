@@ -56,7 +56,7 @@ thread_local! {
 /// What is registered of a relation, as of what this backend has heard of by now.
 #[must_use]
 pub fn of(relation: u32) -> Option<Rc<ProtectedTable>> {
-    let generation = spi::heard_generation();
+    let generation = spi::heard_global_generation();
     let known = REGISTRY.with_borrow(|registry| (registry.generation == Some(generation)).then(|| Rc::clone(&registry.tables)));
     known.unwrap_or_else(|| reload(generation)).get(&relation).cloned()
 }
@@ -64,7 +64,7 @@ pub fn of(relation: u32) -> Option<Rc<ProtectedTable>> {
 /// The same, read anew: the table is not what was remembered.
 #[must_use]
 pub fn reread(relation: u32) -> Option<Rc<ProtectedTable>> {
-    reload(spi::heard_generation()).get(&relation).cloned()
+    reload(spi::heard_global_generation()).get(&relation).cloned()
 }
 
 fn reload(generation: u64) -> Rc<HashMap<u32, Rc<ProtectedTable>>> {
@@ -72,7 +72,7 @@ fn reload(generation: u64) -> Rc<HashMap<u32, Rc<ProtectedTable>>> {
     let tables = if spi::relation_in_nebula(c"protected_table").is_none() { HashMap::new() } else { read() };
     spi::learn_sentinel();
     let tables = Rc::new(tables);
-    if spi::heard_generation() == generation && !spi::is_parallel() {
+    if spi::heard_global_generation() == generation && !spi::is_parallel() {
         REGISTRY.set(Registry { generation: Some(generation), tables: Rc::clone(&tables) });
     }
     tables

@@ -10,10 +10,15 @@
 pub mod direct;
 mod json;
 pub mod jsonb;
+mod rights_change;
 pub mod row_security;
 mod settings;
 pub mod transition;
 
+pub use rights_change::{
+    announce, global_rights_generation, heard_generation, heard_global_generation, learn_sentinel, rights_generation,
+    tenant_rights_generation,
+};
 pub use settings::looking_up;
 
 pub use json::{Shape, object, objects, text_of};
@@ -218,7 +223,6 @@ thread_local! {
     /// Saved plans by role and text: Postgres revalidates them over DDL; a plan made for one role is never run by another.
     static PLANS: RefCell<HashMap<PlanKey, pg_sys::SPIPlanPtr>> = RefCell::new(HashMap::new());
     static WRITES: Cell<u64> = const { Cell::new(0) };
-    static GENERATION: Cell<u64> = const { Cell::new(0) };
     static RUN_EXPOSED: Cell<Option<(u64, u32)>> = const { Cell::new(None) };
     static CATALOG_GENERATION: Cell<u64> = const { Cell::new(0) };
     static READS_LATEST: Cell<bool> = const { Cell::new(false) };
@@ -502,6 +506,13 @@ pub fn session_user() -> String {
     }
 }
 
+/// Whether statements run as this role now.
+#[must_use]
+pub fn is_current_role(name: &CStr) -> bool {
+    // SAFETY: a catalog look-up by name, answered from the syscache.
+    unsafe { pg_sys::get_role_oid(name.as_ptr(), true) == pg_sys::GetUserId() }
+}
+
 /// The current role's oid: who called, in a function that is not a definer's.
 #[must_use]
 pub fn current_user_id() -> u32 {
@@ -620,45 +631,6 @@ pub fn may_write() -> bool {
     unsafe { !pg_sys::XactReadOnly && !pg_sys::RecoveryInProgress() }
 }
 
-// ---- What tells a backend that rights have changed -----------------------------------------------------------------------------
-
-fn sentinel() -> pg_sys::Oid {
-    // SAFETY: catalog look-ups by name, answered from the syscache; InvalidOid where missing.
-    unsafe {
-        let schema = pg_sys::get_namespace_oid(c"nebula".as_ptr(), true);
-        pg_sys::get_relname_relid(c"rights_sentinel".as_ptr(), schema)
-    }
-}
-
-/// Tells every backend, when this transaction commits, that rights have changed.
-pub fn announce_change_of_rights() {
-    let relation = sentinel();
-    if relation != pg_sys::InvalidOid {
-        SENTINEL.set(relation.to_u32());
-        // SAFETY: queues an invalidation message of an existing relation.
-        unsafe { pg_sys::CacheInvalidateRelcacheByRelid(relation) };
-    }
-}
-
-thread_local! {
-    static SENTINEL: Cell<u32> = const { Cell::new(0) };
-}
-
-/// A number that changes whenever rights may have changed. Receives what other sessions have committed first, so that a change counts from
-/// the next statement on even inside a transaction that is open already.
-#[must_use]
-pub fn rights_generation() -> u64 {
-    // SAFETY: as every statement's start does; cheap when nothing waits. Callbacks that it runs only reset memory.
-    unsafe { pg_sys::AcceptInvalidationMessages() };
-    GENERATION.get()
-}
-
-/// The same number, as of what this backend has heard of: whoever has just opened a relation has heard everything.
-#[must_use]
-pub fn heard_generation() -> u64 {
-    GENERATION.get()
-}
-
 /// When the statement began that the client sent, in microseconds since Postgres' epoch: tells statements apart.
 #[must_use]
 pub fn statement_start() -> i64 {
@@ -677,7 +649,7 @@ pub fn relation_in_nebula(name: &CStr) -> Option<u32> {
 /// A number that changes whenever a function, a type, a schema or a role may have changed.
 #[must_use]
 pub fn catalog_generation() -> u64 {
-    // SAFETY: as in `rights_generation`.
+    // SAFETY: as every statement's start does; cheap when nothing waits. Callbacks that it runs only reset memory.
     unsafe { pg_sys::AcceptInvalidationMessages() };
     CATALOG_GENERATION.get()
 }
@@ -688,25 +660,10 @@ unsafe extern "C-unwind" fn on_catalog_invalidation(_argument: pg_sys::Datum, _c
     CATALOG_GENERATION.set(CATALOG_GENERATION.get().wrapping_add(1));
 }
 
-/// Learns which relation is the sentinel, so that other relations' invalidations don't clear the cache. Before that every one does.
-pub fn learn_sentinel() {
-    if SENTINEL.get() == 0 {
-        SENTINEL.set(sentinel().to_u32());
-    }
-}
-
 #[pgrx::pg_guard]
 unsafe extern "C-unwind" fn on_relcache_invalidation(_argument: pg_sys::Datum, relation: pg_sys::Oid) {
     direct::heard_of(relation.to_u32());
-    // Only memory is touched: an error in a callback would abort the backend.
-    let known = SENTINEL.get();
-    if relation == pg_sys::InvalidOid || known == 0 || relation.to_u32() == known {
-        GENERATION.set(GENERATION.get().wrapping_add(1));
-    }
-    // The sentinel itself may have been dropped and made anew: it is looked up again.
-    if relation == pg_sys::InvalidOid || relation.to_u32() == known {
-        SENTINEL.set(0);
-    }
+    rights_change::heard_of(relation.to_u32());
 }
 
 #[pgrx::pg_guard]

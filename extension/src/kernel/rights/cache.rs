@@ -48,12 +48,12 @@ impl Hash for Key {
 
 /// Of the catalog.
 fn catalog_generation() -> u64 {
-    spi::rights_generation()
+    spi::global_rights_generation()
 }
 
 /// Of anything in this tenant, or of the catalog.
-fn tenant_generation(_tenant: Uuid) -> u64 {
-    spi::rights_generation()
+fn tenant_generation(tenant: Uuid) -> u64 {
+    spi::tenant_rights_generation(tenant)
 }
 
 /// When a principal's rights were read.

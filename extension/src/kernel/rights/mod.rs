@@ -24,6 +24,7 @@ use nebula_core::{
     rights::{View, catalog::Catalog, scope::Scope},
     weight::{Weight, allocated},
 };
+use pgrx::PgTrigger;
 use principal::{GROUP_SLOT_BYTES, RC_BYTES, Tenant};
 pub use principal::{KeyState, PrincipalState, TenantState};
 use serde_json::{Value, json};
@@ -111,6 +112,13 @@ pub fn of_caller(caller: &Caller) -> Rc<Rights> {
 #[must_use]
 pub fn of(tenant: Uuid, actor: Actor) -> Rc<Rights> {
     within(Key { tenant, home: tenant, actor })
+}
+
+/// The body of the trigger `nebula.rights_changed()`. What the owner changes of a table with tenants is the context's tenant's: row security lets it change no other.
+pub fn changed(trigger: &PgTrigger) {
+    let has_tenant = spi::changed_table(trigger).is_some_and(|table| table.position("tenant_id").is_some());
+    let is_bound = has_tenant && spi::is_current_role(OWNER);
+    spi::announce(context::tenant().filter(|_| is_bound));
 }
 
 fn within(key: Key) -> Rc<Rights> {

@@ -8,7 +8,7 @@ pub mod lookup;
 mod relation;
 mod target;
 
-use super::{Arg, current_role};
+use super::{Arg, is_current_role};
 use crate::kernel::{
     context,
     sql_caller::{OWNER, PLATFORM},
@@ -60,9 +60,7 @@ impl Table {
 
 /// What the policies of the product's tables say: a row is the context's tenant's; the platform's role may write any.
 fn may(tenant: Option<Uuid>) -> bool {
-    // SAFETY: catalog look-ups by name, answered from the syscache.
-    let is = |role: &CStr| unsafe { pg_sys::get_role_oid(role.as_ptr(), true) } == current_role();
-    (tenant.is_some() && tenant == context::tenant() && is(OWNER)) || is(PLATFORM)
+    (tenant.is_some() && tenant == context::tenant() && is_current_role(OWNER)) || is_current_role(PLATFORM)
 }
 
 /// Writes rows into one table. Nothing is certain to be written before [`Writer::finish`].
