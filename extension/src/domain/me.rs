@@ -2,7 +2,7 @@
 
 use crate::kernel::{
     audit,
-    context::Actor,
+    context::{Actor, Caller},
     error::{Refusal, Result},
     login_guard::Guard,
     operation::{
@@ -12,8 +12,9 @@ use crate::kernel::{
     },
     outbox,
     page::{Limit, List, ListInput},
-    password, permission, rights,
-    spi::{self, Arg},
+    password, permission,
+    rights::{self, Rights},
+    spi::{self, Arg, direct::lookup::Lookup},
 };
 use nebula_core::{
     error::Code,
@@ -22,7 +23,12 @@ use nebula_core::{
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    rc::{Rc, Weak},
+};
 use uuid::Uuid;
 
 const SORTS: Sorts = &[("created_at", "timestamptz")];
@@ -133,31 +139,65 @@ shape! {
 struct Nothing {}
 
 fn read(call: &Call, _: Nothing) -> Result<Reply> {
-    let rights = rights::of_caller(&call.caller);
-    let tenant = rights.tenant().ok_or(Code::TenantNotFound)?;
-    let profile = match call.caller.actor {
-        Actor::User(id) => spi::text(
-            "select json_build_object('id', id, 'email', email, 'name', name)::text from nebula.user where tenant_id = $1 and id = $2",
-            &[Arg::Uuid(call.tenant()), Arg::Uuid(id)],
-        ),
-        Actor::Service(id) => spi::text(
-            "select json_build_object('id', id, 'name', name, 'profile', role)::text from nebula.api_key where tenant_id = $1 and id = $2",
-            &[Arg::Uuid(call.tenant()), Arg::Uuid(id)],
+    let tenant = call.tenant();
+    let actor = match call.caller.actor {
+        Actor::User(id) => PERSON
+            .find(
+                tenant,
+                &[Arg::Uuid(tenant), Arg::Uuid(id)],
+                |row| json!({ "id": id, "email": row.text(1), "name": row.text(2), "type": "user" }),
+            )
+            .map(|person| person.to_string()),
+        Actor::Service(id) => spi::object(
+            "select id, name, role as profile, 'service'::text as type from nebula.api_key where tenant_id = $1 and id = $2",
+            &[Arg::Uuid(tenant), Arg::Uuid(id)],
         ),
         Actor::Nobody => None,
     };
-    let mut actor: Value = profile.and_then(|text| serde_json::from_str(&text).ok()).ok_or(Code::NotFound)?;
-    if let Some(members) = actor.as_object_mut() {
-        members.insert("type".to_owned(), json!(call.caller.actor.type_name()));
+    let actor = actor.ok_or(Code::NotFound)?;
+    let standing = standing(&call.caller)?;
+    Ok(Reply::data(format!("{{\"actor\":{actor},{standing}}}")))
+}
+
+const PERSON: Lookup = Lookup { table: c"user", index: c"pk_user", key: &[c"tenant_id", c"id"], columns: &[c"email", c"name"] };
+
+/// What a backend keeps of what it has told, for whoever asks again.
+const STANDINGS: usize = 256;
+
+type Standing = (Weak<Rights>, Rc<str>);
+
+thread_local! {
+    static TOLD: RefCell<HashMap<(Uuid, Actor), Standing>> = RefCell::default();
+}
+
+/// Where somebody belongs and what they may do, as members of a JSON object. Told again as it was while the rights are the same, if neither time nor place decides.
+fn standing(caller: &Caller) -> Result<Rc<str>> {
+    let rights = rights::of_caller(caller);
+    let key = (caller.tenant, caller.actor);
+    let same = Rc::downgrade(&rights);
+    let told = TOLD.with_borrow(|told| told.get(&key).filter(|(of, _)| of.ptr_eq(&same)).map(|(_, text)| Rc::clone(text)));
+    if let Some(told) = told {
+        return Ok(told);
     }
-    let data = json!({
-        "actor": actor,
-        "tenant": { "id": call.tenant(), "slug": tenant.slug(), "name": tenant.name() },
-        "packages": rights.packages(),
-        "groups": rights.groups(),
-        "actions": permission::effective_actions(&call.caller, &rights),
-    });
-    Ok(Reply::data(data.to_string()))
+    let tenant = rights.tenant().ok_or(Code::TenantNotFound)?;
+    let packages = rights.packages();
+    let lasts = packages.as_array().is_some_and(|packages| packages.iter().all(|package| package["expiresAt"].is_null()))
+        && rights
+            .all()
+            .all(|right| right.granted.constrained().next().is_none() && right.packaged_until.is_none_or(|until| until == i64::MAX));
+    let tenant = json!({ "id": caller.tenant, "slug": tenant.slug(), "name": tenant.name() });
+    let actions = json!(permission::effective_actions(caller, &rights));
+    let groups = json!(rights.groups());
+    let text = Rc::<str>::from(format!("\"tenant\":{tenant},\"packages\":{packages},\"groups\":{groups},\"actions\":{actions}"));
+    if lasts {
+        TOLD.with_borrow_mut(|told| {
+            if told.len() >= STANDINGS {
+                told.clear();
+            }
+            told.insert(key, (same, Rc::clone(&text)));
+        });
+    }
+    Ok(text)
 }
 
 /// These are about a person; a key has neither name of its own nor sessions.
