@@ -1,1 +1,1 @@
-select count(nebula.emit('bench.noop', '{}', null, :tenant::uuid)) from generate_series(1, :jobs);
+select nebula.emit_each('bench.noop', (select jsonb_agg('{}'::jsonb) from generate_series(1, :jobs)), :tenant::uuid);

@@ -1,6 +1,7 @@
 mod call;
 mod catalog_rules;
 mod context;
+mod direct_rows;
 mod migrate;
 mod one_transaction;
 mod plans;
