@@ -2,6 +2,461 @@ CREATE SCHEMA nebula;
 
 ALTER SCHEMA nebula OWNER TO postgres;
 
+CREATE TYPE nebula.rights_slot_0 AS (
+);
+
+ALTER TYPE nebula.rights_slot_0 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_0 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_1 AS (
+);
+
+ALTER TYPE nebula.rights_slot_1 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_1 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_10 AS (
+);
+
+ALTER TYPE nebula.rights_slot_10 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_10 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_11 AS (
+);
+
+ALTER TYPE nebula.rights_slot_11 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_11 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_12 AS (
+);
+
+ALTER TYPE nebula.rights_slot_12 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_12 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_13 AS (
+);
+
+ALTER TYPE nebula.rights_slot_13 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_13 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_14 AS (
+);
+
+ALTER TYPE nebula.rights_slot_14 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_14 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_15 AS (
+);
+
+ALTER TYPE nebula.rights_slot_15 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_15 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_16 AS (
+);
+
+ALTER TYPE nebula.rights_slot_16 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_16 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_17 AS (
+);
+
+ALTER TYPE nebula.rights_slot_17 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_17 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_18 AS (
+);
+
+ALTER TYPE nebula.rights_slot_18 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_18 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_19 AS (
+);
+
+ALTER TYPE nebula.rights_slot_19 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_19 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_2 AS (
+);
+
+ALTER TYPE nebula.rights_slot_2 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_2 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_20 AS (
+);
+
+ALTER TYPE nebula.rights_slot_20 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_20 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_21 AS (
+);
+
+ALTER TYPE nebula.rights_slot_21 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_21 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_22 AS (
+);
+
+ALTER TYPE nebula.rights_slot_22 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_22 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_23 AS (
+);
+
+ALTER TYPE nebula.rights_slot_23 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_23 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_24 AS (
+);
+
+ALTER TYPE nebula.rights_slot_24 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_24 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_25 AS (
+);
+
+ALTER TYPE nebula.rights_slot_25 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_25 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_26 AS (
+);
+
+ALTER TYPE nebula.rights_slot_26 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_26 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_27 AS (
+);
+
+ALTER TYPE nebula.rights_slot_27 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_27 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_28 AS (
+);
+
+ALTER TYPE nebula.rights_slot_28 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_28 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_29 AS (
+);
+
+ALTER TYPE nebula.rights_slot_29 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_29 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_3 AS (
+);
+
+ALTER TYPE nebula.rights_slot_3 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_3 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_30 AS (
+);
+
+ALTER TYPE nebula.rights_slot_30 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_30 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_31 AS (
+);
+
+ALTER TYPE nebula.rights_slot_31 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_31 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_32 AS (
+);
+
+ALTER TYPE nebula.rights_slot_32 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_32 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_33 AS (
+);
+
+ALTER TYPE nebula.rights_slot_33 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_33 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_34 AS (
+);
+
+ALTER TYPE nebula.rights_slot_34 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_34 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_35 AS (
+);
+
+ALTER TYPE nebula.rights_slot_35 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_35 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_36 AS (
+);
+
+ALTER TYPE nebula.rights_slot_36 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_36 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_37 AS (
+);
+
+ALTER TYPE nebula.rights_slot_37 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_37 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_38 AS (
+);
+
+ALTER TYPE nebula.rights_slot_38 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_38 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_39 AS (
+);
+
+ALTER TYPE nebula.rights_slot_39 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_39 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_4 AS (
+);
+
+ALTER TYPE nebula.rights_slot_4 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_4 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_40 AS (
+);
+
+ALTER TYPE nebula.rights_slot_40 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_40 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_41 AS (
+);
+
+ALTER TYPE nebula.rights_slot_41 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_41 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_42 AS (
+);
+
+ALTER TYPE nebula.rights_slot_42 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_42 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_43 AS (
+);
+
+ALTER TYPE nebula.rights_slot_43 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_43 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_44 AS (
+);
+
+ALTER TYPE nebula.rights_slot_44 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_44 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_45 AS (
+);
+
+ALTER TYPE nebula.rights_slot_45 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_45 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_46 AS (
+);
+
+ALTER TYPE nebula.rights_slot_46 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_46 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_47 AS (
+);
+
+ALTER TYPE nebula.rights_slot_47 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_47 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_48 AS (
+);
+
+ALTER TYPE nebula.rights_slot_48 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_48 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_49 AS (
+);
+
+ALTER TYPE nebula.rights_slot_49 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_49 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_5 AS (
+);
+
+ALTER TYPE nebula.rights_slot_5 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_5 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_50 AS (
+);
+
+ALTER TYPE nebula.rights_slot_50 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_50 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_51 AS (
+);
+
+ALTER TYPE nebula.rights_slot_51 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_51 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_52 AS (
+);
+
+ALTER TYPE nebula.rights_slot_52 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_52 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_53 AS (
+);
+
+ALTER TYPE nebula.rights_slot_53 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_53 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_54 AS (
+);
+
+ALTER TYPE nebula.rights_slot_54 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_54 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_55 AS (
+);
+
+ALTER TYPE nebula.rights_slot_55 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_55 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_56 AS (
+);
+
+ALTER TYPE nebula.rights_slot_56 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_56 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_57 AS (
+);
+
+ALTER TYPE nebula.rights_slot_57 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_57 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_58 AS (
+);
+
+ALTER TYPE nebula.rights_slot_58 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_58 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_59 AS (
+);
+
+ALTER TYPE nebula.rights_slot_59 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_59 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_6 AS (
+);
+
+ALTER TYPE nebula.rights_slot_6 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_6 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_60 AS (
+);
+
+ALTER TYPE nebula.rights_slot_60 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_60 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_61 AS (
+);
+
+ALTER TYPE nebula.rights_slot_61 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_61 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_62 AS (
+);
+
+ALTER TYPE nebula.rights_slot_62 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_62 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_63 AS (
+);
+
+ALTER TYPE nebula.rights_slot_63 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_63 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_7 AS (
+);
+
+ALTER TYPE nebula.rights_slot_7 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_7 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_8 AS (
+);
+
+ALTER TYPE nebula.rights_slot_8 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_8 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_9 AS (
+);
+
+ALTER TYPE nebula.rights_slot_9 OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_9 IS 'Holds nothing: its invalidation says that rights of a sixty-fourth of the tenants have changed.';
+
+CREATE TYPE nebula.rights_slot_all AS (
+);
+
+ALTER TYPE nebula.rights_slot_all OWNER TO nebula_owner;
+
+COMMENT ON TYPE nebula.rights_slot_all IS 'Holds nothing: its invalidation says that rights have changed that are no single tenant''s.';
+
 CREATE TABLE nebula.api_key (
     id uuid DEFAULT nebula.uuid_v7() NOT NULL,
     tenant_id uuid NOT NULL,

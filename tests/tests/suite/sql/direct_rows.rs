@@ -8,8 +8,8 @@ use uuid::Uuid;
 fn traces(database: &Database, tenant: Uuid, request: &str) -> Vec<String> {
     let statement = "select to_jsonb(a) - '{id,created_at,entity_id}'::text[] || jsonb_build_object('partition', a.tableoid::regclass::text) #- '{metadata,requestId}' \
          from nebula.audit_log a where tenant_id = $1 and metadata ->> 'requestId' = $2 \
-       union all select to_jsonb(o) #- '{payload,data,id}' #- '{payload,data,createdAt}' #- '{payload,data,updatedAt}' #- '{payload,data,email}' \
-           - '{id,position,created_at,available_at,aggregate}'::text[] \
+       union all select (to_jsonb(o) - '{id,position,created_at,available_at,aggregate}'::text[]) \
+           #- '{payload,data,id}' #- '{payload,data,createdAt}' #- '{payload,data,updatedAt}' #- '{payload,data,email}' \
            || jsonb_build_object('partition', o.tableoid::regclass::text, 'about', o.aggregate = 'user/' || (o.payload #>> '{data,id}')) \
          from nebula.outbox o where tenant_id = $1 and payload #>> '{data,email}' like $2 || '%' \
        union all select to_jsonb(i) - '{id,key,created_at,request_digest,response_body,response_hash}'::text[] \
@@ -24,7 +24,10 @@ fn create(handle: &mut Handle, tenant: Uuid, credential: &str, request: &str) {
         "operation": "users.create", "requestId": request, "idempotencyKey": request, "credential": credential, "ip": "203.0.113.7", "userAgent": "test",
         "body": { "email": format!("{request}@acme.example"), "name": "Ana" },
     });
-    let row = handle.client.query_one("select status, body::text from nebula.handle($1, $2::text::json)", &[&tenant, &input.to_string()]).unwrap();
+    let row = handle
+        .client
+        .query_one("select status, body::text from nebula.handle($1, $2::text::json)", &[&tenant, &input.to_string()])
+        .unwrap();
     assert_eq!(row.get::<_, i32>(0), 201, "{:?}", row.get::<_, Option<String>>(1));
 }
 
@@ -45,7 +48,10 @@ fn a_trigger_that_a_dba_adds_fires_and_the_rows_are_the_same() {
     );
     create(&mut handle, acme.id, &acme.admin, "direct-2");
     assert_eq!(traces(&database, acme.id, "direct-2"), direct);
-    let noticed = database.number("select count(*) from public.noticed where name = 'idempotency_key' or name like 'audit_log_%' or name = 'outbox_live'", &[]);
+    let noticed = database.number(
+        "select count(*) from public.noticed where name = 'idempotency_key' or name like 'audit_log_%' or name = 'outbox_live'",
+        &[],
+    );
     assert_eq!(noticed, 3);
     // And not any more once it is gone.
     database.execute(
@@ -114,8 +120,11 @@ fn columns_indexes_and_partitions_that_change_are_seen_at_once() {
     create(&mut handle, acme.id, &acme.admin, "direct-3");
     assert_eq!(of("direct-3"), 1);
     // The month's partition is gone: the default one takes the rows.
-    let partition: String =
-        database.superuser().query_one("select tableoid::regclass::text from nebula.audit_log where tenant_id = $1 limit 1", &[&acme.id]).unwrap().get(0);
+    let partition: String = database
+        .superuser()
+        .query_one("select tableoid::regclass::text from nebula.audit_log where tenant_id = $1 limit 1", &[&acme.id])
+        .unwrap()
+        .get(0);
     database.execute(&format!("alter table nebula.audit_log detach partition {partition}"));
     create(&mut handle, acme.id, &acme.admin, "direct-4");
     assert_eq!(database.number("select count(*) from nebula.audit_log_default where metadata ->> 'requestId' = 'direct-4'", &[]), 1);
@@ -157,7 +166,8 @@ fn many_events_at_once_are_as_if_each_were_written_alone() {
     let in_order = "select count(*) from (select position > lag(position) over (order by (payload #>> '{data,id}')::integer) as is_later from nebula.outbox where type = 'order.paid') o \
          where is_later is not false";
     assert_eq!(database.number(in_order, &[]), 1000);
-    let refused = |sql: &str| database.superuser().query(sql, &[&acme.id]).unwrap_err().as_db_error().map(|error| error.message().to_owned());
+    let refused =
+        |sql: &str| database.superuser().query(sql, &[&acme.id]).unwrap_err().as_db_error().map(|error| error.message().to_owned());
     assert!(refused("select nebula.emit_each('order.paid', '{}', $1)").is_some_and(|message| message.contains("data")));
     assert!(refused("select nebula.emit_each('user.created', '[{}]', $1)").is_some_and(|message| message.contains("reserved")));
     let large = "select nebula.emit_each('order.paid', jsonb_build_array('{}'::jsonb, jsonb_build_object('x', (select string_agg(md5(n::text), '') from generate_series(1, 10000) n))), $1)";
