@@ -54,16 +54,16 @@ nebula --version
 
 as_postgres() { runuser -u postgres -- "$@"; }
 as_postgres "$bin/initdb" -D "$data" -A trust -U postgres -E UTF8 --locale=C.UTF-8 >/dev/null
-as_postgres "$bin/pg_ctl" -D "$data" -w -l /tmp/nebula-test.log -o '-p 54329 -k /tmp -c listen_addresses=127.0.0.1' start >/dev/null || { cat /tmp/nebula-test.log; exit 1; }
-psql() { as_postgres "$bin/psql" -X -q -t -A -v ON_ERROR_STOP=1 -h /tmp -p 54329 "$@"; }
+as_postgres "$bin/pg_ctl" -D "$data" -w -l /tmp/nebula-test.log -o '-p 55629 -k /tmp -c listen_addresses=127.0.0.1' start >/dev/null || { cat /tmp/nebula-test.log; exit 1; }
+psql() { as_postgres "$bin/psql" -X -q -t -A -v ON_ERROR_STOP=1 -h /tmp -p 55629 "$@"; }
 psql -c 'create extension nebula' -c 'select nebula.migrate()' -c 'select nebula.seed()' >/dev/null
 echo "created in Postgres $(psql -c 'show server_version'), $(psql -c "select count(*) from pg_tables where schemaname = 'nebula'") tables"
 
 # The edge as its unit runs it: that user, that file, its own folder.
-runuser -u nebula -- env NEBULA_ADMIN_DATABASE_URL=postgresql://postgres@127.0.0.1:54329/postgres NEBULA_KEYS_DIR=/var/lib/nebula/keys nebula keys generate >/dev/null 2>&1
-(set -a; . /etc/nebula/edge.env; NEBULA_DATABASE_URL=postgresql://nebula_edge@127.0.0.1:54329/postgres NEBULA_LISTEN=127.0.0.1:54328 exec runuser -u nebula -- nebula serve) 2>/tmp/nebula-edge.log &
+runuser -u nebula -- env NEBULA_ADMIN_DATABASE_URL=postgresql://postgres@127.0.0.1:55629/postgres NEBULA_KEYS_DIR=/var/lib/nebula/keys nebula keys generate >/dev/null 2>&1
+(set -a; . /etc/nebula/edge.env; NEBULA_DATABASE_URL=postgresql://nebula_edge@127.0.0.1:55629/postgres NEBULA_LISTEN=127.0.0.1:55628 exec runuser -u nebula -- nebula serve) 2>/tmp/nebula-edge.log &
 edge=$!
-ready() { exec 3<>/dev/tcp/127.0.0.1/54328 && printf 'GET /health/ready HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n' >&3 && read -r line <&3 && [[ $line == *' 200 '* ]]; }
+ready() { exec 3<>/dev/tcp/127.0.0.1/55628 && printf 'GET /health/ready HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n' >&3 && read -r line <&3 && [[ $line == *' 200 '* ]]; }
 for _ in $(seq 100); do if ready 2>/dev/null; then break; fi; sleep 0.1; done
 ready || { cat /tmp/nebula-edge.log; fail 'the edge is not ready'; }
 kill $edge; wait $edge || true
@@ -71,7 +71,7 @@ kill $edge; wait $edge || true
 # Removing takes away the program and not one row.
 rows=$(psql -c 'select count(*) from nebula.tool_action')
 dpkg --remove "postgresql-$pg-nebula" nebula-edge >/dev/null
-as_postgres "$bin/pg_ctl" -D "$data" -w -m fast restart -l /tmp/nebula-test.log -o '-p 54329 -k /tmp' >/dev/null
+as_postgres "$bin/pg_ctl" -D "$data" -w -m fast restart -l /tmp/nebula-test.log -o '-p 55629 -k /tmp' >/dev/null
 [ "$(psql -c 'select count(*) from nebula.tool_action')" = "$rows" ] || fail 'rows went with the package'
 [ -s /etc/nebula/edge.env ] || fail 'settings went without a purge'
 dpkg --purge nebula-edge >/dev/null

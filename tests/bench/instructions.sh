@@ -15,7 +15,7 @@ for round in $(seq "${ROUNDS:-1}"); do
   "$here/instructions/count.sh" "$counts/$round"
 done
 
-# What counts depend on besides the sources.
+# What counts depend on besides the sources. (And on CARGO_INCREMENTAL, which must not be set: what is inlined differs.)
 environment() {
   echo "compiler: $(cd "$root" && rustc --version)"
   echo "Postgres: $("$NEBULA_PG_BINDIR/postgres" --version)"
