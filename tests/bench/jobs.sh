@@ -36,11 +36,6 @@ empty() { # queue
 }
 
 # The worker of `nebula up` would take what is measured; so one is started where one is wanted.
-stop_worker() {
-  local pid
-  pid=$(cat "$dir/worker.pid")
-  if kill "$pid" 2>/dev/null; then while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done; fi
-}
 start_worker() {
   (cd "$dir" && exec "$NEBULA" worker >>worker.log 2>&1) &
   echo $! >"$dir/worker.pid"

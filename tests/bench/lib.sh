@@ -20,6 +20,13 @@ start() { # name
   : >"$dir/result.tsv"
 }
 
+# Stops the bench's worker, and waits until it is gone.
+stop_worker() {
+  local pid
+  pid=$(cat "$dir/worker.pid")
+  if kill "$pid" 2>/dev/null; then while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done; fi
+}
+
 call() { # method path token body
   curl -sf -X "$1" "$NEBULA_URL$2" -H "Authorization: Bearer $3" -H 'Content-Type: application/json' ${4:+-d "$4"}
 }

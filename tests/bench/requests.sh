@@ -7,9 +7,7 @@ start requests
 clients=16
 
 # What a worker does with the events afterwards is measured by jobs.sh: nobody does it with those of the hand-written statements.
-worker=$(cat "$dir/worker.pid")
-kill "$worker"
-while kill -0 "$worker" 2>/dev/null; do sleep 0.1; done
+stop_worker
 
 slug=bench-$(date +%s)
 tenant=$(onboard "$slug" 100000000)

@@ -160,7 +160,7 @@ pub fn record(tenant: Uuid, entity_type: &str, entity_id: Option<Uuid>, extra: &
     }
     let metadata = Arg::Json(&author.metadata.to_string()).make();
     let entry = Entry { tenant, entity_id, metadata, tells_origin: true };
-    AUDIT_LOG.insert(Some(tenant), &author.said(entity_type, entity_type).row(&entry));
+    AUDIT_LOG.insert(tenant, &author.said(entity_type, entity_type).row(&entry));
 }
 
 /// A service account of the platform acts in another tenant: both logs tell.

@@ -172,7 +172,7 @@ impl Begun<'_> {
         let hash = Sha256::digest(body.unwrap_or_default());
         let sealed = if self.seals { body.map(|body| self.seal(body).ok_or(Code::InternalError)).transpose()? } else { None };
         IDEMPOTENCY_KEY.insert(
-            Some(caller.tenant),
+            caller.tenant,
             &[
                 Arg::Uuid(Uuid::now_v7()),
                 Arg::Uuid(caller.tenant),

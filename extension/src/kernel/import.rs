@@ -5,7 +5,7 @@ use super::{
     audit,
     export::enter,
     export_table::{self, ExportTable, TABLES},
-    migrate,
+    installation, migrate,
     spi::{self, Arg},
     sql_caller::PLATFORM,
 };
@@ -95,8 +95,7 @@ pub fn begin(manifest: &str) -> Result<Value> {
     refuse_known(tenant)?;
     let references = resolve(&manifest.references)?;
     spi::as_role(PLATFORM, || {
-        let platform = spi::first("select t.id from nebula.tenant t where t.kind = 'platform'", &[], |row| row.uuid(1)).flatten();
-        let platform = platform.ok_or_else(|| "there is no platform's tenant: run `nebula seed`".to_owned())?;
+        let platform = installation::platform_tenant().ok_or_else(|| "there is no platform's tenant: run `nebula seed`".to_owned())?;
         let _scope = enter(platform, "tenants.import", &Uuid::now_v7().to_string());
         audit::record(platform, "tenant", Some(tenant.id), &json!({ "outcome": "imported", "role": spi::session_user() }));
         Ok::<_, String>(())

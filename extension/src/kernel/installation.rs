@@ -91,13 +91,18 @@ fn load() -> Installation {
     Installation { id, issuer, audience, secret, refresh_days, postgrest_trust, keys: keys.into_iter().flatten().collect() }
 }
 
+/// The platform's own tenant; `None` before the seed.
+#[must_use]
+pub fn platform_tenant() -> Option<Uuid> {
+    spi::first("select id from nebula.tenant where kind = 'platform'", &[], |row| row.uuid(1)).flatten()
+}
+
 /// Sets how far PostgREST's sessions are believed; whether that was another before. The platform's log tells.
 #[must_use]
 pub fn set_postgrest_trust(trust: Trust) -> bool {
     let changed =
         spi::run("update nebula.installation set postgrest_trust = $1 where postgrest_trust <> $1", &[Arg::Text(trust.as_str())]) > 0;
-    let platform = spi::first("select id from nebula.tenant where kind = 'platform'", &[], |row| row.uuid(1)).flatten();
-    if let Some(platform) = platform.filter(|_| changed) {
+    if let Some(platform) = platform_tenant().filter(|_| changed) {
         audit::record(platform, "installation", None, &json!({ "outcome": "changed", "postgrestTrust": trust.as_str() }));
     }
     changed

@@ -60,10 +60,14 @@ const OWN_NOUNS: [&str; 13] = [
 pub fn emit(tenant: Uuid, event: &str, data: &str) -> Result<Uuid> {
     let payload = format!("{{\"version\":1,\"data\":{data}}}");
     let payload = checked(Some(Arg::Json(&payload).make()))?;
+    Ok(put_one(tenant, event, payload, Details::default()))
+}
+
+fn put_one(tenant: Uuid, event: &str, payload: Made, details: Details) -> Uuid {
     let mut writer = Writer::open(&OUTBOX);
-    let id = put(&mut writer, tenant, event, payload, Details::default());
+    let id = put(&mut writer, tenant, event, payload, details);
     writer.finish();
-    Ok(id)
+    id
 }
 
 fn put(writer: &mut Writer, tenant: Uuid, event: &str, payload: Made, details: Details) -> Uuid {
@@ -74,7 +78,7 @@ fn put(writer: &mut Writer, tenant: Uuid, event: &str, payload: Made, details: D
     });
     let id = Uuid::now_v7();
     writer.write(
-        Some(tenant),
+        tenant,
         &[
             Arg::Uuid(id),
             Arg::Uuid(tenant),
@@ -116,10 +120,7 @@ pub fn emit_custom(tenant: Uuid, event: &str, data: Made, details: Details) -> R
         return Err(Refusal::invalid("aggregate", "length"));
     }
     let payload = checked(jsonb::Envelope::new().and_then(|mut envelope| envelope.around(data)))?;
-    let mut writer = Writer::open(&OUTBOX);
-    let id = put(&mut writer, tenant, event.as_str(), payload, details);
-    writer.finish();
-    Ok(id)
+    Ok(put_one(tenant, event.as_str(), payload, details))
 }
 
 /// An event for each element of a `jsonb` array, in its order. How many.

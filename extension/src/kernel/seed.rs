@@ -1,6 +1,9 @@
 //! Seeds: the global catalog, and a tenant's default groups. Running one again changes nothing.
 
-use super::spi::{self, Arg};
+use super::{
+    installation,
+    spi::{self, Arg},
+};
 use nebula_core::{
     hex,
     opaque_token::{Kind, OpaqueToken, Secret},
@@ -39,8 +42,7 @@ pub fn catalog() -> Value {
     for sql in CATALOG_SQL {
         changed += spi::run(sql, &[Arg::Text(CATALOG)]);
     }
-    let platform = spi::first("select id from nebula.tenant where kind = 'platform'", &[], |row| row.uuid(1)).flatten();
-    if let Some(platform) = platform {
+    if let Some(platform) = installation::platform_tenant() {
         changed += spi::run(
             "insert into nebula.tenant_package (tenant_id, package_id) select $1, id from nebula.package where key = 'platform' \
              on conflict (tenant_id, package_id) do nothing",
@@ -91,7 +93,7 @@ fn remember(name: &str, tenant: Option<Uuid>, text: &str, changed: u64) {
 
 /// Makes a key of the platform's tenant with the profile `admin`; the returned secret stands nowhere else. For the DBA.
 pub fn operator_key(name: &str) -> Option<String> {
-    let platform = spi::first("select id from nebula.tenant where kind = 'platform'", &[], |row| row.uuid(1)).flatten()?;
+    let platform = installation::platform_tenant()?;
     let token = OpaqueToken { kind: Kind::ApiKey, tenant: platform, id: Uuid::now_v7(), secret: Secret(spi::random()) };
     let made = spi::run(
         "insert into nebula.api_key (tenant_id, id, name, role, hash) values ($1, $2, $3, 'admin', $4) on conflict (tenant_id, name) do nothing",

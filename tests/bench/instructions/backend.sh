@@ -6,9 +6,7 @@ psql -qX -v tenant="$tenant" -v counter="$home/counter.so" -f "$parts/prepare.sq
 user=$(psql -qXAtc "select id from nebula.user where email = 'p1@bench.test'")
 
 # Events that no worker takes: each call of the path takes a hundred.
-worker=$(cat "$dir/worker.pid")
-kill "$worker"
-while kill -0 "$worker" 2>/dev/null; do sleep 0.1; done
+stop_worker
 psql -qX -c "select count(nebula.emit('bench.noop', '{}', null, '$tenant')) from generate_series(1, 3000)" -c 'vacuum (freeze, analyze)' >/dev/null
 stop
 

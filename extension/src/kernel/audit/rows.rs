@@ -1,15 +1,17 @@
 //! The audit rows of a statement: one for each row that it changed.
 
 use super::{AUDIT_LOG, Author, Entry};
-use crate::kernel::spi::{
-    self, Arg, Made,
-    direct::Writer,
-    transition::{self, JsonColumns, Rows},
+use crate::kernel::{
+    installation,
+    spi::{
+        Arg, Made,
+        direct::Writer,
+        transition::{self, JsonColumns, Rows},
+    },
 };
 use pgrx::PgTrigger;
 use serde_json::{Value, json};
 use std::{cell::OnceCell, collections::HashMap};
-use uuid::Uuid;
 
 /// What is told of the rows of a table. Places begin with 0.
 pub struct Audited<'a> {
@@ -51,7 +53,8 @@ pub fn write(trigger: &PgTrigger, author: &Author, audited: &Audited) {
             }
             _ => Vec::new(),
         };
-        let tenant = audited.tenant.and_then(|at| row.uuid(at)).or(author.tenant).or_else(|| *platform.get_or_init(self::platform));
+        let tenant =
+            audited.tenant.and_then(|at| row.uuid(at)).or(author.tenant).or_else(|| *platform.get_or_init(installation::platform_tenant));
         let Some(tenant) = tenant else { continue };
         let is_elsewhere = author.tenant.is_some_and(|own| own != tenant);
         let base = metadata.of(changed, is_elsewhere);
@@ -60,14 +63,10 @@ pub fn write(trigger: &PgTrigger, author: &Author, audited: &Audited) {
             None => base,
         };
         let entry = Entry { tenant, entity_id: audited.id.and_then(|at| row.uuid(at)), metadata, tells_origin: !is_elsewhere };
-        writer.write(Some(tenant), &said.row(&entry));
+        writer.write(tenant, &said.row(&entry));
     }
     writer.finish();
     [old, new].into_iter().flatten().for_each(Rows::close);
-}
-
-fn platform() -> Option<Uuid> {
-    spi::first("select id from nebula.tenant where kind = 'platform'", &[], |row| row.uuid(1)).flatten()
 }
 
 /// The metadata of rows in which the same columns changed, made once.

@@ -45,7 +45,7 @@ pub struct Table {
 
 impl Table {
     /// Writes one row of a tenant.
-    pub fn insert(&'static self, tenant: Option<Uuid>, values: &[Arg]) {
+    pub fn insert(&'static self, tenant: Uuid, values: &[Arg]) {
         let mut writer = Writer::open(self);
         writer.write(tenant, values);
         writer.finish();
@@ -59,8 +59,8 @@ impl Table {
 }
 
 /// What the policies of the product's tables say: a row is the context's tenant's; the platform's role may write any.
-fn may(tenant: Option<Uuid>) -> bool {
-    (tenant.is_some() && tenant == context::tenant() && is_current_role(OWNER)) || is_current_role(PLATFORM)
+fn may(tenant: Uuid) -> bool {
+    (context::tenant() == Some(tenant) && is_current_role(OWNER)) || is_current_role(PLATFORM)
 }
 
 /// Writes rows into one table. Nothing is certain to be written before [`Writer::finish`].
@@ -82,7 +82,7 @@ impl Writer {
     }
 
     /// One row; `values` in the order of the table's columns, and not those of a [`Made`](super::Made) that goes before the writer finishes.
-    pub fn write(&mut self, tenant: Option<Uuid>, values: &[Arg]) {
+    pub fn write(&mut self, tenant: Uuid, values: &[Arg]) {
         match &mut self.open {
             Some(open) if may(tenant) => open.put(values),
             // Whatever is refused is refused there, as everywhere.

@@ -35,7 +35,7 @@ thread_local! {
 impl Lookup {
     /// The tenant's row with this key, of which the tenant is the first value, as of what is committed now.
     pub fn find<T>(&'static self, tenant: Uuid, key: &[Arg], each: impl FnOnce(&Row) -> T) -> Option<T> {
-        let place = if may(Some(tenant)) && !spi::is_parallel() {
+        let place = if may(tenant) && !spi::is_parallel() {
             PLACES.with(|places| places.get(self.index, |_| true, || self.look_up()))
         } else {
             None
