@@ -69,6 +69,8 @@ struct Attempt {
     webhook: Uuid,
     event: Uuid,
     event_type: String,
+    /// The first one of telling this address of this event.
+    is_first: bool,
 }
 
 impl Attempt {
@@ -117,21 +119,23 @@ fn resolve(worker: &str, outcomes: Vec<Outcome>) -> Vec<Attempt> {
     let about = spi::rows(
         include_str!("webhook_attempts.sql"),
         &[Arg::Text(worker), Arg::Uuids(&tenants), Arg::Uuids(&jobs), Arg::Ints(&attempts)],
-        |row| Some(((row.uuid(1)?, row.integer(2)?), (row.uuid(3)?, row.uuid(4)?, row.text(5)?))),
+        |row| Some(((row.uuid(1)?, row.integer(2)?), (row.uuid(3)?, row.uuid(4)?, row.text(5)?, row.boolean(6) == Some(true)))),
     );
     let mut about = about.into_iter().flatten().collect::<BTreeMap<_, _>>();
     let attempts = outcomes.into_iter().filter_map(|outcome| {
-        let (webhook, event, event_type) = about.remove(&(outcome.id, outcome.attempt))?;
-        Some(Attempt { outcome, webhook, event, event_type })
+        let (webhook, event, event_type, is_first) = about.remove(&(outcome.id, outcome.attempt))?;
+        Some(Attempt { outcome, webhook, event, event_type, is_first })
     });
     attempts.collect()
 }
 
+/// The webhook is compared in a way that no index serves: one that begins with it has every delivery to it, of which a plan that was made while the table was
+/// small would read all.
 fn insert(attempts: &[Attempt]) {
     let rows = attempts.iter().map(|attempt| {
         json!({
             "tenant_id": attempt.outcome.tenant_id, "webhook_id": attempt.webhook, "event_id": attempt.event, "event_type": attempt.event_type,
-            "status_code": attempt.outcome.status_code, "latency_ms": attempt.outcome.latency_ms.max(0), "error": attempt.outcome.error,
+            "is_first": attempt.is_first, "status_code": attempt.outcome.status_code, "latency_ms": attempt.outcome.latency_ms.max(0), "error": attempt.outcome.error,
         })
     });
     let rows = serde_json::Value::Array(rows.collect()).to_string();
@@ -139,13 +143,13 @@ fn insert(attempts: &[Attempt]) {
         "insert into nebula.webhook_delivery \
            (tenant_id, webhook_subscription_id, event_id, event_type, attempt, status_code, latency_ms, error) \
          select a.tenant_id, a.webhook_id, a.event_id, a.event_type, \
-           row_number() over (partition by a.tenant_id, a.event_id, a.webhook_id) + ( \
+           row_number() over (partition by a.tenant_id, a.event_id, a.webhook_id) + case when a.is_first then 0 else ( \
              select count(*) from nebula.webhook_delivery d \
-             where d.tenant_id = a.tenant_id and d.event_id = a.event_id and d.webhook_subscription_id = a.webhook_id \
-           ), \
+             where d.tenant_id = a.tenant_id and d.event_id = a.event_id and (d.webhook_subscription_id = a.webhook_id) is true \
+           ) end, \
            a.status_code, a.latency_ms, left(a.error, 200) \
          from json_to_recordset($1::json) as a \
-           (tenant_id uuid, webhook_id uuid, event_id uuid, event_type text, status_code integer, latency_ms integer, error text)",
+           (tenant_id uuid, webhook_id uuid, event_id uuid, event_type text, is_first boolean, status_code integer, latency_ms integer, error text)",
         &[Arg::Text(&rows)],
     );
 }
