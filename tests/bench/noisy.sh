@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # A noisy tenant (docs/performance.md): what others get while one tenant changes rights 50 times a second, beside what they get without, and beside as many ordinary
-# writes. Called by `make bench-noisy`; TENANTS, USERS, RATE, ROUNDS and SECONDS_EACH change its size.
+# writes. Called by `make bench-noisy`; TENANTS, USERS, RATE, KINDS, ROUNDS and SECONDS_EACH change its size.
 # shellcheck source=lib.sh
 source "$(dirname "$0")/lib.sh"
 # shellcheck source=tenants.sh
 source "$here/tenants.sh"
 tenants=${TENANTS:-100}
 rate=${RATE:-50}
+read -r -a kinds <<<"${KINDS:-write list me}"
 start noisy
 fill_database tenants "$tenants" "${USERS:-100000}" 0 1
 serve_database tenants $((PGPORT + 1))
@@ -28,7 +29,7 @@ for round in $(seq 0 "$rounds"); do
   tail -n +2 "$dir/tokens" >"$dir/others"
   # The first round only warms up.
   [ "$round" != 1 ] || : >"$dir/samples.tsv"
-  for kind in write list me; do
+  for kind in "${kinds[@]}"; do
     # What the last changes of rights have cleared is read again first: by every backend, for every tenant.
     spread "$url" "$dir/others" me 16 4 >/dev/null
     for noise in alone users rights; do others $kind $noise; done
@@ -36,7 +37,7 @@ for round in $(seq 0 "$rounds"); do
 done
 
 declare -A name=([write]="\`POST /v1/users\`" [list]="\`GET /v1/users?limit=50\`" [me]="\`GET /v1/me\`")
-for kind in write list me; do
+for kind in "${kinds[@]}"; do
   result "${name[$kind]} of others, while one tenant changes rights" "$(of ${kind}_rights)" "without" "$(of ${kind}_alone)" /s ">= 0.9"
   result "the same, while it creates people instead" "$(of ${kind}_users)" "without" "$(of ${kind}_alone)" /s ""
   # Who is throttled is no noise.

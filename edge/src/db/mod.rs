@@ -31,4 +31,4 @@ pub use state::{
     BodyToken, Challenge, Deprecation, DeriveMode, EdgeState, KeyStatus, Kind, LoginChallenge, RateLimit, RateLimits, RefusedLogin, Route,
     Scope, SealMode, StoredFile, TenantFrom, TenantSource,
 };
-pub use worker::WorkerDatabase;
+pub use worker::{WorkerDatabase, rows as worker_rows};

@@ -46,22 +46,26 @@ impl WorkerDatabase {
         Ok(self.pool.get().await?)
     }
 
-    /// One statement, whole transaction. Its plan is kept in the connection: workers connect to the server or to a pooler in session mode.
+    /// One statement, whole transaction.
     pub async fn rows(&self, statement: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<Vec<Row>, Failure> {
-        let client = self.client().await?;
-        let (values, types): (Vec<_>, Vec<_>) = parameters.iter().map(|(value, kind)| (*value, kind.clone())).unzip();
-        let run = async {
-            let prepared = client.prepare_typed_cached(statement, &types).await?;
-            client.query(&prepared, &values).await
-        };
-        run.await.map_err(|error| {
-            client.statement_cache.clear();
-            Failure::of(&error)
-        })
+        rows(&self.client().await?, statement, parameters).await
     }
 
     /// The only row of a statement.
     pub async fn row(&self, statement: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<Row, Failure> {
         self.rows(statement, parameters).await?.into_iter().next().ok_or_else(|| Failure::Statement("no row was answered".to_owned()))
     }
+}
+
+/// One statement, whole transaction, in this session. Its plan is kept in the connection: workers connect to the server or to a pooler in session mode.
+pub async fn rows(client: &Object, statement: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<Vec<Row>, Failure> {
+    let (values, types): (Vec<_>, Vec<_>) = parameters.iter().map(|(value, kind)| (*value, kind.clone())).unzip();
+    let run = async {
+        let prepared = client.prepare_typed_cached(statement, &types).await?;
+        client.query(&prepared, &values).await
+    };
+    run.await.map_err(|error| {
+        client.statement_cache.clear();
+        Failure::of(&error)
+    })
 }

@@ -1,6 +1,8 @@
 //! Being woken by the database as soon as there is something to do: one connection waits there. A poll stands behind it.
 
 use super::{Context, patience::Patience, queue};
+use crate::db::Failure;
+use deadpool_postgres::Object;
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, time::sleep};
 
@@ -8,18 +10,33 @@ use tokio::{sync::watch, time::sleep};
 /// (measured: with 5 s a worker came down from 30,000 jobs a second to 9,000).
 const WAIT: Duration = Duration::from_millis(200);
 
+/// Each session knows what it has told of: a wait in another one would tell of the same again. So one is kept for all of them.
+type Session = Option<Object>;
+
 /// Tells whenever something was committed that may be claimed. Never returns.
 pub async fn listen(context: Arc<Context>, work: watch::Sender<()>) {
     let mut patience = Patience::with("wait for work");
+    let mut session = None;
     loop {
-        match queue::wait_for_work(&context, WAIT).await {
+        match wait(&context, &mut session).await {
             Ok(is_there) => {
                 patience.rewarded();
                 if is_there {
                     work.send_replace(());
                 }
             }
-            Err(failure) => sleep(patience.after(&failure)).await,
+            Err(failure) => {
+                session = None;
+                sleep(patience.after(&failure)).await;
+            }
         }
     }
+}
+
+async fn wait(context: &Context, session: &mut Session) -> Result<bool, Failure> {
+    let session = match session {
+        Some(session) => session,
+        None => session.insert(context.database.client().await?),
+    };
+    queue::wait_for_work(session, WAIT).await
 }
