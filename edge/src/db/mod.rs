@@ -11,8 +11,11 @@ mod listener;
 mod pool;
 pub mod protection;
 mod retention;
+mod servers;
 mod skew;
+pub mod standby;
 mod state;
+mod tls;
 mod worker;
 
 pub use admin::{admin_state, connect as connect_admin, scalar_text};

@@ -1,14 +1,17 @@
 //! The worker's pool. Every worker function has its method in the file of its noun; the statement and its types are all that they need from here.
 
-use super::{failure::Failure, pool::parse};
+use super::{
+    failure::Failure,
+    servers::{ForPool, Servers},
+};
 use crate::{
     config::{Config, DatabaseUrl},
     error::Error,
 };
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tokio_postgres::{
-    NoTls, Row,
+    Row,
     types::{ToSql, Type},
 };
 
@@ -27,9 +30,9 @@ impl WorkerDatabase {
 
     /// The same for who has no settings.
     pub fn connect(url: &DatabaseUrl, connections: usize) -> Result<Self, Error> {
-        let mut postgres = parse(url.reveal())?;
-        postgres.application_name("nebula-worker");
-        let manager = Manager::from_config(postgres, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
+        let servers = Servers::of(url, "nebula-worker")?;
+        let manager =
+            Manager::from_connect(url.postgres().clone(), ForPool(Arc::new(servers)), ManagerConfig { recycling_method: RecyclingMethod::Fast });
         let pool = Pool::builder(manager)
             .max_size(connections.max(2))
             .runtime(Runtime::Tokio1)
@@ -54,9 +57,15 @@ impl WorkerDatabase {
             let prepared = client.prepare_typed_cached(statement, &types).await?;
             client.query(&prepared, &values).await
         };
-        run.await.map_err(|error| {
+        let outcome = run.await;
+        outcome.map_err(|error| {
             client.statement_cache.clear();
-            Failure::of(&error)
+            let failure = Failure::of(&error);
+            if failure.is_of_another_server() {
+                drop(Object::take(client));
+                self.pool.retain(|_, _| false);
+            }
+            failure
         })
     }
 
