@@ -70,6 +70,7 @@ alter function nebula.wait_for_work(integer) owner to nebula_platform;
 alter function nebula.may_deliver() owner to nebula_platform;
 alter function nebula.delivery_place_here() owner to nebula_platform;
 alter function nebula.adopt_here() owner to nebula_platform;
+alter function nebula.adopt_place(text) owner to nebula_platform;
 alter function nebula.start_task(text, text, interval, interval) owner to nebula_platform;
 alter function nebula.finish_task(text, text, text) owner to nebula_platform;
 alter function nebula.seed() owner to nebula_platform;
@@ -199,7 +200,7 @@ begin
       'nebula.register_sealing_key(integer, bytea), nebula.sealing_keys(), nebula.sealed_row_counts(), nebula.anonymize_again(uuid, uuid), '
       'nebula.bind_role(text, uuid, text), nebula.ensure_partitions(integer), nebula.version(), nebula.routes(), nebula.openapi(), nebula.readiness(), '
       'nebula.edge_state(), nebula.emit(text, jsonb, text, uuid, timestamptz), nebula.emit_each(text, jsonb, uuid), nebula.emit_event(text, json, text, uuid, text), nebula.requeue(uuid), '
-      'nebula.delivery_place_here(), nebula.may_deliver(), nebula.adopt_here(), nebula.unbind_role(text), nebula.set_postgrest_trust(text), '
+      'nebula.delivery_place_here(), nebula.may_deliver(), nebula.adopt_here(), nebula.adopt_place(text), nebula.unbind_role(text), nebula.set_postgrest_trust(text), '
       'nebula.protect(regclass, uuid, text, name, text, jsonb, text, text, name[], boolean, boolean, boolean, boolean, name[], boolean), '
       'nebula.protection_steps(text, json, boolean), nebula.begin_protection(text, json), nebula.finish_protection(text), '
       'nebula.unprotect(regclass, boolean, boolean), nebula.unprotection_steps(text, boolean, boolean), nebula.end_protection(text), '

@@ -46,6 +46,8 @@ enum Command {
     Tenant(command::tenant::Arguments),
     /// Makes a table of the application tenant-safe while it is written to, or goes on where that was interrupted.
     Protect(command::protect::Arguments),
+    /// The servers that the connection string names: which takes writes, how far the others are, whether they may send once promoted.
+    Standby(command::standby::Arguments),
     /// Lets go of what is too old, once: what the worker does by itself, for where none runs.
     Retention,
     /// Starts a private Postgres, the edge and a worker for development, ready to be called.
@@ -87,6 +89,7 @@ fn start(cli: Cli) -> Result<ExitCode, Error> {
             Command::ProveIsolation(arguments) => return command::prove_isolation::run(&arguments, &config).await,
             Command::Tenant(arguments) => command::tenant::run(&arguments, &config).await,
             Command::Protect(arguments) => command::protect::run(&arguments, &config).await,
+            Command::Standby(arguments) => command::standby::run(&arguments, &config).await,
             Command::Retention => command::retention::run(&config).await,
             Command::Privacy(arguments) => command::privacy::run(&arguments, &config).await,
             Command::Up(arguments) => command::up::run(&arguments).await,

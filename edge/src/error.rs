@@ -10,10 +10,8 @@ pub enum Error {
     Settings(PathBuf, String),
     #[error("set {0} (environment, option or settings file)")]
     Missing(&'static str),
-    #[error(
-        "the database URL asks for sslmode=require, which this build does not speak; put a TLS pooler or tunnel between, or use sslmode=prefer"
-    )]
-    TlsUnsupported,
+    #[error("TLS to the database: {0}")]
+    Tls(String),
     #[error("database: {0}")]
     Database(String),
     #[error("issuer: {0}")]

@@ -15,6 +15,11 @@ language c volatile strict parallel unsafe security definer set search_path = pg
 comment on function nebula.adopt_here() is
   'Makes the present place one that this database may send from; its fingerprint.';
 
+create function nebula.adopt_place(fingerprint text) returns boolean
+language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp set row_security = on as 'MODULE_PATHNAME', 'adopt_place_wrapper';
+comment on function nebula.adopt_place(text) is
+  'Makes a replica''s place one that this database may send from once it is promoted: what nebula.delivery_place_here() answers there. False where it was one.';
+
 create function nebula.start_task(worker text, name text, every interval, lease interval) returns boolean
 language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp set row_security = on as 'MODULE_PATHNAME', 'start_task_wrapper';
 comment on function nebula.start_task(text, text, interval, interval) is

@@ -14,6 +14,7 @@
 pub mod archive;
 pub mod callers;
 pub mod catalog;
+pub mod certificates;
 pub mod cluster;
 pub mod conformity;
 pub mod database;
@@ -46,6 +47,7 @@ pub mod world;
 
 pub use archive::Archive;
 pub use callers::{Anonymous, Caller, Key, User};
+pub use certificates::Authority;
 pub use cluster::Library;
 pub use database::Database;
 pub use edge::Edge;

@@ -15,6 +15,7 @@ mod sealing_keys;
 pub mod seed;
 pub mod serve;
 mod signals;
+pub mod standby;
 pub mod tenant;
 pub mod up;
 pub mod worker;

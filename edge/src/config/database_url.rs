@@ -1,18 +1,35 @@
 //! A connection string, which holds a password.
 
+use super::database_tls::{self, DatabaseTls};
 use serde::Deserialize;
 use std::{fmt, str::FromStr};
 
-/// A Postgres connection string (URL or `key=value`). `Debug` shows neither password nor host.
+/// A Postgres connection string as libpq reads it (URL or `key=value`), several hosts and TLS included. `Debug` shows neither password nor host.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub struct DatabaseUrl(String);
+pub struct DatabaseUrl {
+    text: String,
+    postgres: tokio_postgres::Config,
+    tls: DatabaseTls,
+}
 
 impl DatabaseUrl {
     /// The text, password included: for connecting and for the environment file, never for a log.
     #[must_use]
     pub fn reveal(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// What the driver understands of it.
+    #[must_use]
+    pub fn postgres(&self) -> &tokio_postgres::Config {
+        &self.postgres
+    }
+
+    /// What it says of TLS beyond that.
+    #[must_use]
+    pub fn tls(&self) -> &DatabaseTls {
+        &self.tls
     }
 }
 
@@ -21,10 +38,13 @@ impl FromStr for DatabaseUrl {
 
     /// The parser's own message may repeat a piece of the text, so it is not passed on.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match tokio_postgres::Config::from_str(text) {
-            Ok(_) => Ok(Self(text.to_owned())),
-            Err(_) => Err("not a Postgres connection string (postgresql://user:password@host:port/database)".to_owned()),
-        }
+        database_tls::take(text)
+            .and_then(|(rest, tls)| Some(Self { text: text.to_owned(), postgres: tokio_postgres::Config::from_str(&rest).ok()?, tls }))
+            .ok_or_else(|| {
+                "not a Postgres connection string (postgresql://user:password@host:port/database; sslmode is disable, prefer, require, verify-ca \
+                 or verify-full, and sslcert needs sslkey)"
+                    .to_owned()
+            })
     }
 }
 

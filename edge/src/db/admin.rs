@@ -1,17 +1,22 @@
 //! A single connection for commands that an administrator runs.
 
-use super::{pool::parse, state::EdgeState};
+use super::{servers::Servers, state::EdgeState};
 use crate::{config::DatabaseUrl, error::Error};
+use std::time::Duration;
+use tokio::time::timeout;
 use tokio_postgres::{
-    Client, NoTls,
+    Client,
     types::{ToSql, Type},
 };
 
+/// How long a server may take to let somebody in.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// Connects; the connection ends when the client is dropped.
 pub async fn connect(url: &DatabaseUrl) -> Result<Client, Error> {
-    let mut config = parse(url.reveal())?;
-    config.application_name("nebula");
-    let (client, connection) = config.connect(NoTls).await?;
+    let servers = Servers::of(url, "nebula")?;
+    let connected = timeout(PATIENCE, servers.connect()).await.map_err(|_| Error::Database("no server answers".to_owned()))?;
+    let (client, connection) = connected?;
     tokio::spawn(connection);
     Ok(client)
 }

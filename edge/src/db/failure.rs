@@ -30,6 +30,11 @@ impl Failure {
         self.reason().strip_prefix("SQLSTATE ") == Some(code)
     }
 
+    /// Whether the server takes no writes, since it is a replica now or is being made one: a connection to it is of no use any more. The statement had no effect.
+    pub fn is_of_another_server(&self) -> bool {
+        self.is_state("25006")
+    }
+
     /// For the log: a SQLSTATE or the library's own words.
     pub fn reason(&self) -> &str {
         match self {
@@ -45,7 +50,11 @@ impl From<deadpool_postgres::PoolError> for Failure {
             PoolError::Timeout(kind) => format!("no database connection in time ({kind:?})"),
             PoolError::Backend(error) => match error.code() {
                 Some(state) => format!("cannot connect, SQLSTATE {}", state.code()),
-                None => "cannot connect".to_owned(),
+                // The system's or the TLS library's own words, which name no more than a host.
+                None => match std::error::Error::source(&error).filter(|source| source.is::<std::io::Error>()) {
+                    Some(source) => format!("cannot connect: {source}"),
+                    None => "cannot connect".to_owned(),
+                },
             },
             _ => "the pool is closed".to_owned(),
         })

@@ -1,10 +1,14 @@
 //! The connection that listens for `nebula_changed`.
 
-use super::pool::parse;
+use super::servers::Servers;
 use crate::{config::DatabaseUrl, error::Error};
 use futures_util::{StreamExt, stream};
 use std::time::Duration;
-use tokio_postgres::{AsyncMessage, NoTls};
+use tokio::time::timeout;
+use tokio_postgres::AsyncMessage;
+
+/// How long a server may take to let the listener in.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Calls `changed` after each notification, and after each new connection, since what was sent meanwhile is lost. Never returns.
 ///
@@ -23,9 +27,9 @@ pub async fn listen(url: DatabaseUrl, changed: impl Fn() + Send + Sync) {
 
 /// Listens until the connection ends; an error means that it never began.
 async fn session(url: &DatabaseUrl, changed: &(impl Fn() + Send + Sync)) -> Result<(), Error> {
-    let mut config = parse(url.reveal())?;
-    config.application_name("nebula-edge-listener");
-    let (client, mut connection) = config.connect(NoTls).await?;
+    let servers = Servers::of(url, "nebula-edge-listener")?;
+    let connected = timeout(PATIENCE, servers.connect()).await.map_err(|_| Error::Database("no server answers".to_owned()))?;
+    let (client, mut connection) = connected?;
     let mut messages = Box::pin(stream::poll_fn(move |context| connection.poll_message(context)));
     // The connection only moves while its messages are polled, also for the `listen` itself.
     let subscribe = client.batch_execute("listen nebula_changed");

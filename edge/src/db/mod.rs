@@ -11,8 +11,11 @@ mod listener;
 mod pool;
 pub mod protection;
 mod retention;
+mod servers;
 mod skew;
+pub mod standby;
 mod state;
+mod tls;
 mod worker;
 
 pub use admin::{admin_state, connect as connect_admin, scalar_text};
@@ -31,4 +34,4 @@ pub use state::{
     BodyToken, Challenge, Deprecation, DeriveMode, EdgeState, KeyStatus, Kind, LoginChallenge, RateLimit, RateLimits, RefusedLogin, Route,
     Scope, SealMode, StoredFile, TenantFrom, TenantSource,
 };
-pub use worker::{WorkerDatabase, rows as worker_rows};
+pub use worker::WorkerDatabase;

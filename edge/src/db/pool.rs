@@ -4,16 +4,16 @@ use super::{
     cancel::cancel,
     failure::Failure,
     json_text::JsonText,
+    servers::{ForPool, Servers},
     skew::Skew,
     state::{Context, EdgeState, LoginChallenge, Readiness},
 };
 use crate::{config::Config, error::Error};
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use serde::de::DeserializeOwned;
-use std::{str::FromStr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio_postgres::{
-    NoTls, Row,
-    config::SslMode,
+    Row,
     error::SqlState,
     types::{ToSql, Type},
 };
@@ -34,33 +34,21 @@ const CANCEL_GRACE: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub struct Database {
     pub(super) pool: Pool,
-    /// How the pool connects: whoever cancels a statement connects so, too.
-    postgres: Arc<tokio_postgres::Config>,
+    /// Where and how the pool connects: whoever cancels a statement connects so, too.
+    servers: Arc<Servers>,
     /// After this a statement is cancelled.
     statement_timeout: Duration,
     keeps_prepared: bool,
 }
 
-/// Reads a connection string; refuses the one TLS mode that would otherwise be ignored silently.
-pub fn parse(url: &str) -> Result<tokio_postgres::Config, Error> {
-    let mut config = tokio_postgres::Config::from_str(url).map_err(|_| Error::Missing("a valid Postgres connection string"))?;
-    if config.get_ssl_mode() == SslMode::Require {
-        return Err(Error::TlsUnsupported);
-    }
-    config.keepalives_idle(Duration::from_secs(30));
-    if config.get_connect_timeout().is_none() {
-        config.connect_timeout(Duration::from_secs(3));
-    }
-    Ok(config)
-}
-
 impl Database {
     /// Makes the pool; connects to nothing yet, so that the edge starts while the database is away.
     pub fn new(config: &Config) -> Result<Self, Error> {
-        let mut postgres = parse(config.require_database_url()?.reveal())?;
-        postgres.application_name("nebula-edge");
+        let url = config.require_database_url()?;
+        let servers = Arc::new(Servers::of(url, "nebula-edge")?);
         // `Fast` asks the client whether its connection is closed, without a round trip; one that died is replaced.
-        let manager = Manager::from_config(postgres.clone(), NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
+        let settings = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let manager = Manager::from_connect(url.postgres().clone(), ForPool(Arc::clone(&servers)), settings);
         let wait = Duration::from_millis(config.pool_wait_ms);
         let pool = Pool::builder(manager)
             .max_size(config.pool_size.max(1))
@@ -72,7 +60,7 @@ impl Database {
             .map_err(|error| Error::Database(error.to_string()))?;
         Ok(Self {
             pool,
-            postgres: Arc::new(postgres),
+            servers,
             statement_timeout: Duration::from_millis(config.request_timeout_ms),
             keeps_prepared: config.prepared_statements,
         })
@@ -131,7 +119,13 @@ impl Database {
 
     async fn one_row(&self, statement: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<Row, Failure> {
         let client = self.pool.get().await?;
-        self.run(client, statement, parameters).await
+        match self.run(client, statement, parameters).await {
+            // It took nothing from us and changed nothing: a new connection, to the server that takes writes now, is asked the same.
+            Err(failure) if failure.is_of_another_server() && self.servers.is_primary_wanted() => {
+                self.run(self.pool.get().await?, statement, parameters).await
+            }
+            outcome => outcome,
+        }
     }
 
     /// One unnamed, typed statement: one round trip, and nothing stays in the session, so a pooler may stand between. Where none does, a setting
@@ -152,8 +146,13 @@ impl Database {
                 Ok(result) => Some(result),
                 // Nobody waits for the answer any more. Cancelling rolls the transaction back and gives the connection back clean.
                 Err(_) => {
-                    let _ = tokio::time::timeout(CANCEL_GRACE, cancel(&self.postgres, &token)).await;
-                    tokio::time::timeout(CANCEL_GRACE, query).await.ok()
+                    let _ = tokio::time::timeout(CANCEL_GRACE, cancel(&self.servers, &token)).await;
+                    match tokio::time::timeout(CANCEL_GRACE, query).await {
+                        // A commit that waited for a synchronous replica ends so, too: it stands here, and may be lost with this server. Whoever
+                        // asks again under the same key learns what became of it.
+                        Ok(Ok(_)) => return Err(Failure::Unavailable("a statement was cancelled while it committed".to_owned())),
+                        outcome => outcome.ok(),
+                    }
                 }
             }
         };
@@ -163,9 +162,20 @@ impl Database {
                 client.statement_cache.clear();
                 Err(Failure::Unavailable("a prepared statement is no longer valid".to_owned()))
             }
-            Some(result) => result.map_err(|error| Failure::of(&error)),
+            Some(result) => result.map_err(|error| {
+                let failure = Failure::of(&error);
+                if failure.is_of_another_server() {
+                    drop(Object::take(client));
+                    if self.servers.is_primary_wanted() {
+                        self.pool.retain(|_, _| false);
+                    }
+                }
+                failure
+            }),
             None => {
                 drop(Object::take(client));
+                // The server says nothing at all: so it will to others, who need not wait for it each.
+                self.pool.retain(|_, _| false);
                 Err(Failure::Unavailable("a statement neither finished nor was cancelled".to_owned()))
             }
         }

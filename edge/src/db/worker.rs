@@ -1,14 +1,17 @@
 //! The worker's pool. Every worker function has its method in the file of its noun; the statement and its types are all that they need from here.
 
-use super::{failure::Failure, pool::parse};
+use super::{
+    failure::Failure,
+    servers::{ForPool, Servers},
+};
 use crate::{
     config::{Config, DatabaseUrl},
     error::Error,
 };
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tokio_postgres::{
-    NoTls, Row,
+    Row,
     types::{ToSql, Type},
 };
 
@@ -27,9 +30,9 @@ impl WorkerDatabase {
 
     /// The same for who has no settings.
     pub fn connect(url: &DatabaseUrl, connections: usize) -> Result<Self, Error> {
-        let mut postgres = parse(url.reveal())?;
-        postgres.application_name("nebula-worker");
-        let manager = Manager::from_config(postgres, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
+        let servers = Servers::of(url, "nebula-worker")?;
+        let manager =
+            Manager::from_connect(url.postgres().clone(), ForPool(Arc::new(servers)), ManagerConfig { recycling_method: RecyclingMethod::Fast });
         let pool = Pool::builder(manager)
             .max_size(connections.max(2))
             .runtime(Runtime::Tokio1)
@@ -46,26 +49,35 @@ impl WorkerDatabase {
         Ok(self.pool.get().await?)
     }
 
-    /// One statement, whole transaction.
+    /// One statement, whole transaction. Its plan is kept in the connection: workers connect to the server or to a pooler in session mode.
     pub async fn rows(&self, statement: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<Vec<Row>, Failure> {
-        rows(&self.client().await?, statement, parameters).await
+        let client = self.client().await?;
+        let outcome = self.rows_in(&client, statement, parameters).await;
+        if outcome.as_ref().is_err_and(Failure::is_of_another_server) {
+            drop(Object::take(client));
+        }
+        outcome
+    }
+
+    /// The same in this session.
+    pub async fn rows_in(&self, session: &Object, statement: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<Vec<Row>, Failure> {
+        let (values, types): (Vec<_>, Vec<_>) = parameters.iter().map(|(value, kind)| (*value, kind.clone())).unzip();
+        let run = async {
+            let prepared = session.prepare_typed_cached(statement, &types).await?;
+            session.query(&prepared, &values).await
+        };
+        run.await.map_err(|error| {
+            session.statement_cache.clear();
+            let failure = Failure::of(&error);
+            if failure.is_of_another_server() {
+                self.pool.retain(|_, _| false);
+            }
+            failure
+        })
     }
 
     /// The only row of a statement.
     pub async fn row(&self, statement: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<Row, Failure> {
         self.rows(statement, parameters).await?.into_iter().next().ok_or_else(|| Failure::Statement("no row was answered".to_owned()))
     }
-}
-
-/// One statement, whole transaction, in this session. Its plan is kept in the connection: workers connect to the server or to a pooler in session mode.
-pub async fn rows(client: &Object, statement: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<Vec<Row>, Failure> {
-    let (values, types): (Vec<_>, Vec<_>) = parameters.iter().map(|(value, kind)| (*value, kind.clone())).unzip();
-    let run = async {
-        let prepared = client.prepare_typed_cached(statement, &types).await?;
-        client.query(&prepared, &values).await
-    };
-    run.await.map_err(|error| {
-        client.statement_cache.clear();
-        Failure::of(&error)
-    })
 }

@@ -1,7 +1,7 @@
 //! The functions of the queue and of periodic tasks, as a worker calls them (docs/worker-protocol.md).
 
 use super::{Context, Job, Outcome, hand::Terms, job::Lease};
-use crate::db::{self, Failure};
+use crate::db::Failure;
 use deadpool_postgres::Object;
 use std::time::Duration;
 use tokio_postgres::{Row, types::Type};
@@ -72,9 +72,9 @@ pub async fn extend(context: &Context, leases: &[Lease]) -> Result<Vec<Uuid>, Fa
 }
 
 /// Waits in the database until there is something to claim that this session has not told of; false after the timeout.
-pub async fn wait_for_work(session: &Object, timeout: Duration) -> Result<bool, Failure> {
+pub async fn wait_for_work(context: &Context, session: &Object, timeout: Duration) -> Result<bool, Failure> {
     let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
-    let rows = db::worker_rows(session, "select nebula.wait_for_work($1)", &[(&timeout_ms, Type::INT4)]).await?;
+    let rows = context.database.rows_in(session, "select nebula.wait_for_work($1)", &[(&timeout_ms, Type::INT4)]).await?;
     rows.first().map_or(Ok(false), read)
 }
 

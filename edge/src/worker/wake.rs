@@ -26,7 +26,8 @@ pub async fn listen(context: Arc<Context>, work: watch::Sender<()>) {
                 }
             }
             Err(failure) => {
-                session = None;
+                // Not back to the others: it may be broken, or another server's.
+                session.take().map(Object::take);
                 sleep(patience.after(&failure)).await;
             }
         }
@@ -38,5 +39,5 @@ async fn wait(context: &Context, session: &mut Session) -> Result<bool, Failure>
         Some(session) => session,
         None => session.insert(context.database.client().await?),
     };
-    queue::wait_for_work(session, WAIT).await
+    queue::wait_for_work(context, session, WAIT).await
 }

@@ -21,6 +21,11 @@ fn adopt_here() -> String {
 }
 
 #[pg_extern(sql = false)]
+fn adopt_place(fingerprint: &str) -> bool {
+    place::adopt_place(fingerprint)
+}
+
+#[pg_extern(sql = false)]
 fn start_task(worker: &str, name: &str, every: Interval, lease: Interval) -> bool {
     task::start(worker, name, microseconds(every), microseconds(lease))
 }

@@ -48,6 +48,23 @@ pub fn require_known() {
 #[must_use]
 pub fn adopt() -> String {
     let here = here();
-    spi::run("insert into nebula.delivery_place (fingerprint) values ($1) on conflict (fingerprint) do nothing", &[Arg::Text(&here)]);
+    add(&here);
     here
+}
+
+/// Makes another place one, before it is the present one: that of a replica, which goes on sending when it is promoted. False where it was known.
+#[must_use]
+pub fn adopt_place(fingerprint: &str) -> bool {
+    if fingerprint.len() != 64 || !fingerprint.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+        ereport!(
+            ERROR,
+            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            "not the fingerprint of a place: it is what nebula.delivery_place_here() answers on the replica"
+        );
+    }
+    add(fingerprint)
+}
+
+fn add(fingerprint: &str) -> bool {
+    spi::run("insert into nebula.delivery_place (fingerprint) values ($1) on conflict (fingerprint) do nothing", &[Arg::Text(fingerprint)]) > 0
 }
