@@ -6,6 +6,8 @@
 # make test-faults   the long storm of kills, minutes     make test-pooler  100,000 requests through PgBouncer
 # make test-versions   everything on Postgres 17 too, the smoke suite on 16 and 18; any target takes PG=16, 17 or 18
 # make package   .deb files under target/packages/          make test-packages  installs and removes them in a chroot
+# make lint-deploy   lints what is deployed: Dockerfile, compositions, manifests, workflows, spelling; part of make test
+# make test-containers   what can be tried of the images without a container engine, as root
 # make previous   builds the release before this one, which upgrades are tested from
 # make docs   writes the pages that the program makes: docs/openapi.json, docs/permissions.md, docs/schema.sql
 # make bench-instructions   instructions a call of the hot paths beside tests/bench/instructions/baseline.tsv, as make test compares them; make bench-instructions-baseline
@@ -52,7 +54,7 @@ PREVIOUS := 0.1.0
 NEBULA := target/release/nebula
 
 .PHONY: up down clean seed build script install previous fixture packages server tools check check-versions check-version docs test test-versions test-pooler \
-	test-faults package test-packages bench bench-jobs bench-lists bench-protect bench-expose bench-rivals bench-webhooks bench-rights bench-rows bench-growth bench-memory bench-noisy bench-latency wrk valgrind bench-instructions bench-instructions-baseline bench-profile
+	test-faults lint-deploy test-containers package test-packages bench bench-jobs bench-lists bench-protect bench-expose bench-rivals bench-webhooks bench-rights bench-rows bench-growth bench-memory bench-noisy bench-latency wrk valgrind bench-instructions bench-instructions-baseline bench-profile
 
 up: install
 	@$(NEBULA) up --pg-bindir $(NEBULA_PG_BINDIR)
@@ -158,6 +160,31 @@ check: server
 	@cargo clippy --release --locked --quiet --workspace --all-targets $(PG_FEATURE) -- -D warnings
 	@cargo test --release --locked --quiet -p nebula-core -p nebula-edge
 
+# What is deployed, and how it is spelled: seconds. The linters are packages with their programs in them (packaging/requirements.txt).
+LINT := target/lint/bin
+lint-deploy:
+	@if ! cmp -s packaging/requirements.txt target/lint/requirements.txt; then \
+	  python3 -c 'import ensurepip' 2>/dev/null || { if [ "$$(id -u)" = 0 ]; then run=; else run=sudo; fi; \
+	    $$run apt-get update -qq; DEBIAN_FRONTEND=noninteractive $$run apt-get install -y -qq python3-venv >/dev/null; }; \
+	  rm -rf target/lint && python3 -m venv target/lint; \
+	  $(LINT)/pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --requirement packaging/requirements.txt; \
+	  cp packaging/requirements.txt target/lint/; \
+	fi
+	@$(LINT)/hadolint Dockerfile
+	@$(LINT)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml compose.supabase.yaml
+	@$(LINT)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(LINT)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
+	@$(LINT)/zizmor --offline --quiet --no-progress .github
+	@$(LINT)/kubernetes-validate --strict --quiet $(filter-out %/kustomization.yaml,$(wildcard docs/operations/kubernetes/*.yaml))
+	@$(LINT)/yamllint --strict --config-file packaging/yamllint.yaml .github docs/operations packaging compose.yaml compose.supabase.yaml
+	@bash -n packaging/*.sh packaging/container/*.sh
+	@$(LINT)/typos --config packaging/typos.toml README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md docs packaging .github compose.yaml compose.supabase.yaml Dockerfile
+
+# As root: it makes a small root to run the edge in, and mounts it.
+test-containers: build
+	@command -v mmdebstrap >/dev/null || { apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq mmdebstrap >/dev/null; }
+	@packaging/container/test.sh
+
 # The extension's lints for every Postgres.
 check-versions:
 	@for pg in $(PG_VERSIONS); do $(MAKE) check-version PG=$$pg; done
@@ -167,7 +194,7 @@ check-version: server
 
 # One suite: make test SUITE=rest::users
 SUITE ?=
-test: check install tools previous
+test: check lint-deploy install tools previous
 	@cargo test --release --locked -p nebula-tests --test suite -- --test-threads=4 $(SUITE)
 	@if [ -z "$(SUITE)" ]; then $(MAKE) bench-instructions; fi
 

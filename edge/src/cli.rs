@@ -26,6 +26,8 @@ struct Cli {
 enum Command {
     /// Serves the REST interface until SIGTERM or SIGINT.
     Serve(command::serve::Arguments),
+    /// Asks the edge of this machine whether it answers, for the health check of a container that has no other program.
+    Health(command::health::Arguments),
     /// Does what the outbox holds, webhooks above all, until SIGTERM or SIGINT.
     Worker(command::worker::Arguments),
     /// Creates or updates the extension, then applies the migrations that are missing.
@@ -80,6 +82,7 @@ fn start(cli: Cli) -> Result<ExitCode, Error> {
     runtime.block_on(async {
         match cli.command {
             Command::Serve(arguments) => command::serve::run(&arguments, config).await,
+            Command::Health(arguments) => command::health::run(&arguments, &config).await,
             Command::Worker(arguments) => command::worker::run(&arguments, config).await,
             Command::Migrate(arguments) => command::migrate::run(&arguments, &config).await,
             Command::Seed(arguments) => command::seed::run(&arguments, &config).await,

@@ -46,6 +46,8 @@ pub enum Error {
     Program { program: String, output: String },
     #[error("waited {seconds} s for the {what} to become ready; see {log}", log = .log.display())]
     NotReady { what: &'static str, seconds: u64, log: PathBuf },
+    #[error("the edge on {0}: {1}")]
+    Unhealthy(std::net::SocketAddr, String),
     #[error("{0}")]
     Telemetry(String),
 }

@@ -13,6 +13,7 @@ use std::{
     process::Command,
     sync::atomic::{AtomicU32, Ordering},
 };
+use uuid::Uuid;
 
 /// A copy of the template; dropped with the value.
 pub struct Database {
@@ -124,6 +125,15 @@ impl Database {
             fs::copy(&path, folder.join(path.file_name().unwrap())).unwrap();
         }
         folder
+    }
+
+    /// Lets a tenant send thousands of requests in a minute, where that is the test's business.
+    #[track_caller]
+    pub fn raise_limits(&self, tenant: Uuid) {
+        let limits =
+            r#"{"read":{"perMinute":1000000},"write":{"perMinute":1000000},"admin":{"perMinute":1000000},"auth":{"perMinute":1000000}}"#;
+        let set = "insert into nebula.tenant_config (tenant_id, limits) values ($1, $2::text::jsonb)";
+        self.superuser().execute(set, &[&tenant, &limits]).unwrap();
     }
 
     /// Runs statements as the superuser.

@@ -12,6 +12,7 @@
 )]
 
 pub mod archive;
+pub mod balancer;
 pub mod callers;
 pub mod catalog;
 pub mod certificates;
@@ -46,6 +47,7 @@ pub mod worker;
 pub mod world;
 
 pub use archive::Archive;
+pub use balancer::Balancer;
 pub use callers::{Anonymous, Caller, Key, User};
 pub use certificates::Authority;
 pub use cluster::Library;

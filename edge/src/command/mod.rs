@@ -3,6 +3,7 @@
 pub mod config;
 pub mod doctor;
 pub mod down;
+pub mod health;
 pub mod issuers;
 pub mod keys;
 pub mod migrate;

@@ -114,6 +114,9 @@ settings! {
     max_body_bytes: usize, "NEBULA_MAX_BODY_BYTES", (1 << 20), [value_name = "BYTES"];
     /// How long requests under way may finish after SIGTERM, in seconds [default: 20].
     drain_seconds: u64, "NEBULA_DRAIN_SECONDS", (20), [value_name = "SECONDS"];
+    /// How long `serve` goes on after SIGTERM before it takes no more connections, while `/health/ready` answers 503 and every answer closes its connection: time for a
+    /// balancer to turn away, in seconds [default: 0].
+    shutdown_delay_seconds: u64, "NEBULA_SHUTDOWN_DELAY_SECONDS", (0), [value_name = "SECONDS"];
     /// Password derivations at once, 19 MiB each [default: one per core].
     argon2_concurrency: usize, "NEBULA_ARGON2_CONCURRENCY", (cores()), [value_name = "N"];
     /// Networks of the proxies in front, comma-separated; only from these is X-Forwarded-For believed [default: none].

@@ -10,7 +10,10 @@ use crate::{
     storage::{self, Storage},
 };
 use axum::{Router, middleware, routing::get};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 use tokio::sync::Semaphore;
 
 /// The shared state; cheap to clone.
@@ -28,6 +31,8 @@ pub struct Inner {
     pub storage: Option<Storage>,
     /// One permit a request under way; none left means shedding.
     pub in_flight: Arc<Semaphore>,
+    /// Since the signal to stop: a balancer is to send its requests elsewhere.
+    pub is_stopping: AtomicBool,
 }
 
 impl std::ops::Deref for App {
@@ -47,6 +52,7 @@ impl App {
             renewal: Renewal::new(&config),
             storage: storage::open(&config)?,
             in_flight: Arc::new(Semaphore::new(config.max_in_flight.clamp(1, Semaphore::MAX_PERMITS))),
+            is_stopping: AtomicBool::new(false),
             config,
         })))
     }

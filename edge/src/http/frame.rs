@@ -6,10 +6,11 @@ use axum::{
     middleware::Next,
     response::Response,
 };
+use http::{HeaderValue, header::CONNECTION};
 use nebula_core::error::Language;
 use std::{
     net::{IpAddr, SocketAddr},
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, atomic::Ordering},
     time::Duration,
 };
 use tokio::time::{Instant, timeout_at};
@@ -53,6 +54,10 @@ pub async fn around(State(app): State<App>, mut request: Request, next: Next) ->
         Err(_) => answer::refusal(&frame, Refusal::unavailable("the request took too long")),
     };
     let mut response = answer::with_common_headers(response, &frame);
+    if app.is_stopping.load(Ordering::Relaxed) {
+        // The client opens its next connection to an edge that stays.
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     if let Some(served) = frame.route.get() {
         served.mark(response.headers_mut());
     }

@@ -5,7 +5,7 @@ use axum::{Extension, extract::State, response::Response};
 use http::{HeaderValue, StatusCode, header::CACHE_CONTROL};
 use nebula_core::error::Code;
 use serde_json::json;
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 pub const LIVE: &str = "/health";
 pub const READY: &str = "/health/ready";
@@ -31,6 +31,9 @@ pub async fn ready(State(app): State<App>, Extension(frame): Extension<Arc<Frame
 }
 
 async fn readiness(app: &App) -> Result<i64, Refusal> {
+    if app.is_stopping.load(Ordering::Relaxed) {
+        return Err(Refusal::unavailable("stopping"));
+    }
     let _permit = app.in_flight.try_acquire().map_err(|_| Refusal::unavailable("too many requests under way"))?;
     let readiness = app.database.readiness().await.map_err(|failure| match Refusal::from(failure) {
         // A database without the extension is not ready, whatever is wrong with it.

@@ -9,11 +9,16 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::{GracefulShutdown, Watcher},
 };
-use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tower::ServiceExt;
 
@@ -23,7 +28,7 @@ const MAX_HEADERS: usize = 100;
 /// What the last writing of gathered usage may take, after the drain.
 const LAST_FLUSH: Duration = Duration::from_secs(3);
 
-/// Serves until `stop` resolves, then lets requests under way finish, for as long as the settings say.
+/// Serves until `stop` resolves, then on for the delay of the settings while balancers turn away, then lets requests under way finish, for as long as the settings say.
 pub async fn serve(app: App, listener: TcpListener, stop: impl Future<Output = ()>) -> Result<(), Error> {
     let router = app.router();
     let slots = Arc::new(Semaphore::new(app.config.max_connections.clamp(1, Semaphore::MAX_PERMITS)));
@@ -34,6 +39,15 @@ pub async fn serve(app: App, listener: TcpListener, stop: impl Future<Output = (
         .max_buf_size(MAX_HEAD_BYTES)
         .max_headers(MAX_HEADERS);
     let connections = GracefulShutdown::new();
+    let stop = async {
+        stop.await;
+        app.is_stopping.store(true, Ordering::Relaxed);
+        let delay = Duration::from_secs(app.config.shutdown_delay_seconds);
+        if !delay.is_zero() {
+            tracing::info!("stopping: not ready any more, serving on for {} s", delay.as_secs());
+            sleep(delay).await;
+        }
+    };
     tokio::pin!(stop);
     loop {
         let (stream, peer, slot) = tokio::select! {

@@ -184,7 +184,7 @@ fn the_table_of_permissions_is_what_the_running_system_does() {
     ];
     for (title, world) in &worlds {
         // Thousands of requests in a minute are this test's business.
-        raise_limits(&database, world);
+        database.raise_limits(world.tenant);
         writeln!(page, "## {title}\n").unwrap();
         rows(&mut page, &observe(world, &database, &mut handle, &protected));
         page.push('\n');
@@ -192,11 +192,4 @@ fn the_table_of_permissions_is_what_the_running_system_does() {
     }
     assert!(cells.values().all(|cells| *cells > 3000), "{cells:?}");
     holds("docs/permissions.md", &page);
-}
-
-fn raise_limits(database: &Database, world: &World) {
-    let limits =
-        r#"{"read":{"perMinute":1000000},"write":{"perMinute":1000000},"admin":{"perMinute":1000000},"auth":{"perMinute":1000000}}"#;
-    let set = "insert into nebula.tenant_config (tenant_id, limits) values ($1, $2::text::jsonb)";
-    database.superuser().execute(set, &[&world.tenant, &limits]).unwrap();
 }

@@ -3,3 +3,4 @@ mod dump_formats;
 mod dump_restore;
 mod outbox;
 mod pooler;
+mod rolling_restart;

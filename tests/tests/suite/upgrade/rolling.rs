@@ -1,8 +1,7 @@
 //! Old and new side by side: programs, sessions and database of two releases, under load.
 
 use nebula_tests::{
-    Behaviour, Caller, Database, Edge, Handle, Key, Previous, Receiver, Tenant, User, eventually, http::agent, onboard, onboard_by_sql,
-    previous,
+    Behaviour, Caller, Edge, Handle, Key, Previous, Receiver, Tenant, User, eventually, http::agent, onboard, onboard_by_sql, previous,
 };
 use serde_json::json;
 use std::{
@@ -14,14 +13,6 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-
-/// Thousands of requests in a minute are these tests' business.
-fn raise_limits(database: &Database, tenant: &Tenant<User>) {
-    let limits =
-        r#"{"read":{"perMinute":1000000},"write":{"perMinute":1000000},"admin":{"perMinute":1000000},"auth":{"perMinute":1000000}}"#;
-    let set = "insert into nebula.tenant_config (tenant_id, limits) values ($1, $2::text::jsonb)";
-    database.superuser().execute(set, &[&tenant.id, &limits]).unwrap();
-}
 
 /// What happened to the requests of a time.
 #[derive(Default)]
@@ -103,7 +94,7 @@ fn an_update_and_a_rolling_restart_under_load_lose_no_request() {
     let database = &previous.database;
     let old = previous.serve(&[]);
     let acme = onboard(&old, "acme");
-    raise_limits(database, &acme);
+    database.raise_limits(acme.id);
     let (key, _) = acme.key(&old, &json!({ "name": "robot", "profile": "write" }));
     // A session that has the old library, and keeps it.
     let mut warm = database.handle();
