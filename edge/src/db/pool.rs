@@ -4,10 +4,15 @@ use super::{
     cancel::cancel,
     failure::Failure,
     json_text::JsonText,
+    observed::{self, Observed},
     skew::Skew,
     state::{Context, EdgeState, LoginChallenge, Readiness},
 };
-use crate::{config::Config, error::Error};
+use crate::{
+    config::Config,
+    error::Error,
+    telemetry::{Telemetry, metrics::Metrics},
+};
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use serde::de::DeserializeOwned;
 use std::{str::FromStr, sync::Arc, time::Duration};
@@ -39,6 +44,7 @@ pub struct Database {
     /// After this a statement is cancelled.
     statement_timeout: Duration,
     keeps_prepared: bool,
+    pub(super) observed: Observed,
 }
 
 /// Reads a connection string; refuses the one TLS mode that would otherwise be ignored silently.
@@ -56,7 +62,7 @@ pub fn parse(url: &str) -> Result<tokio_postgres::Config, Error> {
 
 impl Database {
     /// Makes the pool; connects to nothing yet, so that the edge starts while the database is away.
-    pub fn new(config: &Config) -> Result<Self, Error> {
+    pub fn new(config: &Config, telemetry: &Telemetry) -> Result<Self, Error> {
         let mut postgres = parse(config.require_database_url()?.reveal())?;
         postgres.application_name("nebula-edge");
         // `Fast` asks the client whether its connection is closed, without a round trip; one that died is replaced.
@@ -75,6 +81,7 @@ impl Database {
             postgres: Arc::new(postgres),
             statement_timeout: Duration::from_millis(config.request_timeout_ms),
             keeps_prepared: config.prepared_statements,
+            observed: Observed::new(telemetry),
         })
     }
 
@@ -130,8 +137,24 @@ impl Database {
     }
 
     async fn one_row(&self, statement: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<Row, Failure> {
-        let client = self.pool.get().await?;
-        self.run(client, statement, parameters).await
+        if self.observed.is_off() {
+            let client = self.pool.get().await?;
+            return self.run(client, statement, parameters).await;
+        }
+        let mut call = self.observed.begin(statement);
+        let outcome = async {
+            let connected = self.pool.get().await;
+            call.connected();
+            self.run(connected?, statement, parameters).await
+        };
+        let outcome = outcome.await;
+        call.end(outcome.as_ref().err());
+        outcome
+    }
+
+    /// Shows the pool.
+    pub fn show(&self, metrics: &Metrics) {
+        observed::show_pool(&self.pool, metrics);
     }
 
     /// One unnamed, typed statement: one round trip, and nothing stays in the session, so a pooler may stand between. Where none does, a setting

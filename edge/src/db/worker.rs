@@ -1,9 +1,14 @@
 //! The worker's pool. Every worker function has its method in the file of its noun; the statement and its types are all that they need from here.
 
-use super::{failure::Failure, pool::parse};
+use super::{
+    failure::Failure,
+    observed::{self, Observed},
+    pool::parse,
+};
 use crate::{
     config::{Config, DatabaseUrl},
     error::Error,
+    telemetry::{Telemetry, metrics::Metrics},
 };
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use std::time::Duration;
@@ -16,6 +21,7 @@ use tokio_postgres::{
 #[derive(Clone)]
 pub struct WorkerDatabase {
     pool: Pool,
+    observed: Observed,
 }
 
 impl WorkerDatabase {
@@ -38,7 +44,18 @@ impl WorkerDatabase {
             .recycle_timeout(Some(Duration::from_secs(5)))
             .build()
             .map_err(|error| Error::Database(error.to_string()))?;
-        Ok(Self { pool })
+        Ok(Self { pool, observed: Observed::default() })
+    }
+
+    /// The same, watched.
+    #[must_use]
+    pub fn observed_by(self, telemetry: &Telemetry) -> Self {
+        Self { observed: Observed::new(telemetry), ..self }
+    }
+
+    /// Shows the pool.
+    pub fn show(&self, metrics: &Metrics) {
+        observed::show_pool(&self.pool, metrics);
     }
 
     /// A connection of one's own: for a transaction of several statements.
@@ -48,7 +65,21 @@ impl WorkerDatabase {
 
     /// One statement, whole transaction. Its plan is kept in the connection: workers connect to the server or to a pooler in session mode.
     pub async fn rows(&self, statement: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<Vec<Row>, Failure> {
-        let client = self.client().await?;
+        if self.observed.is_off() {
+            return Self::run(&self.client().await?, statement, parameters).await;
+        }
+        let mut call = self.observed.begin(statement);
+        let connected = self.client().await;
+        call.connected();
+        let outcome = match connected {
+            Ok(client) => Self::run(&client, statement, parameters).await,
+            Err(failure) => Err(failure),
+        };
+        call.end(outcome.as_ref().err());
+        outcome
+    }
+
+    async fn run(client: &Object, statement: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<Vec<Row>, Failure> {
         let (values, types): (Vec<_>, Vec<_>) = parameters.iter().map(|(value, kind)| (*value, kind.clone())).unzip();
         let run = async {
             let prepared = client.prepare_typed_cached(statement, &types).await?;

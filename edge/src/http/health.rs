@@ -31,7 +31,7 @@ pub async fn ready(State(app): State<App>, Extension(frame): Extension<Arc<Frame
 }
 
 async fn readiness(app: &App) -> Result<i64, Refusal> {
-    let _permit = app.in_flight.try_acquire().map_err(|_| Refusal::unavailable("too many requests under way"))?;
+    let _permit = app.admit()?;
     let readiness = app.database.readiness().await.map_err(|failure| match Refusal::from(failure) {
         // A database without the extension is not ready, whatever is wrong with it.
         refusal if refusal.code == Code::DatabaseError => {
