@@ -10,6 +10,9 @@ use tokio::{sync::watch, time::sleep};
 /// (measured: with 5 s a worker came down from 30,000 jobs a second to 9,000).
 const WAIT: Duration = Duration::from_millis(200);
 
+/// Under a steady load work is told of this often: the first at once, what comes within this time together.
+pub const PACE: Duration = Duration::from_millis(10);
+
 /// Each session knows what it has told of: a wait in another one would tell of the same again. So one is kept for all of them.
 type Session = Option<Object>;
 
@@ -23,6 +26,7 @@ pub async fn listen(context: Arc<Context>, work: watch::Sender<()>) {
                 patience.rewarded();
                 if is_there {
                     work.send_replace(());
+                    sleep(PACE).await;
                 }
             }
             Err(failure) => {
