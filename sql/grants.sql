@@ -144,6 +144,11 @@ grant execute on function nebula.ensure_partitions(integer), nebula.retention_pl
 grant execute on function nebula.sealing_keys(), nebula.sealed_rows(text, integer, uuid, uuid, integer),
   nebula.reseal(text, uuid, uuid, integer, bytea, integer, bytea), nebula.reveal_credential(uuid, uuid, text, text, text, text) to nebula_worker;
 
+-- Who watches: the worker, which shows these figures beside its own, and monitoring logins as Postgres knows them. Not the edge: a thief of its login learns nothing.
+alter function nebula.metrics_as_platform() owner to nebula_platform;
+grant usage on schema nebula to pg_monitor;
+grant execute on function nebula.metrics(), nebula.metrics_as_platform(), nebula.metrics_of_statements() to nebula_worker, pg_monitor;
+
 -- Who keeps other issuers' keys fresh: no more than that. The edge's own login can't, so that a thief of it makes no token count.
 grant execute on function nebula.issuer_state(), nebula.replace_issuer_keys(text, json) to nebula_keys;
 
@@ -205,7 +210,7 @@ begin
       'nebula.protection_steps(text, json, boolean), nebula.begin_protection(text, json), nebula.finish_protection(text), '
       'nebula.unprotect(regclass, boolean, boolean), nebula.unprotection_steps(text, boolean, boolean), nebula.end_protection(text), '
       'nebula.doctor(text[], text[], interval), nebula.doctor_rules(), nebula.doctor_schemas(text[]), nebula.doctor_tables(text[]), nebula.doctor_policies(text[]), nebula.doctor_functions(text[]), '
-      'nebula.doctor_as_platform(text), nebula.doctor_as_owner(text), '
+      'nebula.doctor_as_platform(text), nebula.doctor_as_owner(text), nebula.metrics(), nebula.metrics_as_platform(), nebula.metrics_of_statements(), '
       'nebula.prove_isolation(text[], boolean, interval), nebula.run_prover(json), nebula.take_proof(), nebula.prover_attempt(text, text, text, text), '
       'nebula.prover_attempts(json), nebula.prover_table_attempts(oid, name, json, json, jsonb, text, text), nebula.prover_readers(text[], boolean, json), '
       'nebula.prover_roles(json), nebula.prover_may_become(oid), nebula.prover_reaches(name, text, oid), nebula.canary_row(oid, name, json, integer), '

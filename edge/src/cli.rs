@@ -76,7 +76,7 @@ pub fn run() -> ExitCode {
 fn start(cli: Cli) -> Result<ExitCode, Error> {
     let config = Config::load(cli.config.as_deref(), cli.settings)?;
     if matches!(cli.command, Command::Serve(_) | Command::Worker(_)) {
-        telemetry::start(&config.log_level)?;
+        telemetry::start_log(&config.log_level)?;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {

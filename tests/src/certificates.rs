@@ -61,8 +61,21 @@ impl Authority {
         openssl(&[&["req", "-nodes", "-subj", subject], &CURVE[..], &["-out", &request, "-keyout", &key]].concat());
         let (authority, authority_key) = (self.file(), self.path(".key"));
         openssl(&[
-            "x509", "-req", "-days", "2", "-in", &request, "-CA", &authority, "-CAkey", &authority_key, "-CAcreateserial", "-extfile", &extensions,
-            "-out", &certificate,
+            "x509",
+            "-req",
+            "-days",
+            "2",
+            "-in",
+            &request,
+            "-CA",
+            &authority,
+            "-CAkey",
+            &authority_key,
+            "-CAcreateserial",
+            "-extfile",
+            &extensions,
+            "-out",
+            &certificate,
         ]);
         Certificate { certificate: certificate.into(), key: key.into() }
     }

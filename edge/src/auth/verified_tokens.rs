@@ -36,6 +36,12 @@ impl VerifiedTokens {
         self.tokens.get(&key(token)?)
     }
 
+    /// How many are known.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
     /// Remembers a token that was verified.
     pub fn insert(&self, token: &str, verified: Verified) {
         if let Some(key) = key(token) {

@@ -1,7 +1,13 @@
 //! `nebula serve`: the HTTP edge.
 
 use super::signals::stop_signal;
-use crate::{config::Config, error::Error, http};
+use crate::{
+    config::Config,
+    error::Error,
+    http,
+    telemetry::{Program, Telemetry, metrics},
+};
+use std::sync::Arc;
 use tokio::net::TcpListener;
 
 #[derive(Debug, clap::Args)]
@@ -19,7 +25,14 @@ pub async fn run(arguments: &Arguments, config: Config) -> Result<(), Error> {
     let stop = stop_signal()?;
     let listener = TcpListener::bind(config.listen).await?;
     tracing::info!("listening on {}", listener.local_addr()?);
-    let app = http::App::new(config)?;
+    let telemetry = Telemetry::start(Program::Edge, &config)?;
+    let metrics_listen = config.metrics_listen;
+    let app = http::App::new(config, telemetry.clone())?;
+    if let (Some(address), Some(metrics)) = (metrics_listen, &telemetry.metrics) {
+        tokio::spawn(metrics::serve(metrics::bind(address).await?, Arc::clone(metrics), None));
+    }
     app.start_background()?;
-    http::serve(app, listener, stop).await
+    let served = http::serve(app, listener, stop).await;
+    telemetry.stop().await;
+    served
 }

@@ -5,8 +5,10 @@ use crate::{
     config::Config,
     db::{self, scalar_text},
     error::Error,
+    telemetry::{Program, Telemetry, metrics},
     worker::{self, Context, Until},
 };
+use std::sync::Arc;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -34,5 +36,14 @@ pub async fn run(arguments: &Arguments, config: Config) -> Result<(), Error> {
         note(&format!("this database may send from here now: {place}"));
     }
     let until = if arguments.until_idle { Until::Idle } else { Until::Told };
-    worker::run(Context::new(config)?, until, stop).await
+    let telemetry = Telemetry::start(Program::Worker, &config)?;
+    let metrics_listen = config.worker_metrics_listen;
+    let context = Context::new(config, telemetry.clone())?;
+    if let (Some(address), Some(metrics)) = (metrics_listen, &telemetry.metrics) {
+        let figures = worker::Figures::start(&context, metrics)?;
+        tokio::spawn(metrics::serve(metrics::bind(address).await?, Arc::clone(metrics), Some(figures)));
+    }
+    let worked = worker::run(context, until, stop).await;
+    telemetry.stop().await;
+    worked
 }

@@ -121,6 +121,18 @@ settings! {
     argon2_concurrency: usize, "NEBULA_ARGON2_CONCURRENCY", (cores()), [value_name = "N"];
     /// Networks of the proxies in front, comma-separated; only from these is X-Forwarded-For believed [default: none].
     trusted_proxies: Vec<IpNet>, "NEBULA_TRUSTED_PROXIES", (Vec::new()), [value_name = "CIDR", value_delimiter = ','];
+    /// The address and port that `serve` shows metrics on, in Prometheus' format, to whoever asks: keep it inside. Without it there are none.
+    metrics_listen: SocketAddr, "NEBULA_METRICS_LISTEN", (none), [value_name = "ADDRESS"];
+    /// The same of `worker`, which shows the database's figures, too.
+    worker_metrics_listen: SocketAddr, "NEBULA_WORKER_METRICS_LISTEN", (none), [value_name = "ADDRESS"];
+    /// Where traces are sent: an OTLP receiver that speaks http/protobuf, such as http://127.0.0.1:4318. Without it there are none.
+    traces_endpoint: String, "NEBULA_TRACES_ENDPOINT", (none), [value_name = "URL"];
+    /// The share of requests that are traced, from 0 to 1, where the caller's `traceparent` doesn't decide [default: 1].
+    traces_sample_ratio: f64, "NEBULA_TRACES_SAMPLE_RATIO", (1.0), [value_name = "SHARE"];
+    /// Sentry's DSN: failures (5xx) and panics are reported there. Without it nothing is.
+    sentry_dsn: Secret, "NEBULA_SENTRY_DSN", (none), [value_name = "DSN"];
+    /// What traces and reports call this installation, such as production.
+    environment: String, "NEBULA_ENVIRONMENT", (none), [value_name = "NAME"];
     /// `error`, `warn`, `info`, `debug`, or a filter as `tracing` reads it [default: info].
     log_level: String, "NEBULA_LOG_LEVEL", ("info".to_owned()), [value_name = "LEVEL"];
 }

@@ -8,6 +8,7 @@ mod flush;
 mod issuer;
 mod json_text;
 mod listener;
+mod observed;
 mod pool;
 pub mod protection;
 mod retention;

@@ -4,11 +4,16 @@ use super::{
     cancel::cancel,
     failure::Failure,
     json_text::JsonText,
+    observed::{self, Call, Observed},
     servers::{ForPool, Servers},
     skew::Skew,
     state::{Context, EdgeState, LoginChallenge, Readiness},
 };
-use crate::{config::Config, error::Error};
+use crate::{
+    config::Config,
+    error::Error,
+    telemetry::{Telemetry, metrics::Metrics},
+};
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use serde::de::DeserializeOwned;
 use std::{sync::Arc, time::Duration};
@@ -39,11 +44,12 @@ pub struct Database {
     /// After this a statement is cancelled.
     statement_timeout: Duration,
     keeps_prepared: bool,
+    pub(super) observed: Observed,
 }
 
 impl Database {
     /// Makes the pool; connects to nothing yet, so that the edge starts while the database is away.
-    pub fn new(config: &Config) -> Result<Self, Error> {
+    pub fn new(config: &Config, telemetry: &Telemetry) -> Result<Self, Error> {
         let url = config.require_database_url()?;
         let servers = Arc::new(Servers::of(url, "nebula-edge")?);
         // `Fast` asks the client whether its connection is closed, without a round trip; one that died is replaced.
@@ -63,6 +69,7 @@ impl Database {
             servers,
             statement_timeout: Duration::from_millis(config.request_timeout_ms),
             keeps_prepared: config.prepared_statements,
+            observed: Observed::new(telemetry),
         })
     }
 
@@ -118,14 +125,32 @@ impl Database {
     }
 
     async fn one_row(&self, statement: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<Row, Failure> {
-        let client = self.pool.get().await?;
-        match self.run(client, statement, parameters).await {
+        if self.observed.is_off() {
+            return self.ask(statement, parameters, None).await;
+        }
+        let mut call = self.observed.begin(statement);
+        let outcome = self.ask(statement, parameters, Some(&mut call)).await;
+        call.end(outcome.as_ref().err());
+        outcome
+    }
+
+    async fn ask(&self, statement: &str, parameters: &[(&(dyn ToSql + Sync), Type)], call: Option<&mut Call<'_>>) -> Result<Row, Failure> {
+        let client = self.pool.get().await;
+        if let Some(call) = call {
+            call.connected();
+        }
+        match self.run(client?, statement, parameters).await {
             // It took nothing from us and changed nothing: a new connection, to the server that takes writes now, is asked the same.
             Err(failure) if failure.is_of_another_server() && self.servers.is_primary_wanted() => {
                 self.run(self.pool.get().await?, statement, parameters).await
             }
             outcome => outcome,
         }
+    }
+
+    /// Shows the pool.
+    pub fn show(&self, metrics: &Metrics) {
+        observed::show_pool(&self.pool, metrics);
     }
 
     /// One unnamed, typed statement: one round trip, and nothing stays in the session, so a pooler may stand between. Where none does, a setting

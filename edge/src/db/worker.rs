@@ -2,11 +2,13 @@
 
 use super::{
     failure::Failure,
+    observed::{self, Call, Observed},
     servers::{ForPool, Servers},
 };
 use crate::{
     config::{Config, DatabaseUrl},
     error::Error,
+    telemetry::{Telemetry, metrics::Metrics},
 };
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use std::{sync::Arc, time::Duration};
@@ -19,6 +21,7 @@ use tokio_postgres::{
 #[derive(Clone)]
 pub struct WorkerDatabase {
     pool: Pool,
+    observed: Observed,
 }
 
 impl WorkerDatabase {
@@ -31,8 +34,11 @@ impl WorkerDatabase {
     /// The same for who has no settings.
     pub fn connect(url: &DatabaseUrl, connections: usize) -> Result<Self, Error> {
         let servers = Servers::of(url, "nebula-worker")?;
-        let manager =
-            Manager::from_connect(url.postgres().clone(), ForPool(Arc::new(servers)), ManagerConfig { recycling_method: RecyclingMethod::Fast });
+        let manager = Manager::from_connect(
+            url.postgres().clone(),
+            ForPool(Arc::new(servers)),
+            ManagerConfig { recycling_method: RecyclingMethod::Fast },
+        );
         let pool = Pool::builder(manager)
             .max_size(connections.max(2))
             .runtime(Runtime::Tokio1)
@@ -41,7 +47,18 @@ impl WorkerDatabase {
             .recycle_timeout(Some(Duration::from_secs(5)))
             .build()
             .map_err(|error| Error::Database(error.to_string()))?;
-        Ok(Self { pool })
+        Ok(Self { pool, observed: Observed::default() })
+    }
+
+    /// The same, watched.
+    #[must_use]
+    pub fn observed_by(self, telemetry: &Telemetry) -> Self {
+        Self { observed: Observed::new(telemetry), ..self }
+    }
+
+    /// Shows the pool.
+    pub fn show(&self, metrics: &Metrics) {
+        observed::show_pool(&self.pool, metrics);
     }
 
     /// A connection of one's own: for a transaction of several statements.
@@ -51,7 +68,26 @@ impl WorkerDatabase {
 
     /// One statement, whole transaction. Its plan is kept in the connection: workers connect to the server or to a pooler in session mode.
     pub async fn rows(&self, statement: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<Vec<Row>, Failure> {
-        let client = self.client().await?;
+        if self.observed.is_off() {
+            return self.ask(statement, parameters, None).await;
+        }
+        let mut call = self.observed.begin(statement);
+        let outcome = self.ask(statement, parameters, Some(&mut call)).await;
+        call.end(outcome.as_ref().err());
+        outcome
+    }
+
+    async fn ask(
+        &self,
+        statement: &str,
+        parameters: &[(&(dyn ToSql + Sync), Type)],
+        call: Option<&mut Call<'_>>,
+    ) -> Result<Vec<Row>, Failure> {
+        let client = self.client().await;
+        if let Some(call) = call {
+            call.connected();
+        }
+        let client = client?;
         let outcome = self.rows_in(&client, statement, parameters).await;
         if outcome.as_ref().is_err_and(Failure::is_of_another_server) {
             drop(Object::take(client));
@@ -60,7 +96,12 @@ impl WorkerDatabase {
     }
 
     /// The same in this session.
-    pub async fn rows_in(&self, session: &Object, statement: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<Vec<Row>, Failure> {
+    pub async fn rows_in(
+        &self,
+        session: &Object,
+        statement: &str,
+        parameters: &[(&(dyn ToSql + Sync), Type)],
+    ) -> Result<Vec<Row>, Failure> {
         let (values, types): (Vec<_>, Vec<_>) = parameters.iter().map(|(value, kind)| (*value, kind.clone())).unzip();
         let run = async {
             let prepared = session.prepare_typed_cached(statement, &types).await?;

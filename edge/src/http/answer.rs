@@ -60,6 +60,9 @@ pub fn with_common_headers(mut response: Response, frame: &Frame) -> Response {
     if let Ok(id) = HeaderValue::from_str(&frame.request_id) {
         headers.insert(headers::X_REQUEST_ID, id);
     }
+    if let Some(trace) = &frame.trace {
+        trace.tell(headers);
+    }
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     if status.is_client_error() || status.is_server_error() {

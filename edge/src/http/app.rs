@@ -1,6 +1,6 @@
 //! What every request shares, and the router.
 
-use super::{docs, foreign, frame, health, live_state::LiveState, pipeline};
+use super::{docs, foreign, frame, health, live_state::LiveState, pipeline, refusal::Refusal};
 use crate::{
     auth::Deriver,
     config::Config,
@@ -8,13 +8,24 @@ use crate::{
     error::Error,
     issuers::Renewal,
     storage::{self, Storage},
+    telemetry::Telemetry,
 };
 use axum::{Router, middleware, routing::get};
 use std::{
-    sync::{Arc, atomic::AtomicBool},
+    sync::{Arc, Weak, atomic::AtomicBool},
     time::Duration,
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// Holds on to nothing.
+pub struct WeakApp(Weak<Inner>);
+
+impl WeakApp {
+    #[must_use]
+    pub fn upgrade(&self) -> Option<App> {
+        self.0.upgrade().map(App)
+    }
+}
 
 /// The shared state; cheap to clone.
 #[derive(Clone)]
@@ -33,6 +44,9 @@ pub struct Inner {
     pub in_flight: Arc<Semaphore>,
     /// Since the signal to stop: a balancer is to send its requests elsewhere.
     pub is_stopping: AtomicBool,
+    /// One slot a client connection.
+    pub connections: Arc<Semaphore>,
+    pub telemetry: Telemetry,
 }
 
 impl std::ops::Deref for App {
@@ -44,17 +58,36 @@ impl std::ops::Deref for App {
 }
 
 impl App {
-    pub fn new(config: Config) -> Result<Self, Error> {
-        Ok(Self(Arc::new(Inner {
-            database: Database::new(&config)?,
+    pub fn new(config: Config, telemetry: Telemetry) -> Result<Self, Error> {
+        let app = Self(Arc::new(Inner {
+            database: Database::new(&config, &telemetry)?,
             live: LiveState::new(),
             deriver: Deriver::new(config.argon2_concurrency),
             renewal: Renewal::new(&config),
             storage: storage::open(&config)?,
             in_flight: Arc::new(Semaphore::new(config.max_in_flight.clamp(1, Semaphore::MAX_PERMITS))),
             is_stopping: AtomicBool::new(false),
+            connections: Arc::new(Semaphore::new(config.max_connections.clamp(1, Semaphore::MAX_PERMITS))),
+            telemetry,
             config,
-        })))
+        }));
+        app.show();
+        Ok(app)
+    }
+
+    #[must_use]
+    pub fn downgrade(&self) -> WeakApp {
+        WeakApp(Arc::downgrade(&self.0))
+    }
+
+    /// A place among the requests under way; none left means shedding.
+    pub fn admit(&self) -> Result<SemaphorePermit<'_>, Refusal> {
+        self.in_flight.try_acquire().map_err(|_| {
+            if let Some(metrics) = &self.telemetry.metrics {
+                metrics.http.shed.inc();
+            }
+            Refusal::unavailable("too many requests under way")
+        })
     }
 
     /// Starts what runs beside the requests: the keeper of the state, the listener that wakes it, and the flushing of usage.

@@ -1,6 +1,7 @@
 //! What surrounds every request, whoever answers it: id, language, time limit, panics, common headers, one log line.
 
-use super::{answer, app::App, headers, health, refusal::Refusal, request_log, served_route::ServedRoute};
+use super::{answer, app::App, headers, health, observe, refusal::Refusal, served_route::ServedRoute};
+use crate::telemetry::Trace;
 use axum::{
     extract::{Request, State},
     middleware::Next,
@@ -8,6 +9,7 @@ use axum::{
 };
 use http::{HeaderValue, header::CONNECTION};
 use nebula_core::error::Language;
+use opentelemetry::trace::FutureExt;
 use std::{
     net::{IpAddr, SocketAddr},
     sync::{Arc, OnceLock, atomic::Ordering},
@@ -30,6 +32,8 @@ pub struct Frame {
     pub own_path: Option<&'static str>,
     /// The route, once found; it outlives a handler that times out or panics, for the answer's headers and the log.
     pub route: OnceLock<Arc<ServedRoute>>,
+    /// Where the edge traces.
+    pub trace: Option<Trace>,
 }
 
 /// The outermost middleware.
@@ -43,11 +47,16 @@ pub async fn around(State(app): State<App>, mut request: Request, next: Next) ->
         deadline: started + Duration::from_millis(app.config.request_timeout_ms),
         own_path: health::own_path(request.uri().path()),
         route: OnceLock::new(),
+        trace: app.telemetry.traces.as_ref().map(|traces| traces.request(request.headers(), observe::method(request.method()))),
     });
-    let method = request.method().clone();
+    let method = observe::method(request.method());
     request.extensions_mut().insert(Arc::clone(&frame));
     // A task of its own: a client that goes away can't stop it in the middle of a statement, and a panic ends this request only.
-    let task = tokio::spawn(next.run(request));
+    let running = next.run(request);
+    let task = match &frame.trace {
+        None => tokio::spawn(running),
+        Some(trace) => tokio::spawn(running.with_context(trace.context())),
+    };
     let response = match timeout_at(frame.deadline, task).await {
         Ok(Ok(response)) => response,
         Ok(Err(_)) => answer::refusal(&frame, Refusal::internal("a handler panicked")),
@@ -61,6 +70,6 @@ pub async fn around(State(app): State<App>, mut request: Request, next: Next) ->
     if let Some(served) = frame.route.get() {
         served.mark(response.headers_mut());
     }
-    request_log::write(&frame, &method, &response, started.elapsed());
+    observe::answered(&app, &frame, method, &response, started.elapsed());
     response
 }

@@ -22,6 +22,8 @@ pub struct HandleRequest<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<&'a str>,
     pub request_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<&'a str>,
     pub language: &'static str,
     pub ip: String,
     #[serde(skip_serializing_if = "Option::is_none")]

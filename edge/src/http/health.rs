@@ -34,7 +34,7 @@ async fn readiness(app: &App) -> Result<i64, Refusal> {
     if app.is_stopping.load(Ordering::Relaxed) {
         return Err(Refusal::unavailable("stopping"));
     }
-    let _permit = app.in_flight.try_acquire().map_err(|_| Refusal::unavailable("too many requests under way"))?;
+    let _permit = app.admit()?;
     let readiness = app.database.readiness().await.map_err(|failure| match Refusal::from(failure) {
         // A database without the extension is not ready, whatever is wrong with it.
         refusal if refusal.code == Code::DatabaseError => {

@@ -14,6 +14,7 @@ mod handle_request;
 mod headers;
 mod health;
 mod live_state;
+mod observe;
 mod passwords;
 mod payload;
 mod pipeline;

@@ -71,7 +71,7 @@ async fn serve(app: &App, frame: &Frame, parts: &Parts, body: &mut RequestBody) 
     let (served, parameters) = find(&state, parts)?;
     let route = &frame.route.get_or_init(|| served).route;
     // After the route: what is shed carries the route's headers, too.
-    let _permit = app.in_flight.try_acquire().map_err(|_| Refusal::unavailable("too many requests under way"))?;
+    let _permit = app.admit()?;
 
     let (tenant, credential) = authenticate(app, &state, route, &parts.headers).await?;
 
@@ -95,6 +95,7 @@ async fn serve(app: &App, frame: &Frame, parts: &Parts, body: &mut RequestBody) 
         tenant_header,
         idempotency_key,
         request_id: &frame.request_id,
+        trace_id: frame.trace.as_ref().map(|trace| trace.id.as_str()),
         language: headers::tag(frame.language),
         ip: client_address::of(frame.peer, &parts.headers, &app.config.trusted_proxies).to_string(),
         user_agent: headers::user_agent(&parts.headers),
@@ -142,7 +143,11 @@ async fn authenticate<'a>(app: &App, state: &Snapshot, route: &Route, headers: &
         let key = OpaqueToken::parse_as(Kind::ApiKey, credential).ok_or_else(|| Refusal::new(Code::InvalidToken))?;
         return Ok((key.tenant, Some(credential)));
     }
-    if let Some(known) = state.verified.get(credential) {
+    let known = state.verified.get(credential);
+    if let Some(metrics) = &app.telemetry.metrics {
+        metrics.http.token_looked_up(known.is_some(), 1);
+    }
+    if let Some(known) = known {
         return if known.expires_at > now() { Ok((known.tenant, Some(credential))) } else { Err(Refusal::new(Code::TokenExpired)) };
     }
     let verified = match state.ring.verify(credential, now()) {

@@ -1,8 +1,6 @@
 //! The one log line of a request: the allow-list of contract section 10, and nothing that a client chose freely.
 
 use super::frame::Frame;
-use axum::response::Response;
-use http::Method;
 use std::time::Duration;
 
 /// What an answer says for the log alone; travels in the response's extensions.
@@ -19,9 +17,10 @@ pub struct Facts {
 }
 
 macro_rules! line {
-    ($level:ident, $message:expr, $frame:ident, $facts:ident, $method:expr, $route:expr, $status:expr, $latency_ms:expr) => {
+    ($level:ident, $message:expr, $frame:ident, $trace_id:expr, $facts:ident, $method:expr, $route:expr, $status:expr, $latency_ms:expr) => {
         tracing::$level!(
             requestId = $frame.request_id,
+            traceId = $trace_id,
             tenantId = $facts.tenant_id,
             actorType = $facts.actor_type,
             actorId = $facts.actor_id,
@@ -36,25 +35,29 @@ macro_rules! line {
     };
 }
 
-/// Writes the line: `error` for 5xx, `warn` for refusals worth watching, else `info`.
-pub fn write(frame: &Frame, method: &Method, response: &Response, latency: Duration) {
-    let nothing = Facts::default();
-    let facts = response.extensions().get::<Facts>().unwrap_or(&nothing);
-    let status = response.status().as_u16();
-    // The template, never the path: a path holds ids. A method that HTTP doesn't know is the client's own word.
-    let route = frame.route.get().map(|served| served.route.path.as_str()).or(frame.own_path);
-    let method = if is_standard(method) { method.as_str() } else { "other" };
-    let latency_ms = (latency.as_secs_f64() * 1e5).round() / 100.0;
-    let message = facts.reason.as_deref().or(facts.alert.as_deref()).unwrap_or("request");
-    match (status, facts.error_code.as_deref()) {
-        (500.., _) => line!(error, message, frame, facts, method, route, status, latency_ms),
-        _ if facts.alert.is_some() => line!(warn, message, frame, facts, method, route, status, latency_ms),
-        (_, Some("FORBIDDEN_ACTION" | "TENANT_MISMATCH")) => line!(warn, message, frame, facts, method, route, status, latency_ms),
-        _ => line!(info, message, frame, facts, method, route, status, latency_ms),
-    }
+/// What is known of an answered request, beside its facts.
+pub struct Answered<'a> {
+    pub frame: &'a Frame,
+    pub facts: &'a Facts,
+    /// A method that HTTP knows, or `other`: any other is the client's own word.
+    pub method: &'static str,
+    /// The template, never the path: a path holds ids.
+    pub route: Option<&'a str>,
+    pub status: u16,
+    pub took: Duration,
 }
 
-fn is_standard(method: &Method) -> bool {
-    [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS, Method::TRACE, Method::CONNECT]
-        .contains(method)
+/// Writes the line: `error` for 5xx, `warn` for refusals worth watching, else `info`.
+pub fn write(Answered { frame, facts, method, route, status, took }: &Answered<'_>) {
+    let latency_ms = (took.as_secs_f64() * 1e5).round() / 100.0;
+    let message = facts.reason.as_deref().or(facts.alert.as_deref()).unwrap_or("request");
+    let trace_id = frame.trace.as_ref().map(|trace| trace.id.as_str());
+    match (status, facts.error_code.as_deref()) {
+        (500.., _) => line!(error, message, frame, trace_id, facts, method, route, status, latency_ms),
+        _ if facts.alert.is_some() => line!(warn, message, frame, trace_id, facts, method, route, status, latency_ms),
+        (_, Some("FORBIDDEN_ACTION" | "TENANT_MISMATCH")) => {
+            line!(warn, message, frame, trace_id, facts, method, route, status, latency_ms);
+        }
+        _ => line!(info, message, frame, trace_id, facts, method, route, status, latency_ms),
+    }
 }

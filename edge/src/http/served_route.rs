@@ -3,6 +3,7 @@
 use super::{deprecation, rate_limit};
 use crate::db::{RateLimits, Route};
 use http::{HeaderMap, HeaderValue};
+use std::sync::Arc;
 
 /// One operation as it is served.
 #[derive(Debug)]
@@ -10,6 +11,8 @@ pub struct ServedRoute {
     pub route: Route,
     /// `RateLimit-Policy` of what the edge refuses by itself.
     pub default_policy: Option<HeaderValue>,
+    /// The path's template, as metrics label it.
+    pub label: Arc<str>,
     /// What every answer says where the operation is deprecated.
     deprecation: HeaderMap,
 }
@@ -20,6 +23,7 @@ impl ServedRoute {
         Self {
             default_policy: rate_limit::default_policy(&route, limits, window_seconds),
             deprecation: route.deprecation.as_ref().map(deprecation::headers).unwrap_or_default(),
+            label: Arc::from(&*route.path),
             route,
         }
     }

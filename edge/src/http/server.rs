@@ -31,7 +31,7 @@ const LAST_FLUSH: Duration = Duration::from_secs(3);
 /// Serves until `stop` resolves, then on for the delay of the settings while balancers turn away, then lets requests under way finish, for as long as the settings say.
 pub async fn serve(app: App, listener: TcpListener, stop: impl Future<Output = ()>) -> Result<(), Error> {
     let router = app.router();
-    let slots = Arc::new(Semaphore::new(app.config.max_connections.clamp(1, Semaphore::MAX_PERMITS)));
+    let slots = Arc::clone(&app.connections);
     let mut server = http1::Builder::new();
     server
         .timer(TokioTimer::new())

@@ -7,6 +7,7 @@ use crate::{
     auth::{KeySource, LocalKeys, sealing},
     config::{Config, Settings},
     db::Failure,
+    telemetry::Telemetry,
 };
 use axum::body::Body;
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -25,7 +26,7 @@ fn edge_without_state(settings: Settings) -> App {
         max_body_bytes: Some(64),
         ..settings
     };
-    App::new(Config::load(None, settings).unwrap()).unwrap()
+    App::new(Config::load(None, settings).unwrap(), Telemetry::default()).unwrap()
 }
 
 async fn edge() -> App {

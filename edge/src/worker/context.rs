@@ -7,6 +7,7 @@ use crate::{
     db::WorkerDatabase,
     error::Error,
     storage::{self, Storage},
+    telemetry::{Telemetry, metrics::WorkerMetrics},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -20,19 +21,30 @@ pub struct Context {
     pub keys: Arc<dyn SealingKeys>,
     /// Object storage; `None` where none is configured.
     pub storage: Option<Storage>,
+    pub telemetry: Telemetry,
 }
 
 impl Context {
     /// Reads keys and opens what the settings name; the database may be away.
-    pub fn new(config: Config) -> Result<Self, Error> {
-        let database = WorkerDatabase::new(&config)?;
+    pub fn new(config: Config, telemetry: Telemetry) -> Result<Self, Error> {
+        let database = WorkerDatabase::new(&config)?.observed_by(&telemetry);
+        if let Some(metrics) = &telemetry.metrics {
+            database.show(metrics);
+        }
         Ok(Self {
             worker: name()?,
             keys: LiveKeys::begin(KeySource::of(&config), database.clone())?,
             database,
             storage: storage::open(&config)?,
+            telemetry,
             config,
         })
+    }
+
+    /// What counts, where something does.
+    #[must_use]
+    pub fn metrics(&self) -> Option<&WorkerMetrics> {
+        self.telemetry.metrics.as_deref().map(|metrics| &metrics.worker)
     }
 
     /// How long a lease lasts without a sign of life; the database takes a second to a day.

@@ -7,6 +7,7 @@ use super::{
     run::Running,
     webhooks,
 };
+use opentelemetry::trace::{FutureExt, SpanKind};
 use std::{collections::HashMap, sync::Arc};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -28,6 +29,9 @@ impl Running {
 
     /// It has ended: the database is told, with others that end. Its place is free as soon as that is under way.
     pub async fn end(&self, taken: Taken, outcome: Outcome) {
+        if let Some(metrics) = self.context.metrics() {
+            metrics.tried(handlers::label(&taken.job), outcome.name());
+        }
         if let Outcome::Retry { error, .. } | Outcome::Dead { error } = &outcome {
             log(&taken.job, error);
         }
@@ -42,10 +46,10 @@ impl Running {
 pub fn log(job: &Job, error: &str) {
     tracing::info!(
         tenantId = job.tenant.map(tracing::field::display),
-        jobId = %job.id,
-        jobType = job.kind,
-        attempt = job.attempt,
-        "failed: {error}"
+        "attempt {} of {} {} failed: {error}",
+        job.attempt,
+        handlers::label(job),
+        job.id
     );
 }
 
@@ -75,7 +79,19 @@ fn work(running: Arc<Running>, mut taken: Taken) {
     let (lease, hand) = (taken.job.lease(), Arc::clone(&running.hand));
     let task = tokio::spawn(async move {
         running.enter(&mut taken).await;
-        let outcome = handlers::run(&running.context, &taken.job).await;
+        let trace = running
+            .context
+            .telemetry
+            .traces
+            .as_ref()
+            .map(|traces| traces.work(handlers::label(&taken.job), SpanKind::Consumer, taken.job.attempt));
+        let outcome = match &trace {
+            None => handlers::run(&running.context, &taken.job).await,
+            Some(trace) => handlers::run(&running.context, &taken.job).with_context(trace.context()).await,
+        };
+        if let Some(trace) = trace {
+            trace.worked(outcome.name(), None);
+        }
         running.end(taken, outcome).await;
     });
     hand.may_abort(lease, task.abort_handle());

@@ -1,6 +1,7 @@
 //! What a worker has in hand: claimed and not yet told to be finished. What is in hand has its lease prolonged, and counts against its tenant.
 
 use super::{Job, job::Lease};
+use crate::telemetry::metrics::Metrics;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -86,11 +87,21 @@ impl Hand {
     }
 
     /// Gives up a job whose lease is somebody else's by now.
-    pub fn abandon(&self, lease: Lease) {
-        let handle = self.lock().jobs.get_mut(&lease).and_then(Option::take);
-        if let Some(handle) = handle {
+    /// Whether it was still in hand.
+    pub fn abandon(&self, lease: Lease) -> bool {
+        let held = self.lock().jobs.get_mut(&lease).map(Option::take);
+        let is_held = held.is_some();
+        if let Some(handle) = held.flatten() {
             handle.abort();
         }
+        is_held
+    }
+
+    /// Shows how much is in hand.
+    #[allow(clippy::cast_precision_loss, reason = "what is in hand is little")]
+    pub fn show(&self, metrics: &Metrics) {
+        let count = self.count.subscribe();
+        metrics.sample("nebula_worker_in_hand", "Work that is claimed and not finished.", move || *count.borrow() as f64);
     }
 
     #[must_use]

@@ -21,6 +21,20 @@ impl Kind {
     }
 }
 
+/// A job's type, as metrics and traces call it: a closed list.
+#[must_use]
+pub fn label(job: &Job) -> &'static str {
+    match job.kind.as_str() {
+        "webhook.delivery" => "webhook.delivery",
+        "webhook.test" => "webhook.test",
+        "webhook.redelivery" => "webhook.redelivery",
+        "export.run" => "export.run",
+        "storage.remove" => "storage.remove",
+        "privacy.erased" => "privacy.erased",
+        _ => "other",
+    }
+}
+
 /// Does a job that is the product's own work.
 pub async fn run(context: &Context, job: &Job) -> Outcome {
     match job.kind.as_str() {

@@ -23,6 +23,18 @@ pub struct Job {
     pub attempt: i32,
 }
 
+impl Outcome {
+    /// As metrics and traces call it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Done | Self::Settled => "done",
+            Self::Retry { .. } => "retry",
+            Self::Dead { .. } => "dead",
+        }
+    }
+}
+
 impl Job {
     /// Id, tenant, type, data and attempt, in this order.
     pub(super) fn read(row: &Row) -> Result<Self, Failure> {

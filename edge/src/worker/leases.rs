@@ -20,7 +20,10 @@ pub async fn keep(context: Arc<Context>, hand: Arc<Hand>) {
                 patience.rewarded();
                 let kept = kept.into_iter().collect::<HashSet<_>>();
                 // Finished meanwhile, or somebody else's by now: in both cases nothing is left to do here.
-                leases.into_iter().filter(|(id, _)| !kept.contains(id)).for_each(|lease| hand.abandon(lease));
+                let lost = leases.into_iter().filter(|(id, _)| !kept.contains(id)).filter(|lease| hand.abandon(*lease)).count();
+                if let Some(metrics) = context.metrics() {
+                    metrics.leases_lost.inc_by(lost as u64);
+                }
             }
             Err(failure) => {
                 sleep(patience.after(&failure)).await;

@@ -6,6 +6,7 @@ pub mod credentials;
 mod completions;
 mod context;
 mod dispatch;
+mod figures;
 mod hand;
 mod handlers;
 mod http;
@@ -27,6 +28,7 @@ mod retention;
 mod webhooks;
 
 pub use context::Context;
+pub use figures::Figures;
 pub use job::{Job, Outcome};
 pub use keys::LiveKeys;
 pub(crate) use retention::retain;

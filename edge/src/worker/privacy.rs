@@ -85,6 +85,7 @@ mod tests {
         Context {
             worker: "test".to_owned(),
             database: WorkerDatabase::new(&config).unwrap(),
+            telemetry: crate::telemetry::Telemetry::default(),
             keys: Arc::new(RegisteredKeys::new(LocalKeys::from_iter([]), std::collections::BTreeMap::new())),
             storage: storage::open(&config).unwrap(),
             config,

@@ -34,7 +34,11 @@ pub async fn all(context: &Context) -> Result<(), Failure> {
     loop {
         match queue::relay(context, batch).await {
             Ok(0) => return Ok(()),
-            Ok(_) => {}
+            Ok(count) => {
+                if let Some(metrics) = context.metrics() {
+                    metrics.relayed.inc_by(count as u64);
+                }
+            }
             Err(Failure::Statement(reason)) if batch > 1 && reason != "SQLSTATE 55000" => {
                 tracing::error!("events can't be handed on together: {reason}");
                 batch = 1;

@@ -77,6 +77,9 @@ pub async fn run(context: Context, until: Until, stop: impl Future<Output = ()> 
         stopping,
         context,
     });
+    if let Some(metrics) = &running.context.telemetry.metrics {
+        running.hand.show(metrics);
+    }
     if !running.may_start().await? {
         return Ok(());
     }
@@ -154,10 +157,12 @@ impl Running {
     async fn claim_once(self: &Arc<Self>, room: usize) -> Result<Claimed, Failure> {
         let mut terms = self.hand.terms();
         let mut jobs = queue::claim(&self.context, room, &terms).await?;
+        self.count(jobs.len());
         if jobs.is_empty()
             && let Some(rest) = self.hand.terms_for_the_rest()
         {
             jobs = queue::claim(&self.context, room, &rest).await?;
+            self.count(jobs.len());
             terms = rest;
         }
         Ok(match jobs.is_empty() {
@@ -165,6 +170,13 @@ impl Running {
             false if dispatch(self, jobs, room, terms.per_tenant) => Claimed::More,
             false => Claimed::Some,
         })
+    }
+
+    fn count(&self, claimed: usize) {
+        if let Some(metrics) = self.context.metrics() {
+            metrics.claims.inc();
+            metrics.claimed.inc_by(claimed as u64);
+        }
     }
 
     /// Waits for room; how much there is for one claim. `None` when it is to stop.

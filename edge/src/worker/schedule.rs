@@ -67,6 +67,9 @@ pub async fn keep(context: Arc<Context>, task: Task) {
 
 async fn once(context: &Context, task: Task) {
     let error = task.run(context).await.err().map(|error| error.to_string());
+    if let Some(metrics) = context.metrics() {
+        metrics.task_ended(task.name(), if error.is_none() { "done" } else { "failed" });
+    }
     if let Some(error) = &error {
         tracing::error!("{}: {error}", task.name());
     }

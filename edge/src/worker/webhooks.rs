@@ -11,11 +11,13 @@ mod signature;
 use super::{
     Context, Outcome,
     dispatch::{Taken, log},
-    http::Client,
+    handlers,
+    http::{Answer, Client, PostError},
     patience::until_answered,
     run::Running,
 };
 use hosts::{Hosts, Turn};
+use opentelemetry::trace::SpanKind;
 use record::{Attempt, Attempted};
 use request::{Delivery, Request};
 use std::{
@@ -115,20 +117,57 @@ async fn deliver_one(running: Arc<Running>, mut taken: Taken, mut delivery: Deli
 /// One attempt: signed now, sent once, written down whatever became of it. It is not broken off when the lease is lost: what was sent can't be taken back.
 async fn attempt(running: &Running, taken: Taken, request: &Request) {
     let began = Instant::now();
-    let headers = match request.headers(running.context.keys.as_ref()).await {
+    let mut headers = match request.headers(running.context.keys.as_ref()).await {
         Ok(headers) => headers,
         // The operator's trouble, not the receiver's: nothing was sent, so nothing is held against the webhook.
         Err(error) => {
-            tracing::error!(webhookId = %request.webhook, "a webhook's secret can't be opened: {error}");
+            tracing::error!(
+                tenantId = taken.job.tenant.map(tracing::field::display),
+                "the secret of webhook {} can't be opened: {error}",
+                request.webhook
+            );
             let error = "the secret can't be opened by this worker".to_owned();
             return running.end(taken, Outcome::Retry { error, after: None }).await;
         }
     };
+    let telemetry = &running.context.telemetry;
+    let trace = telemetry.traces.as_ref().map(|traces| traces.work(handlers::label(&taken.job), SpanKind::Client, taken.job.attempt));
+    if let Some(trace) = &trace {
+        trace.tell(&mut headers);
+    }
     let answered = running.webhooks.client.post(&request.url, headers, request.body.clone()).await;
-    let attempt = Attempt::of(&taken.job, answered, began.elapsed());
+    let took = began.elapsed();
+    let outcome = outcome(&answered);
+    if let Some(trace) = trace {
+        trace.worked(outcome, answered.as_ref().ok().map(|answer| answer.status));
+    }
+    if let Some(metrics) = running.context.metrics() {
+        metrics.delivered(outcome, took);
+        metrics.tried(handlers::label(&taken.job), if outcome == "2xx" { "done" } else { "retry" });
+    }
+    let attempt = Attempt::of(&taken.job, answered, took);
     if let Some(error) = &attempt.error {
         log(&taken.job, error);
     }
     // The other side lives as long as the worker.
     let _ = running.webhooks.attempted.send((taken.hold, attempt)).await;
+}
+
+/// The class of an answer, or why there was none: a closed list.
+fn outcome(answered: &Result<Answer, PostError>) -> &'static str {
+    match answered {
+        Ok(answer) => match answer.status {
+            200..300 => "2xx",
+            300..400 => "3xx",
+            400..500 => "4xx",
+            500..600 => "5xx",
+            _ => "other",
+        },
+        Err(PostError::Timeout) => "timeout",
+        Err(PostError::Tls(_)) => "tls",
+        Err(PostError::NoSuchHost) => "no_host",
+        Err(PostError::NotPublic | PostError::Url) => "not_allowed",
+        Err(PostError::Refused | PostError::Unreachable) => "no_connection",
+        Err(PostError::Closed | PostError::NotHttp) => "no_answer",
+    }
 }

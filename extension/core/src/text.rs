@@ -194,6 +194,16 @@ text_type! {
 }
 
 text_type! {
+    /// The trace that a request belongs to (W3C Trace Context, trace-id): 16 bytes, not all of them zero.
+    TraceId, { "pattern": "^[0-9a-f]{32}$", "minLength": 32, "maxLength": 32 },
+    |value| {
+        length(value, 32, 32)?;
+        let is_hex = |b: u8| b.is_ascii_digit() || matches!(b, b'a'..=b'f');
+        if value.bytes().all(is_hex) && value.bytes().any(|b| b != b'0') { Ok(value.to_owned()) } else { Err(Rule("trace_id")) }
+    }
+}
+
+text_type! {
     /// An instant as RFC 3339 with an offset, kept as text in UTC for Postgres' `timestamptz`.
     Instant, { "minLength": 20, "maxLength": 40, "format": "date-time", "examples": ["2026-12-31T23:59:59Z"] },
     |value| {

@@ -80,8 +80,13 @@ impl Author {
         // Of the platform's service account in another tenant, that tenant's log tells whose it was; where it came from stays in the platform's.
         let is_guest = caller.is_acting() && log != Some(caller.home);
         let mut metadata = json!({ "requestId": caller.origin.request_id });
-        if let Some(members) = metadata.as_object_mut().filter(|_| is_guest) {
-            members.insert("actorTenantId".to_owned(), json!(caller.home));
+        if let Some(members) = metadata.as_object_mut() {
+            if let Some(trace) = &caller.origin.trace_id {
+                members.insert("traceId".to_owned(), json!(trace));
+            }
+            if is_guest {
+                members.insert("actorTenantId".to_owned(), json!(caller.home));
+            }
         }
         Self {
             user: caller.actor.user(),

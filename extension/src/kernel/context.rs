@@ -4,6 +4,7 @@
 //! Postgres drop what a transaction or savepoint leaves behind.
 
 use super::spi;
+use nebula_core::text::TraceId;
 use std::{
     cell::{Cell, RefCell},
     net::IpAddr,
@@ -55,6 +56,8 @@ impl Actor {
 #[derive(Clone, Debug, Default)]
 pub struct Origin {
     pub request_id: String,
+    /// The distributed trace that the call is a part of, where the edge traces.
+    pub trace_id: Option<TraceId>,
     pub ip: Option<IpAddr>,
     pub user_agent: Option<String>,
 }

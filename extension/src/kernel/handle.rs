@@ -17,7 +17,7 @@ use super::{
 use nebula_core::{
     error::{Code, Language, envelope},
     exact_json,
-    text::{IdempotencyKey, RequestId},
+    text::{IdempotencyKey, RequestId, TraceId},
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json, value::RawValue};
@@ -39,6 +39,7 @@ struct Request {
     tenant_header: Option<String>,
     idempotency_key: Option<String>,
     request_id: Option<String>,
+    trace_id: Option<String>,
     language: Option<String>,
     ip: Option<String>,
     user_agent: Option<String>,
@@ -144,6 +145,8 @@ fn run(tenant: Uuid, request: Request, request_id: &str, seen: &mut Seen) -> Res
     let operation = operation::find(&request.operation)?;
     let origin = Rc::new(Origin {
         request_id: request_id.to_owned(),
+        // One that is none is left out: a request is worth more than its trace.
+        trace_id: request.trace_id.as_deref().and_then(|id| TraceId::parse(id).ok()),
         ip: request.ip.as_deref().and_then(|ip| ip.parse::<IpAddr>().ok()),
         user_agent: request.user_agent.as_deref().map(sql_caller::clip),
     });

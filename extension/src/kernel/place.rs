@@ -66,5 +66,6 @@ pub fn adopt_place(fingerprint: &str) -> bool {
 }
 
 fn add(fingerprint: &str) -> bool {
-    spi::run("insert into nebula.delivery_place (fingerprint) values ($1) on conflict (fingerprint) do nothing", &[Arg::Text(fingerprint)]) > 0
+    spi::run("insert into nebula.delivery_place (fingerprint) values ($1) on conflict (fingerprint) do nothing", &[Arg::Text(fingerprint)])
+        > 0
 }

@@ -266,6 +266,12 @@ fn bury(id: Uuid, error: &str) {
         ),
         &[Arg::Uuid(id), Arg::Text(error)],
     );
+    // By a look into the catalog, since tables may be older than the library while an update goes on.
+    spi::run(
+        "select pg_catalog.nextval(s.oid::regclass) from pg_catalog.pg_class s \
+         where s.relname = 'outbox_dead_seq' and s.relnamespace = 'nebula'::regnamespace",
+        &[],
+    );
     turn::pass_on(about);
 }
 

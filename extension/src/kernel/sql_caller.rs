@@ -109,7 +109,7 @@ fn origin() -> Origin {
     let (user_agent, ip) = (header("user-agent"), ip());
     let request_id =
         header("x-request-id").filter(|id| nebula_core::text::RequestId::parse(id).is_ok()).unwrap_or_else(|| Uuid::now_v7().to_string());
-    Origin { request_id, ip, user_agent: user_agent.map(|agent| clip(&agent)) }
+    Origin { request_id, trace_id: None, ip, user_agent: user_agent.map(|agent| clip(&agent)) }
 }
 
 /// The caller's address by the last hop's word: PostgREST stands behind a proxy that sets it.

@@ -133,6 +133,7 @@ fn link(profile: &Profile, person: Person, tenant: Uuid, event: &Value) -> Optio
     let of_request = |name: &str| event.get("metadata")?.get(name)?.as_str().map(str::to_owned);
     let origin = Origin {
         request_id: of_request("uuid").filter(|id| RequestId::parse(id).is_ok()).unwrap_or_else(|| Uuid::now_v7().to_string()),
+        trace_id: None,
         ip: of_request("ip_address").and_then(|ip| ip.parse().ok()),
         user_agent: None,
     };

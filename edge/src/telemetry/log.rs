@@ -1,8 +1,9 @@
 //! Logs: one JSON object a line on stderr.
 //!
-//! Fields come from an allow-list (contract, section 10): a request is logged in one place, `http::request_log`, and no other code
+//! Fields come from an allow-list (`fields`): a request is logged in one place, `http::request_log`, and no other code
 //! puts a value that a client sent into a message.
 
+use super::{fields::AllowedFields, sentry};
 use crate::error::Error;
 use tracing_subscriber::EnvFilter;
 
@@ -10,16 +11,13 @@ use tracing_subscriber::EnvFilter;
 pub fn start(level: &str) -> Result<(), Error> {
     let filter = EnvFilter::try_new(directives(level)).map_err(|_| Error::Telemetry("log_level is not a level or filter".to_owned()))?;
     // A panic's message may hold what it panicked over; its place says enough.
-    std::panic::set_hook(Box::new(|info| match info.location() {
-        Some(place) => tracing::error!("panic at {}:{}", place.file(), place.line()),
-        None => tracing::error!("panic"),
+    std::panic::set_hook(Box::new(|info| {
+        let place = info.location().map_or_else(|| "an unknown place".to_owned(), |place| format!("{}:{}", place.file(), place.line()));
+        tracing::error!("panic at {place}");
+        sentry::panicked(&place);
     }));
     tracing_subscriber::fmt()
-        .json()
-        .flatten_event(true)
-        .with_target(false)
-        .with_current_span(false)
-        .with_span_list(false)
+        .event_format(AllowedFields)
         .with_writer(std::io::stderr)
         .with_env_filter(filter)
         .try_init()
