@@ -163,9 +163,38 @@ fn limit(headers: &HeaderMap) -> Option<Duration> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
-    use super::*;
+    use super::{super::log::report_panics, *};
+    use crate::config::Settings;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    #[tokio::test]
+    async fn a_panic_is_reported_by_its_place_and_without_its_message() {
+        let sink = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let dsn = format!("http://public@{}/42", sink.local_addr().unwrap());
+        let settings = Settings { sentry_dsn: Some(dsn.into()), ..Settings::default() };
+        let _sentry = Sentry::start(Program::Worker, &Config::load(None, settings).unwrap()).unwrap().unwrap();
+        report_panics();
+        let panicked = tokio::spawn(async { panic!("ana@acme.example") }).await;
+        // What panics after this is a test that fails.
+        let _ = std::panic::take_hook();
+        assert!(panicked.is_err());
+        let (mut stream, _) = sink.accept().await.unwrap();
+        let mut sent = String::new();
+        while !sent.contains("panic at ") {
+            let mut piece = [0; 4096];
+            let length = stream.read(&mut piece).await.unwrap();
+            assert!(length > 0, "{sent}");
+            sent.push_str(&String::from_utf8_lossy(piece.get(..length).unwrap_or_default()));
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+        assert!(sent.contains(concat!("panic at ", file!(), ":")) && sent.contains("nebula-worker"), "{sent}");
+        assert!(!sent.contains("ana@acme"), "{sent}");
+    }
 
     fn limit_of(pairs: &[(&'static str, &str)]) -> Option<u64> {
         limit(&pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()).map(|limit| limit.as_secs())
