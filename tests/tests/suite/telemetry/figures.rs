@@ -1,9 +1,13 @@
 //! The database's own figures: `nebula.metrics()`, and how the worker shows them.
 
 use super::metrics::{edge, worker};
-use nebula_tests::{Database, Queue, Scrape, eventually, onboard};
+use nebula_tests::{
+    Database, Queue, Scrape,
+    cluster::{Cluster, TEMPLATE, install},
+    eventually, onboard,
+};
 use postgres::error::SqlState;
-use std::time::Instant;
+use std::{collections::BTreeMap, time::Instant};
 
 fn value(database: &Database, name: &str, labels: &str) -> f64 {
     let sql = "select sum(value) from nebula.metrics() where name = $1 and labels @> $2::text::jsonb";
@@ -163,4 +167,32 @@ fn a_figure_that_hangs_holds_up_no_scrape() {
     assert!(shown.sum("nebula_database_figures_up", &[]) == 0.0 && began.elapsed().as_secs() < 4, "{:?}", began.elapsed());
     transaction.rollback().unwrap();
     eventually("they are back", || Scrape::of(&worker).sum("nebula_database_figures_up", &[]) == 1.0);
+}
+
+#[test]
+fn where_statements_are_kept_they_are_told_by_the_function_that_they_call_and_never_by_their_text() {
+    let installation = install(Cluster::start("shared_preload_libraries = 'pg_stat_statements'\nfsync = off"));
+    let mut postgres = installation.cluster.connect("postgres", "postgres");
+    postgres.batch_execute(&format!("alter database {TEMPLATE} with allow_connections true")).unwrap();
+    let mut superuser = installation.cluster.connect("postgres", TEMPLATE);
+    let mut worker = installation.cluster.connect("nebula_worker", TEMPLATE);
+    let told = |client: &mut postgres::Client, name: &str| {
+        let sql = "select labels ->> 'function', value from nebula.metrics() where name = $1";
+        client.query(sql, &[&name]).unwrap().into_iter().map(|row| (row.get(0), row.get(1))).collect::<BTreeMap<String, f64>>()
+    };
+    assert!(told(&mut superuser, "nebula_postgres_statement_calls_total").is_empty(), "it is not installed");
+    // Anywhere, as on Supabase, and beside a table of that name.
+    superuser.batch_execute("create schema extensions; create extension pg_stat_statements schema extensions").unwrap();
+    worker.query("select nebula.may_deliver()", &[]).unwrap();
+    worker.query("select nebula.may_deliver() /* canarinho */, 'nebula.canarinho(1)'", &[]).unwrap();
+    superuser.query("select nebula.readiness()", &[]).unwrap();
+    let calls = told(&mut superuser, "nebula_postgres_statement_calls_total");
+    assert!(calls["may_deliver"] >= 2.0 && calls.contains_key("readiness") && !calls.contains_key("canarinho"), "{calls:?}");
+    assert!(told(&mut superuser, "nebula_postgres_statement_seconds_total")["may_deliver"] > 0.0);
+    assert!(told(&mut superuser, "nebula_postgres_statement_slowest_seconds")["may_deliver"] > 0.0);
+    // The worker's login may not read its view there until somebody lets it look into the schema, and then sees its own.
+    assert!(told(&mut worker, "nebula_postgres_statement_calls_total").is_empty());
+    superuser.batch_execute("grant usage on schema extensions to nebula_worker").unwrap();
+    let own = told(&mut worker, "nebula_postgres_statement_calls_total");
+    assert!(own.contains_key("may_deliver") && !own.contains_key("readiness"), "{own:?}");
 }
