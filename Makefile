@@ -140,6 +140,12 @@ tools: packages
 	  if [ "$$(id -u)" = 0 ]; then run=; else run=sudo; fi; \
 	  $$run apt-get update -qq; DEBIAN_FRONTEND=noninteractive $$run apt-get install -y -qq pgbouncer >/dev/null; \
 	fi
+	@# Prometheus' checker out of Debian's package, which would start a server.
+	@if [ ! -x target/promtool/usr/bin/promtool ] && [ ! -x /usr/bin/promtool ]; then \
+	  if [ "$$(id -u)" = 0 ]; then run=; else run=sudo; fi; \
+	  mkdir -p target/promtool; $$run apt-get update -qq; \
+	  (cd target/promtool && apt-get download -qq prometheus >/dev/null && dpkg -x prometheus_*.deb . && rm prometheus_*.deb); \
+	fi
 	@if ! cmp -s tests/js/package-lock.json target/js/package-lock.json; then \
 	  command -v npm >/dev/null || { if [ "$$(id -u)" = 0 ]; then run=; else run=sudo; fi; \
 	    $$run apt-get update -qq; DEBIAN_FRONTEND=noninteractive $$run apt-get install -y -qq nodejs npm >/dev/null; }; \

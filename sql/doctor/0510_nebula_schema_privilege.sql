@@ -9,6 +9,6 @@ cross join lateral aclexplode(n.nspacl) a
 where n.nspname = 'nebula' and a.grantee <> n.nspowner
   and not exists (select from aclexplode(i.initprivs) g where g.grantee = a.grantee and g.privilege_type = a.privilege_type)
   and not (a.privilege_type = 'USAGE' and a.grantee in (
-    select r.oid from pg_roles r where r.rolname in ('nebula_owner', 'nebula_platform', 'nebula_edge', 'nebula_keys', 'nebula_worker', 'nebula_app', 'authenticated', 'supabase_auth_admin')))
+    select r.oid from pg_roles r where r.rolname in ('nebula_owner', 'nebula_platform', 'nebula_edge', 'nebula_keys', 'nebula_worker', 'nebula_app', 'authenticated', 'supabase_auth_admin', 'pg_monitor')))
   and not (a.privilege_type = 'CREATE' and a.grantee = 'nebula_owner'::regrole)
 order by 1, 2

@@ -65,7 +65,7 @@ begin
       select *
       from nebula.task
       where task.name ~ '^[a-z_]{1,40}$'
-      order by task.created_at, task.name
+      order by task.id
       limit 20
     ) t
     cross join lateral (values

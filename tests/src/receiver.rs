@@ -46,6 +46,8 @@ pub struct Received {
     /// By lower-case name.
     pub headers: BTreeMap<String, String>,
     pub body: String,
+    /// The same, for what is no text.
+    pub bytes: Vec<u8>,
 }
 
 struct Shared {
@@ -162,7 +164,13 @@ impl Shared {
         reader.read_exact(&mut body)?;
         // Taken before the request is seen: whoever waits for it may tell what comes next.
         let behaviour = self.next.lock().unwrap().pop_front().unwrap_or_else(|| self.usual.lock().unwrap().clone());
-        self.received.lock().unwrap().push(Received { method, path, headers, body: String::from_utf8_lossy(&body).into_owned() });
+        self.received.lock().unwrap().push(Received {
+            method,
+            path,
+            headers,
+            body: String::from_utf8_lossy(&body).into_owned(),
+            bytes: body,
+        });
         self.behave(&behaviour, stream)
     }
 

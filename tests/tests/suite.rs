@@ -9,5 +9,6 @@ mod suite {
     mod rest;
     mod security;
     mod sql;
+    mod telemetry;
     mod upgrade;
 }

@@ -78,15 +78,10 @@ impl Call<'_> {
 pub fn show_pool(pool: &Pool, metrics: &Metrics) {
     let sample = |name: &'static str, help: &'static str, read: fn(&Pool) -> usize| {
         let pool = pool.clone();
-        metrics.sample(name, help, move || count_of(read(&pool)));
+        metrics.sample(name, help, move || read(&pool));
     };
     sample("nebula_pool_connections", "Database connections of the pool, idle ones included.", |pool| pool.status().size);
     sample("nebula_pool_connections_max", "The most connections that the pool may have.", |pool| pool.status().max_size);
     sample("nebula_pool_idle", "Connections of the pool that nobody uses.", |pool| pool.status().available);
     sample("nebula_pool_waiting", "Who waits for a connection.", |pool| pool.status().waiting);
-}
-
-#[allow(clippy::cast_precision_loss, reason = "counts of connections are small")]
-fn count_of(count: usize) -> f64 {
-    count as f64
 }

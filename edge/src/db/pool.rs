@@ -4,7 +4,7 @@ use super::{
     cancel::cancel,
     failure::Failure,
     json_text::JsonText,
-    observed::{self, Observed},
+    observed::{self, Call, Observed},
     servers::{ForPool, Servers},
     skew::Skew,
     state::{Context, EdgeState, LoginChallenge, Readiness},
@@ -126,21 +126,20 @@ impl Database {
 
     async fn one_row(&self, statement: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<Row, Failure> {
         if self.observed.is_off() {
-            return self.run_at_primary(self.pool.get().await?, statement, parameters).await;
+            return self.ask(statement, parameters, None).await;
         }
         let mut call = self.observed.begin(statement);
-        let outcome = async {
-            let connected = self.pool.get().await;
-            call.connected();
-            self.run_at_primary(connected?, statement, parameters).await
-        };
-        let outcome = outcome.await;
+        let outcome = self.ask(statement, parameters, Some(&mut call)).await;
         call.end(outcome.as_ref().err());
         outcome
     }
 
-    async fn run_at_primary(&self, client: Object, statement: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<Row, Failure> {
-        match self.run(client, statement, parameters).await {
+    async fn ask(&self, statement: &str, parameters: &[(&(dyn ToSql + Sync), Type)], call: Option<&mut Call<'_>>) -> Result<Row, Failure> {
+        let client = self.pool.get().await;
+        if let Some(call) = call {
+            call.connected();
+        }
+        match self.run(client?, statement, parameters).await {
             // It took nothing from us and changed nothing: a new connection, to the server that takes writes now, is asked the same.
             Err(failure) if failure.is_of_another_server() && self.servers.is_primary_wanted() => {
                 self.run(self.pool.get().await?, statement, parameters).await

@@ -2,7 +2,7 @@
 
 use super::{
     failure::Failure,
-    observed::{self, Observed},
+    observed::{self, Call, Observed},
     servers::{ForPool, Servers},
 };
 use crate::{
@@ -69,20 +69,25 @@ impl WorkerDatabase {
     /// One statement, whole transaction. Its plan is kept in the connection: workers connect to the server or to a pooler in session mode.
     pub async fn rows(&self, statement: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<Vec<Row>, Failure> {
         if self.observed.is_off() {
-            return self.rows_once(self.client().await?, statement, parameters).await;
+            return self.ask(statement, parameters, None).await;
         }
         let mut call = self.observed.begin(statement);
-        let connected = self.client().await;
-        call.connected();
-        let outcome = match connected {
-            Ok(client) => self.rows_once(client, statement, parameters).await,
-            Err(failure) => Err(failure),
-        };
+        let outcome = self.ask(statement, parameters, Some(&mut call)).await;
         call.end(outcome.as_ref().err());
         outcome
     }
 
-    async fn rows_once(&self, client: Object, statement: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<Vec<Row>, Failure> {
+    async fn ask(
+        &self,
+        statement: &str,
+        parameters: &[(&(dyn ToSql + Sync), Type)],
+        call: Option<&mut Call<'_>>,
+    ) -> Result<Vec<Row>, Failure> {
+        let client = self.client().await;
+        if let Some(call) = call {
+            call.connected();
+        }
+        let client = client?;
         let outcome = self.rows_in(&client, statement, parameters).await;
         if outcome.as_ref().is_err_and(Failure::is_of_another_server) {
             drop(Object::take(client));

@@ -85,7 +85,7 @@ impl App {
         // Weakly: metrics live as long as what they are about.
         let sample = |name: &'static str, help: &'static str, read: fn(&App) -> usize| {
             let app = self.downgrade();
-            metrics.sample(name, help, move || app.upgrade().map_or(0.0, |app| count_of(read(&app))));
+            metrics.sample(name, help, move || app.upgrade().map_or(0, |app| read(&app)));
         };
         sample("nebula_http_requests_in_flight", "Requests under way; more than nebula_http_requests_in_flight_max are shed.", |app| {
             app.config.max_in_flight.saturating_sub(app.in_flight.available_permits())
@@ -101,11 +101,6 @@ impl App {
             usize::from(app.live.current().is_some_and(|state| !state.is_outdated))
         });
     }
-}
-
-#[allow(clippy::cast_precision_loss, reason = "counts of connections and requests are small")]
-fn count_of(count: usize) -> f64 {
-    count as f64
 }
 
 #[cfg(test)]

@@ -115,6 +115,7 @@ mod tests {
             credential: None,
             tenant_header,
             idempotency_key: None,
+            trace_id: None,
             request_id: "r",
             language: "pt",
             ip: String::new(),

@@ -10,18 +10,23 @@ use tracing_subscriber::EnvFilter;
 /// Starts logging at `level` (`error`, `warn`, `info`, `debug`, or a filter as `tracing` reads it).
 pub fn start(level: &str) -> Result<(), Error> {
     let filter = EnvFilter::try_new(directives(level)).map_err(|_| Error::Telemetry("log_level is not a level or filter".to_owned()))?;
-    // A panic's message may hold what it panicked over; its place says enough.
-    std::panic::set_hook(Box::new(|info| {
-        let place = info.location().map_or_else(|| "an unknown place".to_owned(), |place| format!("{}:{}", place.file(), place.line()));
-        tracing::error!("panic at {place}");
-        sentry::panicked(&place);
-    }));
+    report_panics();
     tracing_subscriber::fmt()
         .event_format(AllowedFields)
         .with_writer(std::io::stderr)
         .with_env_filter(filter)
         .try_init()
         .map_err(|error| Error::Telemetry(error.to_string()))
+}
+
+/// Panics go to the log, and to Sentry where that is on.
+pub(super) fn report_panics() {
+    // A panic's message may hold what it panicked over; its place says enough.
+    std::panic::set_hook(Box::new(|info| {
+        let place = info.location().map_or_else(|| "an unknown place".to_owned(), |place| format!("{}:{}", place.file(), place.line()));
+        tracing::error!("panic at {place}");
+        sentry::panicked(&place);
+    }));
 }
 
 /// A bare level is ours alone: libraries log what they like, tokio-postgres the text of every notice. Who wants it writes a filter.

@@ -98,10 +98,9 @@ impl Hand {
     }
 
     /// Shows how much is in hand.
-    #[allow(clippy::cast_precision_loss, reason = "what is in hand is little")]
     pub fn show(&self, metrics: &Metrics) {
         let count = self.count.subscribe();
-        metrics.sample("nebula_worker_in_hand", "Work that is claimed and not finished.", move || *count.borrow() as f64);
+        metrics.sample("nebula_worker_in_hand", "Work that is claimed and not finished.", move || *count.borrow());
     }
 
     #[must_use]

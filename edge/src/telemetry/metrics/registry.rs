@@ -36,8 +36,8 @@ impl Metrics {
         self.registry.lock().unwrap_or_else(PoisonError::into_inner).register_collector(Box::new(collector));
     }
 
-    /// Also shows a gauge that is read at each scrape. The help ends with a full stop.
-    pub fn sample(&self, name: &'static str, help: &'static str, read: impl Fn() -> f64 + Send + Sync + 'static) {
+    /// Also shows a count that is read at each scrape. The help ends with a full stop.
+    pub fn sample(&self, name: &'static str, help: &'static str, read: impl Fn() -> usize + Send + Sync + 'static) {
         self.add(Sampled::new(name, help, read));
     }
 

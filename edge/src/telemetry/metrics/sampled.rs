@@ -7,16 +7,16 @@ use prometheus_client::{
 };
 use std::fmt;
 
-/// A gauge that is read at each scrape.
+/// A count that is read at each scrape.
 pub struct Sampled {
     name: &'static str,
     help: &'static str,
-    read: Box<dyn Fn() -> f64 + Send + Sync>,
+    read: Box<dyn Fn() -> usize + Send + Sync>,
 }
 
 impl Sampled {
     #[must_use]
-    pub fn new(name: &'static str, help: &'static str, read: impl Fn() -> f64 + Send + Sync + 'static) -> Self {
+    pub fn new(name: &'static str, help: &'static str, read: impl Fn() -> usize + Send + Sync + 'static) -> Self {
         Self { name, help, read: Box::new(read) }
     }
 }
@@ -30,6 +30,6 @@ impl fmt::Debug for Sampled {
 impl Collector for Sampled {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         let metric = encoder.encode_descriptor(self.name, self.help, None, MetricType::Gauge)?;
-        ConstGauge::new((self.read)()).encode(metric)
+        ConstGauge::new(i64::try_from((self.read)()).unwrap_or(i64::MAX)).encode(metric)
     }
 }

@@ -94,14 +94,14 @@ impl Sentry {
 }
 
 async fn send_all(client: Client, dsn: Dsn, mut reports: Receiver<Queued>) {
-    let mut pace = Pace::new();
+    let mut pace = Pace::new(Instant::now());
     while let Some(Some(report)) = reports.recv().await {
-        if !pace.allows() {
+        if !pace.allows(Instant::now()) {
             continue;
         }
         let Some(request) = request(&dsn, *report) else { continue };
         if let Ok(response) = client.send(request).await {
-            pace.heed(&response);
+            pace.heed(&response, Instant::now());
         }
     }
 }
@@ -126,12 +126,11 @@ struct Pace {
 }
 
 impl Pace {
-    fn new() -> Self {
-        Self { window: Instant::now(), sent: 0, silent_until: None }
+    fn new(now: Instant) -> Self {
+        Self { window: now, sent: 0, silent_until: None }
     }
 
-    fn allows(&mut self) -> bool {
-        let now = Instant::now();
+    fn allows(&mut self, now: Instant) -> bool {
         if now.duration_since(self.window) >= WINDOW {
             (self.window, self.sent) = (now, 0);
         }
@@ -141,10 +140,10 @@ impl Pace {
     }
 
     /// 429, and limits that are announced with another answer.
-    fn heed(&mut self, response: &Response<Bytes>) {
+    fn heed(&mut self, response: &Response<Bytes>, now: Instant) {
         let asked = limit(response.headers());
         if response.status().as_u16() == 429 || asked.is_some() {
-            self.silent_until = Some(Instant::now() + asked.unwrap_or(PAUSE));
+            self.silent_until = Some(now + asked.unwrap_or(PAUSE));
         }
     }
 }
@@ -163,9 +162,38 @@ fn limit(headers: &HeaderMap) -> Option<Duration> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
-    use super::*;
+    use super::{super::log::report_panics, *};
+    use crate::config::Settings;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    #[tokio::test]
+    async fn a_panic_is_reported_by_its_place_and_without_its_message() {
+        let sink = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let dsn = format!("http://public@{}/42", sink.local_addr().unwrap());
+        let settings = Settings { sentry_dsn: Some(dsn.into()), ..Settings::default() };
+        let _sentry = Sentry::start(Program::Worker, &Config::load(None, settings).unwrap()).unwrap().unwrap();
+        report_panics();
+        let panicked = tokio::spawn(async { panic!("ana@acme.example") }).await;
+        // What panics after this is a test that fails.
+        let _ = std::panic::take_hook();
+        assert!(panicked.is_err());
+        let (mut stream, _) = sink.accept().await.unwrap();
+        let mut sent = String::new();
+        while !sent.contains("panic at ") {
+            let mut piece = [0; 4096];
+            let length = stream.read(&mut piece).await.unwrap();
+            assert!(length > 0, "{sent}");
+            sent.push_str(&String::from_utf8_lossy(piece.get(..length).unwrap_or_default()));
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+        assert!(sent.contains(concat!("panic at ", file!(), ":")) && sent.contains("nebula-worker"), "{sent}");
+        assert!(!sent.contains("ana@acme"), "{sent}");
+    }
 
     fn limit_of(pairs: &[(&'static str, &str)]) -> Option<u64> {
         limit(&pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()).map(|limit| limit.as_secs())
@@ -180,15 +208,14 @@ mod tests {
         assert_eq!(limit_of(&[("x-sentry-rate-limits", "60:transaction"), ("retry-after", "junk")]), None);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_storm_is_cut_and_a_new_minute_begins_anew() {
-        let mut pace = Pace::new();
-        assert_eq!((0..100).filter(|_| pace.allows()).count(), 60);
-        tokio::time::advance(WINDOW).await;
-        assert!(pace.allows());
-        pace.heed(&Response::builder().status(429).body(Bytes::new()).unwrap());
-        assert!(!pace.allows());
-        tokio::time::advance(PAUSE).await;
-        assert!(pace.allows());
+    #[test]
+    fn a_storm_is_cut_and_a_new_minute_begins_anew() {
+        let begin = Instant::now();
+        let mut pace = Pace::new(begin);
+        assert_eq!((0..100).filter(|_| pace.allows(begin)).count(), 60);
+        let later = begin + WINDOW;
+        assert!(pace.allows(later));
+        pace.heed(&Response::builder().status(429).body(Bytes::new()).unwrap(), later);
+        assert!(!pace.allows(later) && pace.allows(later + PAUSE));
     }
 }

@@ -1,0 +1,6 @@
+mod alerts;
+mod figures;
+mod logs;
+mod metrics;
+mod sentry;
+mod traces;
