@@ -1,3 +1,4 @@
+mod backup;
 mod database_away;
 mod dump_formats;
 mod dump_restore;
