@@ -54,7 +54,7 @@ PREVIOUS := 0.1.0
 NEBULA := target/release/nebula
 
 .PHONY: up down clean seed build script install previous fixture packages server tools check check-versions check-version docs test test-versions test-pooler \
-	test-faults lint-deploy test-containers package test-packages bench bench-jobs bench-lists bench-protect bench-expose bench-rivals bench-webhooks bench-rights bench-rows bench-growth bench-memory bench-noisy bench-latency wrk valgrind bench-instructions bench-instructions-baseline bench-profile
+	test-faults test-failover test-backup lint-deploy test-containers package test-packages bench bench-jobs bench-lists bench-protect bench-expose bench-rivals bench-webhooks bench-rights bench-rows bench-growth bench-memory bench-noisy bench-latency wrk valgrind bench-instructions bench-instructions-baseline bench-profile
 
 up: install
 	@$(NEBULA) up --pg-bindir $(NEBULA_PG_BINDIR)
@@ -136,9 +136,12 @@ fixture: install previous
 
 # What the tests use that isn't ours (tests/js/package-lock.json, tests/python/requirements.txt), under target/.
 tools: packages
-	@if ! PATH=$$PATH:/usr/sbin command -v pgbouncer >/dev/null; then \
+	@missing=(); \
+	PATH=$$PATH:/usr/sbin command -v pgbouncer >/dev/null || missing+=(pgbouncer); \
+	command -v pgbackrest >/dev/null || missing+=(pgbackrest); \
+	if [ $${#missing[@]} -gt 0 ]; then \
 	  if [ "$$(id -u)" = 0 ]; then run=; else run=sudo; fi; \
-	  $$run apt-get update -qq; DEBIAN_FRONTEND=noninteractive $$run apt-get install -y -qq pgbouncer >/dev/null; \
+	  $$run apt-get update -qq; DEBIAN_FRONTEND=noninteractive $$run apt-get install -y -qq "$${missing[@]}" >/dev/null; \
 	fi
 	@# Prometheus' checker out of Debian's package, which would start a server.
 	@if [ ! -x target/promtool/usr/bin/promtool ] && [ ! -x /usr/bin/promtool ]; then \
@@ -223,6 +226,14 @@ test-pooler: install tools
 # The long storm of kills: minutes.
 test-faults: install tools
 	@cargo test --release --locked -p nebula-tests --test suite -- --ignored --nocapture faults::outbox
+
+# Kills and promotions under more load, half a minute without a database, a full disk: minutes.
+test-failover: install tools
+	@cargo test --release --locked -p nebula-tests --test suite -- --ignored --nocapture --test-threads=1 faults::failover
+
+# Backups in object storage, and damaged ones: a minute.
+test-backup: install tools
+	@cargo test --release --locked -p nebula-tests --test suite -- --ignored --nocapture faults::backup
 
 # The pages that the program makes: docs/openapi.json, docs/permissions.md, docs/schema.sql.
 docs: install

@@ -6,7 +6,10 @@ use crate::{
     error::Error,
     telemetry,
 };
-use clap::{Parser, Subcommand};
+use clap::{
+    Parser, Subcommand,
+    error::{ContextKind, ContextValue},
+};
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
 /// Nebula: the multi-tenant core inside Postgres. This program is its REST edge and its tool.
@@ -48,6 +51,10 @@ enum Command {
     Tenant(command::tenant::Arguments),
     /// Makes a table of the application tenant-safe while it is written to, or goes on where that was interrupted.
     Protect(command::protect::Arguments),
+    /// Backups of the whole cluster with pgBackRest, or of a small installation with pg_dump; on the database's machine.
+    Backup(command::backup::Arguments),
+    /// Restores the whole cluster, as it was at any time, into a new folder. Never over what is there.
+    Restore(command::restore::Arguments),
     /// The servers that the connection string names: which takes writes, how far the others are, whether they may send once promoted.
     Standby(command::standby::Arguments),
     /// Lets go of what is too old, once: what the worker does by itself, for where none runs.
@@ -62,7 +69,7 @@ enum Command {
 
 /// Reads the command line and runs what it asks for.
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| without_secrets(error).exit());
     match start(cli) {
         Ok(code) => code,
         Err(error) => {
@@ -71,6 +78,14 @@ pub fn run() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// A connection string that can't be read is not repeated: it holds a password, and a service's complaints end in a log.
+fn without_secrets(mut error: clap::Error) -> clap::Error {
+    if error.get(ContextKind::InvalidArg).is_some_and(|argument| argument.to_string().contains("database-url")) {
+        error.insert(ContextKind::InvalidValue, ContextValue::String("[redacted]".to_owned()));
+    }
+    error
 }
 
 fn start(cli: Cli) -> Result<ExitCode, Error> {
@@ -92,6 +107,8 @@ fn start(cli: Cli) -> Result<ExitCode, Error> {
             Command::ProveIsolation(arguments) => return command::prove_isolation::run(&arguments, &config).await,
             Command::Tenant(arguments) => command::tenant::run(&arguments, &config).await,
             Command::Protect(arguments) => command::protect::run(&arguments, &config).await,
+            Command::Backup(arguments) => return command::backup::run(&arguments, &config).await,
+            Command::Restore(arguments) => command::restore::run(&arguments, &config).await,
             Command::Standby(arguments) => command::standby::run(&arguments, &config).await,
             Command::Retention => command::retention::run(&config).await,
             Command::Privacy(arguments) => command::privacy::run(&arguments, &config).await,
@@ -104,6 +121,7 @@ fn start(cli: Cli) -> Result<ExitCode, Error> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use clap::CommandFactory;
@@ -111,5 +129,12 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_connection_string_that_is_refused_is_not_repeated() {
+        let refused = Cli::try_parse_from(["nebula", "--database-url", "postgresql://e:hunter22@h/d?sslmode=x", "config"]);
+        let text = refused.map(drop).map_err(|error| without_secrets(error).to_string()).unwrap_err();
+        assert!(text.contains("--database-url") && !text.contains("hunter22"), "{text}");
     }
 }

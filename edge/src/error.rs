@@ -30,6 +30,8 @@ pub enum Error {
     Import(String),
     #[error("the server has the files of Nebula {files}, this program is {own}: install the server's files first")]
     OlderFiles { files: String, own: &'static str },
+    #[error("backup: {0}")]
+    Backup(String),
     #[error("retention: {0}")]
     Retention(String),
     #[error("protect: {0}")]

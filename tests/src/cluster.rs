@@ -160,17 +160,32 @@ impl Cluster {
     /// A physical copy of this server, as `pg_basebackup` makes it, running beside it.
     #[must_use]
     pub fn base_backup(&self) -> Self {
+        self.copy(&[], "")
+    }
+
+    /// A replica that streams from this server, which knows it as `replica`. It waits for nobody when it is promoted.
+    #[must_use]
+    pub fn replica(&self) -> Self {
+        let primary = format!("host=127.0.0.1 port={} user={} application_name=replica", self.port, self.superuser);
+        self.copy(&["-R", "-d", &primary], "synchronous_standby_names = ''\n")
+    }
+
+    fn copy(&self, options: &[&str], more_settings: &str) -> Self {
         let made = run(unprivileged(Path::new("mktemp")).args(["-d", "/tmp/nebula-test-XXXXXX"]));
         let dir = PathBuf::from(made.trim());
         fs::create_dir(dir.join("edges")).unwrap();
         let watcher = watch(&dir);
         let data = dir.join("data");
         let server = ["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", self.superuser];
-        run(unprivileged(&postgres_program("pg_basebackup")).args(server).args(["-X", "stream", "-c", "fast", "-D"]).arg(&data));
+        run(unprivileged(&postgres_program("pg_basebackup"))
+            .args(server)
+            .args(options)
+            .args(["-X", "stream", "-c", "fast", "-D"])
+            .arg(&data));
         let port = free_port();
         let path = data.join("postgresql.auto.conf");
         let settings = fs::read_to_string(&path).unwrap();
-        fs::write(path, format!("{settings}port = {port}\nunix_socket_directories = '{}'\n", dir.display())).unwrap();
+        fs::write(path, format!("{settings}port = {port}\nunix_socket_directories = '{}'\n{more_settings}", dir.display())).unwrap();
         let copy = Self { dir, port, programs: self.programs.clone(), superuser: self.superuser, watcher };
         copy.start_again();
         copy
@@ -196,6 +211,50 @@ impl Cluster {
     /// Stops the server: `fast` ends sessions, `immediate` is a crash.
     pub fn stop(&self, mode: &str) {
         run(unprivileged(&self.programs.join("pg_ctl")).arg("-D").arg(self.dir.join("data")).args(["-w", "-m", mode, "stop"]));
+    }
+
+    /// A cluster whose files are somewhere already, such as a restored one, on a port of its own.
+    #[must_use]
+    pub fn run_beside(&self, data: &Path) -> Self {
+        let made = run(unprivileged(Path::new("mktemp")).args(["-d", "/tmp/nebula-test-XXXXXX"]));
+        let dir = PathBuf::from(made.trim());
+        fs::create_dir(dir.join("edges")).unwrap();
+        let watcher = watch(&dir);
+        std::os::unix::fs::symlink(data, dir.join("data")).unwrap();
+        let port = free_port();
+        let path = data.join("postgresql.auto.conf");
+        let settings = fs::read_to_string(&path).unwrap();
+        fs::write(path, format!("{settings}port = {port}\nunix_socket_directories = '{}'\n", dir.display())).unwrap();
+        let copy = Self { dir, port, programs: self.programs.clone(), superuser: self.superuser, watcher };
+        copy.start_again();
+        copy
+    }
+
+    /// Makes a primary of a replica, and waits until it is one.
+    pub fn promote(&self) {
+        run(unprivileged(&self.programs.join("pg_ctl")).arg("-D").arg(self.dir.join("data")).args(["-w", "promote"]));
+    }
+
+    /// Kills the server and all of its processes: the machine is gone.
+    pub fn kill(&self) {
+        let file = fs::read_to_string(self.dir.join("data/postmaster.pid")).unwrap();
+        let postmaster = file.lines().next().unwrap();
+        let children = Command::new("ps").args(["-o", "pid=", "--ppid", postmaster]).output().unwrap();
+        let children = String::from_utf8_lossy(&children.stdout).into_owned();
+        // A child may have ended by itself.
+        let _ = Command::new("kill").args(["-9", postmaster]).args(children.split_whitespace()).status().unwrap();
+    }
+
+    /// Reads its configuration again.
+    pub fn reload(&self) {
+        run(unprivileged(&self.programs.join("pg_ctl")).arg("-D").arg(self.dir.join("data")).arg("reload"));
+    }
+
+    /// A file of the server's own, which only its user reads.
+    pub fn own(&self, path: &Path) {
+        let dir = fs::metadata(&self.dir).unwrap();
+        std::os::unix::fs::chown(path, Some(dir.uid()), Some(dir.gid())).unwrap();
+        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     }
 
     fn log_path(&self) -> PathBuf {

@@ -1,5 +1,6 @@
 //! One file a subcommand.
 
+pub mod backup;
 pub mod config;
 pub mod doctor;
 pub mod down;
@@ -7,10 +8,12 @@ pub mod health;
 pub mod issuers;
 pub mod keys;
 pub mod migrate;
+mod os_user;
 mod output;
 pub mod privacy;
 pub mod protect;
 pub mod prove_isolation;
+pub mod restore;
 pub mod retention;
 mod sealing_keys;
 pub mod seed;

@@ -81,6 +81,21 @@ settings! {
     allow_loopback_webhooks: bool, "NEBULA_ALLOW_LOOPBACK_WEBHOOKS", (false), [value_name = "BOOL"];
     /// Where exports and archives are kept: `file:///folder`, or `s3://bucket/prefix` with the usual `AWS_*` variables. Without it there are none.
     storage_url: String, "NEBULA_STORAGE_URL", (none), [value_name = "URL"];
+    /// Where backups are kept: `file:///folder`, or `s3://bucket/prefix` with the usual `AWS_*` variables, over https alone.
+    backup_repository: String, "NEBULA_BACKUP_REPOSITORY", (none), [value_name = "URL"];
+    /// The folder of pgBackRest's configuration, locks and log, of what is known of the backups, and of what they are tried in, on the database's machine
+    /// [default: /var/lib/nebula/backup].
+    backup_dir: PathBuf, "NEBULA_BACKUP_DIR", (PathBuf::from("/var/lib/nebula/backup")), [value_name = "DIR"];
+    /// The cluster's name in the repository [default: nebula].
+    backup_stanza: String, "NEBULA_BACKUP_STANZA", ("nebula".to_owned()), [value_name = "NAME"];
+    /// A file with the passphrase that the repository is encrypted with. A repository stays as it was made. Without the passphrase there is no restore.
+    backup_cipher_file: PathBuf, "NEBULA_BACKUP_CIPHER_FILE", (none), [value_name = "FILE"];
+    /// How long a full backup, and what is needed to restore from it on, is kept, in days [default: 14].
+    backup_retention_days: u32, "NEBULA_BACKUP_RETENTION_DAYS", (14), [value_name = "DAYS"];
+    /// How much of the newest data may be lost, in seconds [default: what the strictest operational profile in use asks for].
+    backup_rpo_seconds: u64, "NEBULA_BACKUP_RPO_SECONDS", (none), [value_name = "SECONDS"];
+    /// How long a restore may take, in seconds [default: what the strictest operational profile in use asks for].
+    backup_rto_seconds: u64, "NEBULA_BACKUP_RTO_SECONDS", (none), [value_name = "SECONDS"];
     /// How long an export can be downloaded, in hours [default: 168].
     export_hours: u32, "NEBULA_EXPORT_HOURS", (168), [value_name = "HOURS"];
     /// The address and port that `serve` listens on [default: 127.0.0.1:8080].

@@ -17,7 +17,7 @@ use tokio::{
 };
 use tokio_postgres::{
     Client, Config, Socket,
-    config::{Host, TargetSessionAttrs},
+    config::{Host, SslMode, TargetSessionAttrs},
     tls::MakeTlsConnect,
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -132,7 +132,10 @@ fn one(whole: &Config, index: usize, application_name: &str) -> Option<Config> {
     whole.get_dbname().map(|name| config.dbname(name));
     whole.get_options().map(|options| config.options(options));
     config.application_name(whole.get_application_name().unwrap_or(application_name));
-    config.ssl_mode(whole.get_ssl_mode()).ssl_negotiation(whole.get_ssl_negotiation()).channel_binding(whole.get_channel_binding());
+    // As libpq: what doesn't leave the machine isn't encrypted, and has no name to be checked.
+    let is_local = matches!(whole.get_hosts().get(index), Some(Host::Unix(_)));
+    config.ssl_mode(if is_local { SslMode::Disable } else { whole.get_ssl_mode() });
+    config.ssl_negotiation(whole.get_ssl_negotiation()).channel_binding(whole.get_channel_binding());
     config.load_balance_hosts(whole.get_load_balance_hosts());
     // Of several servers one takes writes, and everything here writes.
     let is_primary_wanted = whole.get_hosts().len().max(whole.get_hostaddrs().len()) > 1;
@@ -186,6 +189,9 @@ mod tests {
         assert_eq!(both.each()[1].get_hosts(), [Host::Tcp("b".to_owned())]);
         assert_eq!(both.each()[1].get_keepalives_idle(), Duration::from_secs(7));
         assert!(both.is_primary_wanted());
+        let mixed = servers("host=/run/postgresql,b sslmode=require").unwrap();
+        let modes = mixed.each().iter().map(Config::get_ssl_mode).collect::<Vec<_>>();
+        assert_eq!(modes, [SslMode::Disable, SslMode::Require]);
         assert!(servers("host=a,b port=5433 target_session_attrs=any").unwrap().is_primary_wanted());
         assert!(!servers("postgresql://a/d").unwrap().is_primary_wanted());
         assert!(servers("postgresql://a/d?target_session_attrs=read-write").unwrap().is_primary_wanted());

@@ -3,7 +3,6 @@
 mod cluster;
 mod edge;
 mod env_file;
-mod os_user;
 mod place;
 mod port;
 mod process;

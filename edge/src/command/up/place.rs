@@ -1,6 +1,6 @@
 //! Where `up` keeps things. The database's own folder moves away when its user can't get into the project's.
 
-use super::os_user::OsUser;
+use crate::command::os_user::OsUser;
 use crate::error::Error;
 use sha2::{Digest, Sha256};
 use std::{

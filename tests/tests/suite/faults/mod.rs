@@ -1,6 +1,9 @@
+mod backup;
 mod database_away;
 mod dump_formats;
 mod dump_restore;
+mod failover;
 mod outbox;
 mod pooler;
 mod rolling_restart;
+mod tls;

@@ -25,6 +25,20 @@ impl OsUser {
         Ok(Self { ids: Some((id_of("-u")?, id_of("-g")?)) })
     }
 
+    /// Nobody else.
+    pub fn ourselves() -> Self {
+        Self { ids: None }
+    }
+
+    /// Whom a file or folder belongs to, for root; anybody else stays themselves.
+    pub fn owner_of(path: &Path) -> Result<Self, Error> {
+        if !rustix::process::geteuid().is_root() {
+            return Ok(Self { ids: None });
+        }
+        let metadata = path.metadata().map_err(Error::file(path))?;
+        Ok(Self { ids: Some((metadata.uid(), metadata.gid())) })
+    }
+
     /// A program as this user, started where every user may be.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
