@@ -574,7 +574,7 @@ COMMENT ON COLUMN nebula.audit_log.entity_type IS 'The table of the changed row,
 
 COMMENT ON COLUMN nebula.audit_log.entity_id IS 'The changed row''s id.';
 
-COMMENT ON COLUMN nebula.audit_log.metadata IS 'requestId; changed: names of changed columns, never their values; actorTenantId where it differs; outcome of refusals.';
+COMMENT ON COLUMN nebula.audit_log.metadata IS 'requestId; traceId where the edge traces; changed: names of changed columns, never their values; actorTenantId where it differs; outcome of refusals.';
 
 COMMENT ON COLUMN nebula.audit_log.ip IS 'Personal: null once the person is anonymised.';
 
@@ -1092,6 +1092,17 @@ COMMENT ON COLUMN nebula.outbox.locked_until IS 'The end of a worker''s lease.';
 COMMENT ON COLUMN nebula.outbox.last_error IS 'Why the last attempt failed, in the product''s words.';
 
 COMMENT ON COLUMN nebula.outbox."position" IS 'The order in which events were written.';
+
+CREATE SEQUENCE nebula.outbox_dead_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+ALTER TABLE nebula.outbox_dead_seq OWNER TO nebula_owner;
+
+COMMENT ON SEQUENCE nebula.outbox_dead_seq IS 'Counts what died, since the installation; a transaction that was rolled back counts, too.';
 
 CREATE TABLE nebula.outbox_finished (
     id uuid DEFAULT nebula.uuid_v7() NOT NULL,
@@ -3246,6 +3257,8 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE nebula.operational_profile TO nebula_
 GRANT USAGE ON SEQUENCE nebula.outbox_position_seq TO nebula_platform;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE nebula.outbox TO nebula_platform;
+
+GRANT SELECT,USAGE ON SEQUENCE nebula.outbox_dead_seq TO nebula_platform;
 
 REVOKE ALL ON TABLE nebula.outbox_finished FROM nebula_owner;
 GRANT SELECT,INSERT,REFERENCES,TRIGGER ON TABLE nebula.outbox_finished TO nebula_owner;
