@@ -192,7 +192,11 @@ fn a_backup_is_restored_compared_and_measured_against_what_is_asked() {
     assert_eq!(output.status.code(), Some(1), "it is good, and slower than is asked: {}", String::from_utf8_lossy(&output.stdout));
     let status = vault.status();
     assert_eq!((&status["kind"], &status["ok"], &status["problems"]), (&json!("incr"), &json!(true), &json!([])));
-    assert_eq!((status["asked_rpo_seconds"].as_u64(), status["asked_rto_seconds"].as_u64()), (Some(3_600), Some(0)), "of profile and setting");
+    assert_eq!(
+        (status["asked_rpo_seconds"].as_u64(), status["asked_rto_seconds"].as_u64()),
+        (Some(3_600), Some(0)),
+        "of profile and setting"
+    );
     assert!(status["rpo_seconds"].as_u64().unwrap() <= 70 && status["rto_seconds"].as_u64().unwrap() <= 60, "{status}");
     assert!(status["tables_compared"].as_u64().unwrap() > 40 && status["verified_at"].is_string(), "{status}");
     let _ = writeln!(std::io::stderr(), "backup: restored in {} s, data loss {} s", status["rto_seconds"], status["rpo_seconds"]);
