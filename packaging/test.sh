@@ -60,7 +60,7 @@ psql -c 'create extension nebula' -c 'select nebula.migrate()' -c 'select nebula
 echo "created in Postgres $(psql -c 'show server_version'), $(psql -c "select count(*) from pg_tables where schemaname = 'nebula'") tables"
 
 # The edge as its unit runs it: that user, that file, its own folder.
-runuser -u nebula -- env NEBULA_ADMIN_DATABASE_URL=postgresql://postgres@127.0.0.1:55629/postgres NEBULA_KEYS_DIR=/var/lib/nebula/keys nebula keys generate >/dev/null 2>&1
+runuser -u nebula -- env NEBULA_ADMIN_DATABASE_URL=postgresql://postgres@127.0.0.1:55629/postgres NEBULA_KEYS_DIR=/var/lib/nebula/keys nebula key signing generate >/dev/null 2>&1
 (set -a; . /etc/nebula/edge.env; NEBULA_DATABASE_URL=postgresql://nebula_edge@127.0.0.1:55629/postgres NEBULA_LISTEN=127.0.0.1:55628 exec runuser -u nebula -- nebula serve) 2>/tmp/nebula-edge.log &
 edge=$!
 ready() { exec 3<>/dev/tcp/127.0.0.1/55628 && printf 'GET /health/ready HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n' >&3 && read -r line <&3 && [[ $line == *' 200 '* ]]; }

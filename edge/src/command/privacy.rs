@@ -1,6 +1,6 @@
 //! `nebula privacy`: who was anonymised stays so, also after a backup was restored that is older.
 
-use super::output::{note, say};
+use super::output::{note, tell};
 use crate::{
     config::Config,
     db::{self, scalar_text},
@@ -10,6 +10,8 @@ use crate::{
 };
 use futures_util::TryStreamExt;
 use object_store::ObjectStoreExt;
+use serde::Serialize;
+use std::fmt;
 use tokio_postgres::{Client, types::Type};
 
 #[derive(Debug, clap::Args)]
@@ -25,7 +27,7 @@ enum Action {
 }
 
 /// What became of the records.
-#[derive(Default)]
+#[derive(Default, Serialize)]
 struct Report {
     anonymized: u64,
     already: u64,
@@ -33,14 +35,20 @@ struct Report {
     unreadable: u64,
 }
 
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} anonymised again, {} were already, {} are not in this database", self.anonymized, self.already, self.unknown)
+    }
+}
+
 pub async fn run(arguments: &Arguments, config: &Config) -> Result<(), Error> {
     match arguments.action {
         Action::Reapply => {
             let storage = storage::open(config)?.ok_or(Error::Missing("NEBULA_STORAGE_URL"))?;
             let client = db::connect_admin(config.require_admin_database_url()?).await?;
-            let Report { anonymized, already, unknown, unreadable } = reapply(&client, &storage).await?;
-            say(&format!("{anonymized} anonymised again, {already} were already, {unknown} are not in this database"))?;
-            if unreadable == 0 { Ok(()) } else { Err(Error::Storage(format!("{unreadable} records could not be read"))) }
+            let report = reapply(&client, &storage).await?;
+            tell(&report)?;
+            if report.unreadable == 0 { Ok(()) } else { Err(Error::Storage(format!("{} records could not be read", report.unreadable))) }
         }
     }
 }
@@ -61,7 +69,7 @@ async fn reapply(client: &Client, storage: &Storage) -> Result<Report, Error> {
         match scalar_text(client, "select nebula.anonymize_again($1, $2)", &parameters).await?.as_str() {
             "anonymized" => {
                 report.anonymized += 1;
-                say(&format!("tenant {} user {}: anonymised again", erased.tenant_id, erased.user_id))?;
+                note(&format!("tenant {} user {}: anonymised again", erased.tenant_id, erased.user_id));
             }
             "already" => report.already += 1,
             _ => report.unknown += 1,
