@@ -94,7 +94,7 @@ fn a_persons_sessions_are_seen_and_ended_and_both_audit_logs_tell() {
 fn keys_are_made_revoked_reinstated_and_rotated_by_name() {
     let database = Database::new();
     let edge = database.serve();
-    onboard(&edge, "acme");
+    let _ = onboard(&edge, "acme");
     let made = does(&database, &["key", "api", "create", "acme", "loja", "--profile", "read-only"]);
     let secret = made["secret"].as_str().unwrap().to_owned();
     edge.key(&secret).get("/v1/users").data(200);

@@ -72,7 +72,7 @@ fn colours_are_for_terminals_and_not_where_no_color_is_set() {
 #[test]
 fn the_exit_code_says_what_happened() {
     let database = Database::new();
-    onboard_by_sql(&database, "acme");
+    let _ = onboard_by_sql(&database, "acme");
     let taken = file(&database, "taken.zip", "");
     ends_with(&database.nebula(&["seed"], &[]), 0);
     ends_with(&database.nebula(&["export", "acme", "--output", taken.to_str().unwrap()], &[]), 1);
