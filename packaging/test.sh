@@ -49,6 +49,9 @@ dpkg --install /root/*.deb >/dev/null
 [ "$(dpkg-query -W -f '${Status}' "postgresql-$pg-nebula")" = 'install ok installed' ] || fail 'not installed'
 dpkg --verify "postgresql-$pg-nebula" nebula-edge | grep . && fail 'files differ from their md5sums'
 nebula --version
+for file in man/man1/nebula-status.1.gz bash-completion/completions/nebula fish/vendor_completions.d/nebula.fish zsh/vendor-completions/_nebula; do
+  dpkg -L nebula-edge | grep -qx "/usr/share/$file" || fail "/usr/share/$file is not in the package"
+done
 [ "$(stat -c '%U %a' /var/lib/nebula/keys)" = 'nebula 700' ] || fail 'the keys are not the service user'\''s alone'
 [ "$(stat -c '%U %G %a' /etc/nebula/edge.env)" = 'root nebula 640' ] || fail 'passwords can be read'
 

@@ -13,6 +13,7 @@ use object_store::ObjectStoreExt;
 use serde::Serialize;
 use std::fmt;
 use tokio_postgres::{Client, types::Type};
+use uuid::Uuid;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -26,10 +27,18 @@ enum Action {
     Reapply,
 }
 
+/// Somebody who was brought back, and is gone again.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Person {
+    tenant_id: Uuid,
+    user_id: Uuid,
+}
+
 /// What became of the records.
 #[derive(Default, Serialize)]
 struct Report {
-    anonymized: u64,
+    anonymized: Vec<Person>,
     already: u64,
     unknown: u64,
     unreadable: u64,
@@ -37,7 +46,10 @@ struct Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} anonymised again, {} were already, {} are not in this database", self.anonymized, self.already, self.unknown)
+        for Person { tenant_id, user_id } in &self.anonymized {
+            writeln!(f, "tenant {tenant_id} user {user_id}: anonymised again")?;
+        }
+        write!(f, "{} anonymised again, {} were already, {} are not in this database", self.anonymized.len(), self.already, self.unknown)
     }
 }
 
@@ -67,10 +79,7 @@ async fn reapply(client: &Client, storage: &Storage) -> Result<Report, Error> {
         let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 2] =
             [(&erased.tenant_id, Type::UUID), (&erased.user_id, Type::UUID)];
         match scalar_text(client, "select nebula.anonymize_again($1, $2)", &parameters).await?.as_str() {
-            "anonymized" => {
-                report.anonymized += 1;
-                note(&format!("tenant {} user {}: anonymised again", erased.tenant_id, erased.user_id));
-            }
+            "anonymized" => report.anonymized.push(Person { tenant_id: erased.tenant_id, user_id: erased.user_id }),
             "already" => report.already += 1,
             _ => report.unknown += 1,
         }

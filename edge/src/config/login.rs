@@ -1,11 +1,7 @@
 //! Of a connection string, who connects where: what may be shown of it.
 
 use super::DatabaseUrl;
-use clap::{
-    Arg, Command,
-    builder::TypedValueParser,
-    error::{ContextKind, ContextValue, ErrorKind},
-};
+use clap::{Arg, Command, builder::TypedValueParser, error::ErrorKind};
 use std::{ffi::OsStr, str::FromStr};
 use tokio_postgres::config::Host;
 
@@ -43,15 +39,12 @@ impl TypedValueParser for ConnectionString {
     type Value = DatabaseUrl;
 
     fn parse_ref(&self, command: &Command, argument: Option<&Arg>, value: &OsStr) -> Result<DatabaseUrl, clap::Error> {
-        let parsed = value.to_str().map(DatabaseUrl::from_str);
-        parsed.and_then(Result::ok).ok_or_else(|| {
-            let mut error = clap::Error::new(ErrorKind::ValueValidation).with_cmd(command);
-            if let Some(argument) = argument {
-                error.insert(ContextKind::InvalidArg, ContextValue::String(argument.to_string()));
-            }
-            error.insert(ContextKind::InvalidValue, ContextValue::String("[redacted]".to_owned()));
-            error
-        })
+        let refused = |reason: &str| {
+            let argument = argument.map_or_else(|| "a connection string".to_owned(), ToString::to_string);
+            clap::Error::raw(ErrorKind::ValueValidation, format!("{argument}: {reason}\n")).with_cmd(command)
+        };
+        let text = value.to_str().ok_or_else(|| refused("not UTF-8"))?;
+        DatabaseUrl::from_str(text).map_err(|reason| refused(&reason))
     }
 }
 
