@@ -102,10 +102,13 @@ impl From<tokio_postgres::Error> for Error {
                 Self::Statement { message, state, hint: db.hint().map(str::to_owned) }
             }
             // No SQLSTATE: nobody answered, or not as Postgres does. The library's own words.
-            None => Self::Unavailable(match std::error::Error::source(&error) {
-                Some(source) => format!("{error}: {source}"),
-                None => error.to_string(),
-            }),
+            None => {
+                let text = match std::error::Error::source(&error) {
+                    Some(source) => format!("{error}: {source}"),
+                    None => error.to_string(),
+                };
+                if matches!(Failure::of(&error), Failure::Unavailable(_)) { Self::Unavailable(text) } else { Self::Database(text) }
+            }
         }
     }
 }
