@@ -343,7 +343,8 @@ mod tests {
                 other => Some(other.to_string().trim_end_matches(".0").to_owned()),
             };
             let said = setting.default();
-            if setting.name != "argon2_concurrency" && setting.name != "notify_database_url" {
+            // What depends on something else is said in words.
+            if said.as_ref().is_none_or(|said| !said.contains([' ', '`'])) {
                 assert_eq!(said, shown, "{}", setting.name);
             }
         }

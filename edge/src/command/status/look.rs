@@ -71,7 +71,7 @@ pub async fn look(client: &Client, config: &Config, is_quick: bool) -> Result<St
             sealing: sealing.sealing(),
             sealing_lacking: sealing.lacking(),
         },
-        backup: backup(),
+        backup: backup(&config.backup_dir),
         findings,
         problems: Vec::new(),
     })
@@ -89,8 +89,7 @@ async fn findings(client: &Client) -> Result<Findings, Error> {
 }
 
 /// What the backup command wrote last, on the machine that it runs on; `None` where there is nothing of it here.
-fn backup() -> Option<serde_json::Value> {
-    let folder = std::env::var_os("NEBULA_BACKUP_DIR").unwrap_or_else(|| "/var/lib/nebula/backup".into());
-    let text = std::fs::read_to_string(Path::new(&folder).join("backup-status.json")).ok()?;
+fn backup(folder: &Path) -> Option<serde_json::Value> {
+    let text = std::fs::read_to_string(folder.join("backup-status.json")).ok()?;
     serde_json::from_str(&text).ok()
 }

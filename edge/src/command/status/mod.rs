@@ -152,7 +152,7 @@ impl Status {
         }
         let is_failed = |backup: &serde_json::Value| backup.get("ok") == Some(&serde_json::Value::Bool(false));
         if self.backup.as_ref().is_some_and(is_failed) {
-            problems.push("the last backup or its verification failed: nebula backup status".to_owned());
+            problems.push("the last backup or its verification failed: nebula backup list".to_owned());
         }
         if self.findings.as_ref().is_some_and(|findings| findings.errors > 0) {
             problems.push("the doctor found errors: nebula doctor".to_owned());
