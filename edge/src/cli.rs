@@ -112,7 +112,7 @@ fn parse(arguments: Vec<OsString>) -> Result<(Cli, ArgMatches), Error> {
         Err(error) => {
             let text = error.render().to_string();
             let text = text.strip_prefix("error: ").unwrap_or(&text);
-            Err(Error::Usage(text.split("\n\n").next().unwrap_or_default().replace('\n', " ")))
+            Err(Error::Usage(text.split("\n\n").next().unwrap_or_default().trim().replace('\n', " ")))
         }
     }
 }

@@ -41,13 +41,15 @@ pub fn run(arguments: &Arguments, commands: clap::Command) -> Result<(), Error> 
     fs::create_dir_all(dir).map_err(Error::file(dir))?;
     let mut pages = Vec::new();
     // Commands below have their own pages: `nebula-key-signing-list(1)`.
-    write(commands.disable_help_subcommand(true), "nebula", dir, &mut pages)?;
+    write(commands.disable_help_subcommand(true), ("nebula", "nebula"), dir, &mut pages)?;
     tell(&Written { pages })
 }
 
-fn write(command: clap::Command, name: &str, dir: &Path, pages: &mut Vec<PathBuf>) -> Result<(), Error> {
+/// The page of a command and of those below it: its name, and the words that call it.
+fn write(command: clap::Command, (name, words): (&str, &str), dir: &Path, pages: &mut Vec<PathBuf>) -> Result<(), Error> {
     for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
-        write(below.clone(), &format!("{name}-{}", below.get_name()), dir, pages)?;
+        let (name, words) = (format!("{name}-{}", below.get_name()), format!("{words} {}", below.get_name()));
+        write(below.clone(), (&name, &words), dir, pages)?;
     }
     let path = dir.join(format!("{name}.1"));
     let mut page = Vec::new();
@@ -57,7 +59,7 @@ fn write(command: clap::Command, name: &str, dir: &Path, pages: &mut Vec<PathBuf
     } else {
         command.mut_args(|argument| if is_setting(&argument) { argument.hide(true) } else { argument })
     };
-    let command = command.name(name.to_owned()).version(env!("CARGO_PKG_VERSION"));
+    let command = command.name(name.to_owned()).bin_name(words.to_owned()).version(env!("CARGO_PKG_VERSION"));
     Man::new(command).date("").render(&mut page)?;
     fs::write(&path, page).map_err(Error::file(&path))?;
     pages.push(path);

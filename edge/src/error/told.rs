@@ -116,7 +116,7 @@ impl Error {
 fn missing(name: &str) -> Cow<'static, str> {
     if name == "NEBULA_OPERATOR_KEY" {
         return Cow::Borrowed(
-            "operators act by a key of their own, so that the audit log knows who it was; `nebula key operator issue <your name>` makes one",
+            "operators act by a key of their own, so that the audit log knows who it was; `nebula key operator issue --name <yours>` makes one",
         );
     }
     let option = name.strip_prefix("NEBULA_").unwrap_or(name).to_ascii_lowercase();
@@ -144,7 +144,7 @@ fn statement(state: &str) -> Option<&'static str> {
 fn refusal(code: &str) -> Option<&'static str> {
     Some(match code {
         "INVALID_TOKEN" | "UNAUTHORIZED" | "TOKEN_EXPIRED" => {
-            "the operator's key is not valid in this database; `nebula key operator issue <your name>` makes another one"
+            "the operator's key is not valid in this database; `nebula key operator issue --name <yours>` makes another one"
         }
         "FORBIDDEN_ACTION" | "TENANT_MISMATCH" => {
             "the key's scope doesn't hold this action; an operator's key of the platform's tenant with the profile admin does"
