@@ -9,7 +9,7 @@
 # make lint-deploy   lints what is deployed: Dockerfile, compositions, manifests, workflows, spelling; part of make test
 # make test-containers   what can be tried of the images without a container engine, as root
 # make previous   builds the release before this one, which upgrades are tested from
-# make docs   writes the pages that the program makes: docs/openapi.json, docs/permissions.md, docs/schema.sql
+# make docs   writes the pages that the program makes: docs/openapi.json, docs/permissions.md, docs/schema.sql, docs/operations/{nebula.toml,configuration.md,commands.md}
 # make bench-instructions   instructions a call of the hot paths beside tests/bench/instructions/baseline.tsv, as make test compares them; make bench-instructions-baseline
 #             writes that file; make bench-profile   where the instructions of a write, a page and `me` go, under target/bench-profile/
 # make bench  measures, and writes target/bench/; make bench-jobs its part on the outbox, beside graphile-worker and pg-boss; make bench-lists lists of ten million rows; make bench-protect the policies of protected tables
@@ -235,7 +235,7 @@ test-failover: install tools
 test-backup: install tools
 	@cargo test --release --locked -p nebula-tests --test suite -- --ignored --nocapture faults::backup
 
-# The pages that the program makes: docs/openapi.json, docs/permissions.md, docs/schema.sql.
+# The pages that the program makes (tests/tests/suite/docs/generated.rs).
 docs: install
 	@NEBULA_WRITE_DOCS=1 cargo test --release --locked --quiet -p nebula-tests --test suite -- docs::generated
 

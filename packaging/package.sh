@@ -41,8 +41,14 @@ else
   for unit in nebula-edge nebula-worker; do put 644 "$template/$unit.service" "lib/systemd/system/$unit.service"; done
   # Read by systemd as root; they hold passwords.
   for name in edge worker; do put 640 "$template/$name.env" "etc/nebula/$name.env"; done
-  install -D -m 644 /dev/stdin "$root/usr/share/man/man1/nebula.1" < <(sed "s/@VERSION@/$version/g" "$template/nebula.1")
-  gzip -9n "$root/usr/share/man/man1/nebula.1"
+  # Made by the program of its own declarations.
+  target/release/nebula man "$root/usr/share/man/man1" >/dev/null
+  chmod 644 "$root"/usr/share/man/man1/*
+  gzip -9n "$root"/usr/share/man/man1/*.1
+  for completion in bash:bash-completion/completions/nebula fish:fish/vendor_completions.d/nebula.fish zsh:zsh/vendor-completions/_nebula; do
+    install -D -m 644 /dev/stdin "$root/usr/share/${completion#*:}" < <(target/release/nebula completions "${completion%%:*}")
+  done
+  put 644 docs/operations/nebula.toml usr/share/doc/nebula-edge/examples/nebula.toml
   put 644 "$template/lintian-overrides" usr/share/lintian/overrides/nebula-edge
 fi
 strip --strip-unneeded --remove-section=.comment --remove-section=.note "$root/$binary"

@@ -49,6 +49,9 @@ dpkg --install /root/*.deb >/dev/null
 [ "$(dpkg-query -W -f '${Status}' "postgresql-$pg-nebula")" = 'install ok installed' ] || fail 'not installed'
 dpkg --verify "postgresql-$pg-nebula" nebula-edge | grep . && fail 'files differ from their md5sums'
 nebula --version
+for file in man/man1/nebula-status.1.gz bash-completion/completions/nebula fish/vendor_completions.d/nebula.fish zsh/vendor-completions/_nebula; do
+  dpkg -L nebula-edge | grep -qx "/usr/share/$file" || fail "/usr/share/$file is not in the package"
+done
 [ "$(stat -c '%U %a' /var/lib/nebula/keys)" = 'nebula 700' ] || fail 'the keys are not the service user'\''s alone'
 [ "$(stat -c '%U %G %a' /etc/nebula/edge.env)" = 'root nebula 640' ] || fail 'passwords can be read'
 
@@ -60,7 +63,7 @@ psql -c 'create extension nebula' -c 'select nebula.migrate()' -c 'select nebula
 echo "created in Postgres $(psql -c 'show server_version'), $(psql -c "select count(*) from pg_tables where schemaname = 'nebula'") tables"
 
 # The edge as its unit runs it: that user, that file, its own folder.
-runuser -u nebula -- env NEBULA_ADMIN_DATABASE_URL=postgresql://postgres@127.0.0.1:55629/postgres NEBULA_KEYS_DIR=/var/lib/nebula/keys nebula keys generate >/dev/null 2>&1
+runuser -u nebula -- env NEBULA_ADMIN_DATABASE_URL=postgresql://postgres@127.0.0.1:55629/postgres NEBULA_KEYS_DIR=/var/lib/nebula/keys nebula key signing generate >/dev/null 2>&1
 (set -a; . /etc/nebula/edge.env; NEBULA_DATABASE_URL=postgresql://nebula_edge@127.0.0.1:55629/postgres NEBULA_LISTEN=127.0.0.1:55628 exec runuser -u nebula -- nebula serve) 2>/tmp/nebula-edge.log &
 edge=$!
 ready() { exec 3<>/dev/tcp/127.0.0.1/55628 && printf 'GET /health/ready HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n' >&3 && read -r line <&3 && [[ $line == *' 200 '* ]]; }

@@ -1,26 +1,40 @@
 //! Why a command failed, one variant a cause. What a request can be refused for is in `http::refusal`.
 
-use crate::db::Failure;
+mod told;
+
+pub use told::Exit;
+
+use crate::{config::Problem, db::Failure};
 use std::path::PathBuf;
 
 /// The error of a command; its text goes to the person at the terminal, so it names the remedy where there is one.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("cannot read the settings in {path}: {reason}", path = .0.display(), reason = .1)]
-    Settings(PathBuf, String),
-    #[error("set {0} (environment, option or settings file)")]
+    #[error("{}", sentence(.0))]
+    Settings(Vec<Problem>),
+    #[error("{0} is not set")]
     Missing(&'static str),
     #[error("TLS to the database: {0}")]
     Tls(String),
+    #[error("{0}")]
+    Usage(String),
     #[error("database: {0}")]
     Database(String),
+    /// A statement that Postgres refused.
+    #[error("database: {message} (SQLSTATE {state})")]
+    Statement { message: String, state: String, hint: Option<String> },
+    #[error("database: {0}")]
+    Unavailable(String),
+    /// An operation that the product's rules refuse, in the words of the REST API.
+    #[error("{code}: {message}")]
+    Refused { code: String, message: String, details: Option<serde_json::Value> },
+    #[error("{what} {name}: there is none")]
+    NotFound { what: &'static str, name: String },
     #[error("issuer: {0}")]
     Issuer(String),
     #[error("signing key: {0}")]
     Key(String),
-    #[error(
-        "this database is a copy, or was moved: nothing is sent from here until somebody says so, by `nebula worker --adopt` or `select nebula.adopt_here()`"
-    )]
+    #[error("this database is a copy, or was moved: nothing is sent from here until somebody says so")]
     NotAdopted,
     #[error("storage: {0}")]
     Storage(String),
@@ -62,25 +76,39 @@ impl Error {
     }
 }
 
+/// What is wrong with settings, in one line.
+fn sentence(problems: &[Problem]) -> String {
+    problems.iter().map(|problem| format!("{} {}", problem.setting, problem.message)).collect::<Vec<_>>().join("; ")
+}
+
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
-        Self::Database(failure.reason().to_owned())
+        match &failure {
+            Failure::Unavailable(_) => Self::Unavailable(failure.reason().to_owned()),
+            Failure::Statement(_) => Self::Database(failure.reason().to_owned()),
+        }
     }
 }
 
 impl From<tokio_postgres::Error> for Error {
     /// Commands are run by operators: they may see what Postgres says, which the edge's clients may not.
     fn from(error: tokio_postgres::Error) -> Self {
-        let text = match error.as_db_error() {
+        match error.as_db_error() {
             Some(db) => {
-                let hint = db.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
-                format!("{} (SQLSTATE {}){hint}", db.message(), db.code().code())
+                let (message, state) = (db.message().to_owned(), db.code().code().to_owned());
+                if matches!(Failure::of(&error), Failure::Unavailable(_)) {
+                    return Self::Unavailable(format!("{message} (SQLSTATE {state})"));
+                }
+                Self::Statement { message, state, hint: db.hint().map(str::to_owned) }
             }
-            None => match std::error::Error::source(&error) {
-                Some(source) => format!("{error}: {source}"),
-                None => error.to_string(),
-            },
-        };
-        Self::Database(text)
+            // No SQLSTATE: nobody answered, or not as Postgres does. The library's own words.
+            None => {
+                let text = match std::error::Error::source(&error) {
+                    Some(source) => format!("{error}: {source}"),
+                    None => error.to_string(),
+                };
+                if matches!(Failure::of(&error), Failure::Unavailable(_)) { Self::Unavailable(text) } else { Self::Database(text) }
+            }
+        }
     }
 }

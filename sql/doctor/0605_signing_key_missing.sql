@@ -2,5 +2,5 @@
 select
   'nebula.signing_key',
   case when exists (select from nebula.signing_key where status = 'retiring') then 'The keys that there are sign no more.' else 'There is no key.' end,
-  '-- nebula keys generate'
+  '-- nebula key signing generate'
 where not exists (select from nebula.signing_key where status = 'active')

@@ -2,5 +2,5 @@
 select
   'nebula.sealing_key',
   'Webhooks, credentials and exports of secrets answer 503.',
-  '-- nebula keys generate, or nebula keys register-sealing where the keys are'
+  '-- nebula key signing generate, or nebula key sealing register where the keys are'
 where not exists (select from nebula.sealing_key)

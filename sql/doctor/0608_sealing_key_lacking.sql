@@ -2,7 +2,7 @@
 select
   'sealing key ' || v.key_version,
   format('%s values are sealed with it, and no machine has registered it.', count(*)),
-  '-- nebula keys register-sealing on the machine that has the key'
+  '-- nebula key sealing register on the machine that has the key'
 from (
   select secret_key_version from nebula.webhook_subscription
   union all

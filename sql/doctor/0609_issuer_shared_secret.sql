@@ -3,6 +3,6 @@
 select
   'issuer ' || i.issuer,
   'Who reads the secret signs for everybody whom it speaks for.',
-  format('-- let it sign with RS256, ES256 or EdDSA, and register it again with "jwksUrl" and without HS256: nebula issuers add %s', quote_ident(i.issuer))
+  format('-- let it sign with RS256, ES256 or EdDSA, and register it again with "jwksUrl" and without HS256: nebula issuer add %s', quote_ident(i.issuer))
 from nebula.issuer i
 where i.status = 'ativo' and 'HS256' = any (i.algorithms)

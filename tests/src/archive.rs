@@ -78,12 +78,12 @@ impl Database {
         self.settle();
     }
 
-    /// `nebula tenant export`: where the file is.
+    /// `nebula export`: where the file is.
     #[track_caller]
     #[must_use]
     pub fn export(&self, tenant: &str, format: &str) -> PathBuf {
         let file = self.installation.cluster.dir.join(format!("{}-{tenant}-{}.zip", self.name, uuid::Uuid::now_v7()));
-        let output = self.nebula(&["tenant", "export", tenant, "--format", format, "--output", file.to_str().unwrap()], &[]);
+        let output = self.nebula(&["export", tenant, "--format", format, "--output", file.to_str().unwrap()], &[]);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         file
     }

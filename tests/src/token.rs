@@ -22,7 +22,7 @@ pub struct Signer {
 }
 
 impl Signer {
-    /// Reads the file that `nebula keys generate` wrote.
+    /// Reads the file that `nebula key signing generate` wrote.
     #[must_use]
     pub fn load(path: &Path, kid: &str) -> Self {
         let pem = fs::read_to_string(path).unwrap();

@@ -198,7 +198,7 @@ impl World {
             "users.create" => json!({ "email": format!("dora@{}.example", self.slug), "name": "Dora" }),
             "users.update" => with(&person, json!({ "name": "Beatriz" })),
             "users.status" => with(&person, json!({ "status": "suspenso", "suspendedReason": "férias" })),
-            "users.read" | "users.invite" | "users.anonymize" => person,
+            "users.read" | "users.invite" | "users.anonymize" | "users.sessions.list" | "users.sessions.revoke" => person,
             "groups.create" => json!({ "name": "escrita", "description": "quem escreve" }),
             "groups.update" => with(&group, json!({ "description": "quem lê" })),
             "groups.status" => with(&group, json!({ "status": "suspenso" })),

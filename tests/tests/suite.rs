@@ -3,6 +3,7 @@
 
 mod suite {
     mod asynchronous;
+    mod command;
     mod docs;
     mod faults;
     mod platform;

@@ -57,7 +57,7 @@ impl RegisteredKeys {
             }
         }
         Err(Error::SealingKey(
-            "no key of this machine is registered: run `nebula keys generate`, or `nebula keys register-sealing`".to_owned(),
+            "no key of this machine is registered: run `nebula key signing generate`, or `nebula key sealing register`".to_owned(),
         ))
     }
 
@@ -144,7 +144,7 @@ mod tests {
         let (_, text) = keys(&[(2, 2)], &[(2, 2)]).seal(PLACE, b"plain").await.unwrap();
         assert!(prepared.open(PLACE, 2, &text).await.is_ok());
         let none = keys(&[(1, 1)], &[]);
-        assert!(sealed(&none).await.unwrap_err().contains("nebula keys register-sealing") && none.digest(&[]).await.is_err());
+        assert!(sealed(&none).await.unwrap_err().contains("nebula key sealing register") && none.digest(&[]).await.is_err());
         assert_eq!((none.newest(), none.complaints().len()), (None, 1));
     }
 

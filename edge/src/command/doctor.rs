@@ -1,10 +1,14 @@
 //! `nebula doctor`: what is wrong with a database, and the statements that mend it. It reads only.
 
-use super::output::say;
-use crate::{config::Config, db, error::Error};
+use super::output::{BAD, DOUBTFUL, FAINT, plain, tell};
+use crate::{
+    config::Config,
+    db,
+    error::{Error, Exit},
+};
 use serde::Serialize;
-use std::{fmt::Write, process::ExitCode};
-use tokio_postgres::types::Type;
+use std::fmt;
+use tokio_postgres::{Client, types::Type};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -17,13 +21,15 @@ pub struct Arguments {
     /// How long a transaction may be open before it is a finding.
     #[arg(long, default_value_t = 300)]
     patience_seconds: u32,
-    /// Prints one JSON array instead of text.
-    #[arg(long)]
-    json: bool,
-    /// Ends with 1 where the worst finding is a warning.
+    /// Ends with 3 where the worst finding is a warning, too.
     #[arg(long)]
     strict: bool,
 }
+
+/// What is wrong, worst first.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub struct Findings(Vec<Finding>);
 
 #[derive(Debug, Serialize)]
 struct Finding {
@@ -34,50 +40,67 @@ struct Finding {
     remedy: String,
 }
 
-/// Ends with 2 if there is an error, with 1 if there is a warning and `--strict` asks for it, else with 0.
-pub async fn run(arguments: &Arguments, config: &Config) -> Result<ExitCode, Error> {
+/// Ends with 3 if there is an error, or a warning and `--strict`.
+pub async fn run(arguments: &Arguments, config: &Config) -> Result<Exit, Error> {
     let client = db::connect_admin(config.require_admin_database_url()?).await?;
     let named = |names: &Vec<String>| (!names.is_empty()).then(|| names.clone());
-    let statement = "select severity, rule, object, why, remedy from nebula.doctor($1, $2, make_interval(secs => $3))";
-    let (schemas, rules, patience) = (named(&arguments.schemas), named(&arguments.rules), f64::from(arguments.patience_seconds));
-    let rows =
-        client.query_typed(statement, &[(&schemas, Type::TEXT_ARRAY), (&rules, Type::TEXT_ARRAY), (&patience, Type::FLOAT8)]).await?;
-    let mut findings = Vec::with_capacity(rows.len());
-    for row in rows {
-        findings.push(Finding {
-            severity: row.try_get(0)?,
-            rule: row.try_get(1)?,
-            object: row.try_get(2)?,
-            why: row.try_get(3)?,
-            remedy: row.try_get(4)?,
-        });
-    }
-    if arguments.json {
-        say(&serde_json::to_string_pretty(&findings).map_err(|error| Error::Database(format!("nebula.doctor(): {error}")))?)?;
-    } else {
-        say(&text(&findings))?;
-    }
-    Ok(verdict(&findings, arguments.strict))
+    let findings = Findings::ask(&client, named(&arguments.schemas), named(&arguments.rules), arguments.patience_seconds).await?;
+    tell(&findings)?;
+    Ok(findings.verdict(arguments.strict))
 }
 
-fn verdict(findings: &[Finding], is_strict: bool) -> ExitCode {
-    let has = |severity: &str| findings.iter().any(|finding| finding.severity == severity);
-    ExitCode::from(if has("error") { 2 } else { u8::from(is_strict && has("warning")) })
+impl Findings {
+    /// Asks `nebula.doctor()`; nothing named is everything.
+    pub async fn ask(
+        client: &Client,
+        schemas: Option<Vec<String>>,
+        rules: Option<Vec<String>>,
+        patience_seconds: u32,
+    ) -> Result<Self, Error> {
+        let statement = "select severity, rule, object, why, remedy from nebula.doctor($1, $2, make_interval(secs => $3))";
+        let patience = f64::from(patience_seconds);
+        let rows =
+            client.query_typed(statement, &[(&schemas, Type::TEXT_ARRAY), (&rules, Type::TEXT_ARRAY), (&patience, Type::FLOAT8)]).await?;
+        let mut findings = Vec::with_capacity(rows.len());
+        for row in rows {
+            findings.push(Finding {
+                severity: row.try_get(0)?,
+                rule: row.try_get(1)?,
+                object: row.try_get(2)?,
+                why: row.try_get(3)?,
+                remedy: row.try_get(4)?,
+            });
+        }
+        Ok(Self(findings))
+    }
+
+    /// How many there are of a severity: `error`, `warning`, `info`.
+    #[must_use]
+    pub fn count(&self, severity: &str) -> usize {
+        self.0.iter().filter(|finding| finding.severity == severity).count()
+    }
+
+    fn verdict(&self, is_strict: bool) -> Exit {
+        if self.count("error") > 0 || (is_strict && self.count("warning") > 0) { Exit::Findings } else { Exit::Done }
+    }
 }
 
 /// A finding a paragraph, its remedy as it can be pasted; then how many there are.
-fn text(findings: &[Finding]) -> String {
-    let mut text = String::new();
-    for Finding { severity, rule, object, why, remedy } in findings {
-        // Writing into a String never fails.
-        let _ = writeln!(text, "{severity:<8} {object}  ({rule})\n         {why}");
-        for line in remedy.lines() {
-            let _ = writeln!(text, "         > {line}");
+impl fmt::Display for Findings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Finding { severity, rule, object, why, remedy } in &self.0 {
+            let style = match severity.as_str() {
+                "error" => BAD,
+                "warning" => DOUBTFUL,
+                _ => FAINT,
+            };
+            writeln!(f, "{style}{severity:<8}{style:#} {}  ({rule})\n         {}", plain(object), plain(why))?;
+            for line in remedy.lines() {
+                writeln!(f, "         > {}", plain(line))?;
+            }
         }
+        write!(f, "{} errors, {} warnings, {} notes", self.count("error"), self.count("warning"), self.count("info"))
     }
-    let count = |severity: &str| findings.iter().filter(|finding| finding.severity == severity).count();
-    let _ = write!(text, "{} errors, {} warnings, {} notes", count("error"), count("warning"), count("info"));
-    text
 }
 
 #[cfg(test)]
@@ -91,21 +114,18 @@ mod tests {
 
     #[test]
     fn the_worst_finding_decides_the_exit_code() {
-        let verdict = |severities: &[&str], is_strict| {
-            let findings = severities.iter().map(|severity| finding(severity)).collect::<Vec<_>>();
-            format!("{:?}", verdict(&findings, is_strict))
-        };
-        let code = |code: u8| format!("{:?}", ExitCode::from(code));
-        assert_eq!(verdict(&[], true), code(0));
-        assert_eq!(verdict(&["info"], true), code(0));
-        assert_eq!(verdict(&["warning", "info"], false), code(0));
-        assert_eq!(verdict(&["warning", "info"], true), code(1));
-        assert_eq!(verdict(&["error", "warning"], false), code(2));
+        let verdict =
+            |severities: &[&str], is_strict| Findings(severities.iter().map(|severity| finding(severity)).collect()).verdict(is_strict);
+        assert_eq!(verdict(&[], true), Exit::Done);
+        assert_eq!(verdict(&["info"], true), Exit::Done);
+        assert_eq!(verdict(&["warning", "info"], false), Exit::Done);
+        assert_eq!(verdict(&["warning", "info"], true), Exit::Findings);
+        assert_eq!(verdict(&["error", "warning"], false), Exit::Findings);
     }
 
     #[test]
     fn remedies_are_printed_whole() {
-        let printed = text(&[finding("error"), finding("info")]);
+        let printed = Findings(vec![finding("error"), finding("info")]).to_string();
         assert!(printed.contains("> one;\n         > two;\n"), "{printed}");
         assert!(printed.ends_with("1 errors, 0 warnings, 1 notes"), "{printed}");
     }

@@ -1,13 +1,15 @@
 //! `nebula health`: one request to the edge of this machine.
 
-use super::output::say;
+use super::output::tell;
 use crate::{config::Config, error::Error};
 use bytes::Bytes;
 use http::{Request, StatusCode, header::HOST};
 use http_body_util::Empty;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use serde::Serialize;
 use std::{
+    fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     time::Duration,
 };
@@ -23,6 +25,18 @@ pub struct Arguments {
     ready: bool,
 }
 
+/// An edge that answers.
+#[derive(Serialize)]
+struct Healthy {
+    address: SocketAddr,
+}
+
+impl fmt::Display for Healthy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ok")
+    }
+}
+
 /// Fails unless the edge that listens by these settings answers 200.
 ///
 /// # Errors
@@ -32,7 +46,7 @@ pub async fn run(arguments: &Arguments, config: &Config) -> Result<(), Error> {
     let path = if arguments.ready { "/health/ready" } else { "/health" };
     let unhealthy = |reason: String| Error::Unhealthy(address, reason);
     let status = timeout(PATIENCE, ask(address, path)).await.map_err(|_| unhealthy("no answer in time".to_owned()))?.map_err(unhealthy)?;
-    if status == StatusCode::OK { say("ok") } else { Err(unhealthy(format!("{path} answers {}", status.as_u16()))) }
+    if status == StatusCode::OK { tell(&Healthy { address }) } else { Err(unhealthy(format!("{path} answers {}", status.as_u16()))) }
 }
 
 /// Nobody connects to an unspecified address: whoever listens on it listens on the loopback address, too.

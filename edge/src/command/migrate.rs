@@ -3,14 +3,14 @@
 //! One transaction for all (`nebula.migrate()`) would hold the locks of the first migration until the last has ended. Interrupted between two of them, the next
 //! run goes on with the next. Whoever waits for a lock makes everybody wait who comes after it, so a step gives up soon, and is tried again.
 
-use super::output::{note, say};
+use super::output::{Progress, note, tell};
 use crate::{
     config::Config,
     db::{self, scalar_text},
     error::Error,
 };
 use nebula_core::release::Release;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::{fmt, time::Duration};
 use tokio::time::{Instant, sleep};
 use tokio_postgres::{Client, error::SqlState};
@@ -33,12 +33,16 @@ pub struct Arguments {
 
 pub async fn run(arguments: &Arguments, config: &Config) -> Result<(), Error> {
     let client = db::connect_admin(config.require_admin_database_url()?).await?;
-    say(&migrate(&client, Duration::from_secs(arguments.patience_seconds)).await?.to_string())
+    tell(&migrate(&client, Duration::from_secs(arguments.patience_seconds)).await?)
 }
 
 /// What was done.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Report {
+    #[serde(rename = "extensionVersion")]
     extension: String,
+    #[serde(rename = "schemaVersion")]
     version: i64,
     /// The versions applied now; empty when everything was there.
     pub applied: Vec<i64>,
@@ -66,10 +70,12 @@ pub async fn migrate(client: &Client, patience: Duration) -> Result<Report, Erro
     client.batch_execute(&format!("set lock_timeout = '{LOCK_TIMEOUT}'")).await?;
     let extension = update_extension(client, deadline).await?;
     let mut applied = Vec::new();
+    let progress = Progress::unknown("migrations applied:");
     loop {
         let step = patiently(deadline, async || client.query_typed_one("select nebula.migrate_next()::text", &[]).await).await?;
         let step = serde_json::from_str::<Step>(step.try_get(0)?);
         let step = step.map_err(|error| Error::Database(format!("nebula.migrate_next(): {error}")))?;
+        progress.advance(step.applied.len() as u64);
         applied.extend(step.applied);
         if step.remaining == 0 {
             client.batch_execute("reset lock_timeout").await?;

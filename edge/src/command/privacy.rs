@@ -1,6 +1,6 @@
 //! `nebula privacy`: who was anonymised stays so, also after a backup was restored that is older.
 
-use super::output::{note, say};
+use super::output::{note, tell};
 use crate::{
     config::Config,
     db::{self, scalar_text},
@@ -10,7 +10,10 @@ use crate::{
 };
 use futures_util::TryStreamExt;
 use object_store::ObjectStoreExt;
+use serde::Serialize;
+use std::fmt;
 use tokio_postgres::{Client, types::Type};
+use uuid::Uuid;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -24,13 +27,30 @@ enum Action {
     Reapply,
 }
 
+/// Somebody who was brought back, and is gone again.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Person {
+    tenant_id: Uuid,
+    user_id: Uuid,
+}
+
 /// What became of the records.
-#[derive(Default)]
+#[derive(Default, Serialize)]
 struct Report {
-    anonymized: u64,
+    anonymized: Vec<Person>,
     already: u64,
     unknown: u64,
     unreadable: u64,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Person { tenant_id, user_id } in &self.anonymized {
+            writeln!(f, "tenant {tenant_id} user {user_id}: anonymised again")?;
+        }
+        write!(f, "{} anonymised again, {} were already, {} are not in this database", self.anonymized.len(), self.already, self.unknown)
+    }
 }
 
 pub async fn run(arguments: &Arguments, config: &Config) -> Result<(), Error> {
@@ -38,9 +58,9 @@ pub async fn run(arguments: &Arguments, config: &Config) -> Result<(), Error> {
         Action::Reapply => {
             let storage = storage::open(config)?.ok_or(Error::Missing("NEBULA_STORAGE_URL"))?;
             let client = db::connect_admin(config.require_admin_database_url()?).await?;
-            let Report { anonymized, already, unknown, unreadable } = reapply(&client, &storage).await?;
-            say(&format!("{anonymized} anonymised again, {already} were already, {unknown} are not in this database"))?;
-            if unreadable == 0 { Ok(()) } else { Err(Error::Storage(format!("{unreadable} records could not be read"))) }
+            let report = reapply(&client, &storage).await?;
+            tell(&report)?;
+            if report.unreadable == 0 { Ok(()) } else { Err(Error::Storage(format!("{} records could not be read", report.unreadable))) }
         }
     }
 }
@@ -59,10 +79,7 @@ async fn reapply(client: &Client, storage: &Storage) -> Result<Report, Error> {
         let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 2] =
             [(&erased.tenant_id, Type::UUID), (&erased.user_id, Type::UUID)];
         match scalar_text(client, "select nebula.anonymize_again($1, $2)", &parameters).await?.as_str() {
-            "anonymized" => {
-                report.anonymized += 1;
-                say(&format!("tenant {} user {}: anonymised again", erased.tenant_id, erased.user_id))?;
-            }
+            "anonymized" => report.anonymized.push(Person { tenant_id: erased.tenant_id, user_id: erased.user_id }),
             "already" => report.already += 1,
             _ => report.unknown += 1,
         }

@@ -2,13 +2,14 @@
 //!
 //! What is to be done, and what is done already, the database says anew before each step. So a run that was killed, wherever it was, is gone on with by the next.
 
-use super::output::{note, say};
+use super::output::{note, tell};
 use crate::{
     config::Config,
     db::{self, protection},
     error::Error,
 };
-use std::{collections::BTreeMap, time::Duration};
+use serde::Serialize;
+use std::{collections::BTreeMap, fmt, time::Duration};
 use tokio::time::sleep;
 use uuid::Uuid;
 
@@ -82,6 +83,43 @@ impl Arguments {
     }
 }
 
+/// The steps that are left.
+#[derive(Serialize)]
+struct Plan {
+    steps: Vec<Planned>,
+}
+
+#[derive(Serialize)]
+struct Planned {
+    name: String,
+    sql: Option<String>,
+    note: Option<String>,
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.steps.iter().try_for_each(|step| match (&step.sql, &step.note) {
+            (Some(sql), _) => writeln!(f, "-- {}\n{sql};\n", step.name),
+            (None, Some(text)) => writeln!(f, "-- note: {text}"),
+            (None, None) => Ok(()),
+        })
+    }
+}
+
+/// A table that is protected now.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Protected<'a> {
+    table: &'a str,
+    steps_done: u32,
+}
+
+impl fmt::Display for Protected<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is protected: {} steps were done", self.table, self.steps_done)
+    }
+}
+
 /// How often a step is tried whose lock somebody holds: with the waits between, some ten minutes.
 const MOST_ATTEMPTS: u32 = 120;
 /// How often a step may be left undone though it ran: a fill that writers outran, say.
@@ -92,14 +130,8 @@ pub async fn run(arguments: &Arguments, config: &Config) -> Result<(), Error> {
     let client = db::connect_admin(config.require_admin_database_url()?).await?;
     let (table, options) = (&arguments.table, arguments.options());
     if arguments.dry_run {
-        for step in protection::steps(&client, table, &options).await?.into_iter().filter(|step| !step.is_done || step.sql.is_none()) {
-            say(&match (&step.sql, &step.note) {
-                (Some(sql), _) => format!("-- {}\n{sql};\n", step.name),
-                (None, Some(text)) => format!("-- note: {text}"),
-                (None, None) => continue,
-            })?;
-        }
-        return Ok(());
+        let left = protection::steps(&client, table, &options).await?.into_iter().filter(|step| !step.is_done || step.sql.is_none());
+        return tell(&Plan { steps: left.map(|step| Planned { name: step.name, sql: step.sql, note: step.note }).collect() });
     }
     protection::prepare(&client).await?;
     let mut attempts = 0;
@@ -119,7 +151,7 @@ pub async fn run(arguments: &Arguments, config: &Config) -> Result<(), Error> {
             for text in steps.iter().filter(|step| step.sql.is_none()).filter_map(|step| step.note.as_deref()) {
                 note(&format!("note: {text}"));
             }
-            return say(&format!("{table} is protected: {done} steps were done"));
+            return tell(&Protected { table, steps_done: done });
         };
         rounds = if step.name == last { rounds + 1 } else { 0 };
         last.clone_from(&step.name);

@@ -1,9 +1,13 @@
 //! `nebula prove-isolation`: tries from one made-up tenant what must not reach another one. Nothing of it stays in the database.
 
-use super::output::say;
-use crate::{config::Config, db, error::Error};
-use serde::Serialize;
-use std::{fmt::Write, process::ExitCode};
+use super::output::{BAD, plain, tell};
+use crate::{
+    config::Config,
+    db,
+    error::{Error, Exit},
+};
+use serde::{Serialize, Serializer};
+use std::fmt;
 use tokio_postgres::types::Type;
 
 #[derive(Debug, clap::Args)]
@@ -20,10 +24,7 @@ pub struct Arguments {
     /// Prints everything that was tried, not only what leaked or could not be tried.
     #[arg(long)]
     all: bool,
-    /// Prints everything as one JSON array instead.
-    #[arg(long)]
-    json: bool,
-    /// Ends with 1 where something could not be tried.
+    /// Ends with 3 where something could not be tried.
     #[arg(long)]
     strict: bool,
 }
@@ -38,8 +39,8 @@ struct Attempt {
     evidence: String,
 }
 
-/// Ends with 2 if something leaked, with 1 if something could not be tried and `--strict` asks for it, else with 0.
-pub async fn run(arguments: &Arguments, config: &Config) -> Result<ExitCode, Error> {
+/// Ends with 3 if something leaked, or could not be tried and `--strict` asks for it.
+pub async fn run(arguments: &Arguments, config: &Config) -> Result<Exit, Error> {
     let client = db::connect_admin(config.require_admin_database_url()?).await?;
     let schemas = (!arguments.schemas.is_empty()).then(|| arguments.schemas.clone());
     let limit = f64::from(arguments.time_limit_seconds);
@@ -56,74 +57,79 @@ pub async fn run(arguments: &Arguments, config: &Config) -> Result<ExitCode, Err
             evidence: row.try_get(4)?,
         });
     }
-    if arguments.json {
-        let json = serde_json::to_string_pretty(&attempts);
-        say(&json.map_err(|error| Error::Database(format!("nebula.prove_isolation(): {error}")))?)?;
-    } else {
-        say(&text(&attempts, arguments.all))?;
+    let proof = Proof { attempts, prints_all: arguments.all };
+    tell(&proof)?;
+    Ok(proof.verdict(arguments.strict))
+}
+
+/// What was tried; as JSON all of it.
+struct Proof {
+    attempts: Vec<Attempt>,
+    /// What held, too.
+    prints_all: bool,
+}
+
+impl Serialize for Proof {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.attempts.serialize(serializer)
     }
-    Ok(verdict(&attempts, arguments.strict))
 }
 
-fn count(attempts: &[Attempt], leaked: Option<bool>) -> usize {
-    attempts.iter().filter(|attempt| attempt.leaked == leaked).count()
-}
-
-fn verdict(attempts: &[Attempt], is_strict: bool) -> ExitCode {
-    // Where nothing was tried, nothing was proved.
-    ExitCode::from(if count(attempts, Some(true)) > 0 {
-        2
-    } else {
-        u8::from(is_strict && (count(attempts, None) > 0 || attempts.is_empty()))
-    })
-}
-
-fn text(attempts: &[Attempt], prints_all: bool) -> String {
-    let mut text = String::new();
-    for Attempt { role, object, attempt, leaked, evidence } in attempts {
-        let word = match leaked {
-            Some(true) => "LEAKED",
-            Some(false) if !prints_all => continue,
-            Some(false) => "held",
-            None => "not tried",
-        };
-        // Writing into a String never fails.
-        let _ = writeln!(text, "{word:<9} {role}: {object}: {attempt}: {}", evidence.trim_start_matches("not tried: "));
+impl Proof {
+    fn count(&self, leaked: Option<bool>) -> usize {
+        self.attempts.iter().filter(|attempt| attempt.leaked == leaked).count()
     }
-    let [leaked, held, untried] = [Some(true), Some(false), None].map(|leaked| count(attempts, leaked));
-    let _ = write!(text, "{leaked} leaked, {held} held, {untried} not tried");
-    text
+
+    fn verdict(&self, is_strict: bool) -> Exit {
+        // Where nothing was tried, nothing was proved.
+        let is_incomplete = self.count(None) > 0 || self.attempts.is_empty();
+        if self.count(Some(true)) > 0 || (is_strict && is_incomplete) { Exit::Findings } else { Exit::Done }
+    }
+}
+
+impl fmt::Display for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Attempt { role, object, attempt, leaked, evidence } in &self.attempts {
+            let word = match leaked {
+                Some(true) => format!("{BAD}LEAKED   {BAD:#}"),
+                Some(false) if !self.prints_all => continue,
+                Some(false) => "held     ".to_owned(),
+                None => "not tried".to_owned(),
+            };
+            writeln!(f, "{word} {role}: {}: {attempt}: {}", plain(object), plain(evidence.trim_start_matches("not tried: ")))?;
+        }
+        let [leaked, held, untried] = [Some(true), Some(false), None].map(|leaked| self.count(leaked));
+        write!(f, "{leaked} leaked, {held} held, {untried} not tried")
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn attempts(leaked: &[Option<bool>]) -> Vec<Attempt> {
+    fn proof(leaked: &[Option<bool>], prints_all: bool) -> Proof {
         let one = |leaked: &Option<bool>| {
             let [role, object, attempt, evidence] = ["anon", "app.orders", "delete", "not tried: no row"].map(str::to_owned);
             Attempt { role, object, attempt, leaked: *leaked, evidence }
         };
-        leaked.iter().map(one).collect()
+        Proof { attempts: leaked.iter().map(one).collect(), prints_all }
     }
 
     #[test]
     fn a_leak_decides_the_exit_code_and_strictness_asks_for_all() {
-        let verdict = |leaked: &[Option<bool>], is_strict| format!("{:?}", verdict(&attempts(leaked), is_strict));
-        let code = |code: u8| format!("{:?}", ExitCode::from(code));
-        assert_eq!(verdict(&[Some(false), None], false), code(0));
-        assert_eq!(verdict(&[Some(false), None], true), code(1));
-        assert_eq!(verdict(&[Some(false)], true), code(0));
-        assert_eq!(verdict(&[], true), code(1));
-        assert_eq!(verdict(&[None, Some(true)], false), code(2));
+        let verdict = |leaked: &[Option<bool>], is_strict| proof(leaked, false).verdict(is_strict);
+        assert_eq!(verdict(&[Some(false), None], false), Exit::Done);
+        assert_eq!(verdict(&[Some(false), None], true), Exit::Findings);
+        assert_eq!(verdict(&[Some(false)], true), Exit::Done);
+        assert_eq!(verdict(&[], true), Exit::Findings);
+        assert_eq!(verdict(&[None, Some(true)], false), Exit::Findings);
     }
 
     #[test]
     fn what_held_is_printed_only_where_all_is_asked_for() {
-        let tried = attempts(&[Some(true), Some(false), None]);
-        assert_eq!(text(&tried, false).lines().count(), 3);
-        assert_eq!(text(&tried, true).lines().count(), 4);
-        assert!(text(&tried, false).ends_with("1 leaked, 1 held, 1 not tried"));
-        assert!(text(&tried, false).contains("not tried anon: app.orders: delete: no row"));
+        let text = |prints_all| proof(&[Some(true), Some(false), None], prints_all).to_string();
+        assert_eq!((text(false).lines().count(), text(true).lines().count()), (3, 4));
+        assert!(text(false).ends_with("1 leaked, 1 held, 1 not tried"));
+        assert!(text(false).contains("not tried anon: app.orders: delete: no row"));
     }
 }

@@ -3,11 +3,15 @@
 use super::{
     backup::PgBackRest,
     os_user::OsUser,
-    output::{note, say},
+    output::{note, tell},
 };
 use crate::{config::Config, error::Error};
 use jiff::{Timestamp, tz::TimeZone};
-use std::path::{Path, PathBuf};
+use serde::Serialize;
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -20,6 +24,18 @@ pub struct Arguments {
     /// From this backup on; `nebula backup list` names them [default: the newest that suits].
     #[arg(long, value_name = "LABEL")]
     backup: Option<String>,
+}
+
+/// Where the cluster is now.
+#[derive(Serialize)]
+struct Restored<'a> {
+    folder: &'a Path,
+}
+
+impl fmt::Display for Restored<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.folder.display())
+    }
 }
 
 pub async fn run(arguments: &Arguments, config: &Config) -> Result<(), Error> {
@@ -38,7 +54,7 @@ pub async fn run(arguments: &Arguments, config: &Config) -> Result<(), Error> {
     }
     target.extend(arguments.backup.iter().map(|label| format!("--set={label}")));
     pgbackrest.restore(&to, &target)?;
-    say(&to.display().to_string())?;
+    tell(&Restored { folder: &to })?;
     note(NEXT);
     Ok(())
 }
@@ -54,7 +70,7 @@ fn refuse_what_is_there(to: &Path) -> Result<(), Error> {
 
 const NEXT: &str = "next:
   1. start Postgres on this folder, on a port of its own if the old one still runs; it replays what was archived, and then takes writes
-  2. nebula keys list         the sealing keys are in no backup: each version must be here
+  2. nebula key sealing list  the sealing keys are in no backup: each version must be here
   3. nebula doctor
   4. nebula privacy reapply   whom the backup brings back although they were anonymised since
   5. nebula worker --adopt    it sends nothing before, since it is a copy

@@ -1,18 +1,12 @@
-//! `nebula tenant`: a tenant into a file, and from a file into this installation.
+//! `nebula tenant`: tenants, by the operator's key.
 
 use super::{
-    output::{note, say},
-    sealing_keys,
+    key::Page,
+    operator::Operator,
+    output::{Fields, Rows, tell},
 };
-use crate::{
-    auth::{KeySource, LocalKeys, RegisteredKeys, SealingKeys},
-    config::Config,
-    db::{self, ExportFormat, ExportLease},
-    error::Error,
-    exports::{self, Contents, Keys},
-};
-use std::{collections::BTreeMap, fs, os::unix::fs::OpenOptionsExt, path::PathBuf};
-use tokio::{fs::File, io::AsyncWriteExt};
+use crate::{config::Config, error::Error};
+use serde_json::{Map, Value, json};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -22,88 +16,124 @@ pub struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Writes everything of a tenant into a new file. Secrets are sealed with this machine's newest sealing key.
-    Export(ExportArguments),
-    /// Loads an export in json into this installation: the same tenant, row for row, all or nothing.
-    Import(ImportArguments),
+    /// Lists tenants.
+    List(Page),
+    /// Shows a tenant, how many people and keys it has, and its profile.
+    Show {
+        /// The tenant's id or slug.
+        tenant: String,
+    },
+    /// Creates a tenant with its package and first administrator, and prints the invite with which they set their password: it is shown this once.
+    Create {
+        slug: String,
+        name: String,
+        /// The package that it gets.
+        #[arg(long, value_name = "KEY")]
+        package: String,
+        #[arg(long, value_name = "ADDRESS")]
+        admin_email: String,
+        #[arg(long, value_name = "NAME")]
+        admin_name: String,
+    },
+    /// Lets nobody of a tenant in, from the next statement on.
+    Suspend {
+        /// The tenant's id or slug.
+        tenant: String,
+        /// Why, for whoever reads it later.
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Lets a suspended tenant in again.
+    Reactivate {
+        /// The tenant's id or slug.
+        tenant: String,
+    },
+    /// Gives a tenant a package, or another end to one that it has.
+    Assign {
+        /// The tenant's id or slug.
+        tenant: String,
+        package: String,
+        /// Until when it counts, in RFC 3339.
+        #[arg(long, value_name = "TIME")]
+        expires_at: Option<String>,
+    },
+    /// Takes a package away.
+    Unassign {
+        /// The tenant's id or slug.
+        tenant: String,
+        package: String,
+    },
 }
 
-#[derive(Debug, clap::Args)]
-struct ExportArguments {
-    /// The tenant's id or slug.
-    tenant: String,
-    #[arg(long, value_enum, default_value_t = ExportFormat::Json, env = "NEBULA_EXPORT_FORMAT")]
-    format: ExportFormat,
-    /// The file, which must not exist yet.
-    #[arg(long, value_name = "FILE", env = "NEBULA_EXPORT_OUTPUT")]
-    output: PathBuf,
-}
-
-#[derive(Debug, clap::Args)]
-struct ImportArguments {
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
-    /// Leave out passwords, sessions, invites, webhooks and credentials, and give API keys secrets that nobody has.
-    #[arg(long, env = "NEBULA_IMPORT_WITHOUT_SECRETS")]
-    without_secrets: bool,
-    /// The folder with the sealing keys of where the export was made, if they are others than this machine's: webhook secrets and credentials are then sealed
-    /// anew with this installation's.
-    #[arg(long, value_name = "DIR", env = "NEBULA_IMPORT_SOURCE_KEYS", conflicts_with = "without_secrets")]
-    source_keys: Option<PathBuf>,
-}
+const COLUMNS: &[(&str, &str)] =
+    &[("slug", "slug"), ("name", "name"), ("id", "id"), ("kind", "kind"), ("status", "status"), ("created", "createdAt")];
 
 pub async fn run(arguments: &Arguments, config: &Config) -> Result<(), Error> {
-    match &arguments.action {
-        Action::Export(arguments) => export(arguments, config).await,
-        Action::Import(arguments) => import(arguments, config).await,
-    }
-}
-
-async fn export(arguments: &ExportArguments, config: &Config) -> Result<(), Error> {
-    let client = db::connect_admin(config.require_admin_database_url()?).await?;
-    let keys = sealing_keys::load(&client, &KeySource::of(config)).await?;
-    client.batch_execute("begin isolation level repeatable read").await?;
-    let tenant = db::open_export(&client, &arguments.tenant).await?;
-    tenant.ok_or_else(|| Error::Tenant(format!("there is none with the id or slug {}", arguments.tenant)))?;
-    let path = &arguments.output;
-    let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(Error::file(path))?;
-    let mut file = File::from_std(file);
-    let contents = Contents { client: &client, lease: &ExportLease::of_dba(), format: arguments.format, keys: &keys };
-    let written = async {
-        let written = exports::write(&contents, &mut file).await?;
-        file.flush().await.map_err(Error::file(path))?;
-        file.sync_all().await.map_err(Error::file(path))?;
-        client.batch_execute("commit").await?;
-        Ok::<_, Error>(written)
-    };
-    match written.await {
-        Ok(written) => say(&format!("{} rows, {} bytes, sha256 {}", written.rows, written.bytes, written.sha256)),
-        Err(error) => {
-            // Half a file is none.
-            let _ = fs::remove_file(path);
-            Err(error)
+    let operator = Operator::connect(config).await?;
+    let answer = match &arguments.action {
+        Action::List(page) => {
+            let body = operator.list(operator.home, "tenants.list", &page.filters(), page.limit).await?;
+            return tell(&Rows { body, columns: COLUMNS });
         }
+        Action::Show { tenant } => show(&operator, tenant).await?,
+        Action::Create { slug, name, package, admin_email, admin_name } => {
+            let admin = json!({ "email": admin_email, "name": admin_name });
+            operator.platform("tenants.create", json!({ "slug": slug, "name": name, "packageKey": package, "adminUser": admin })).await?
+        }
+        Action::Suspend { tenant, reason } => {
+            let mut input = json!({ "tenantId": operator.tenant(tenant).await?.0, "status": "suspenso" });
+            if let (Some(members), Some(reason)) = (input.as_object_mut(), reason) {
+                members.insert("suspendedReason".to_owned(), json!(reason));
+            }
+            operator.platform("tenants.status", input).await?
+        }
+        Action::Reactivate { tenant } => {
+            operator.platform("tenants.status", json!({ "tenantId": operator.tenant(tenant).await?.0, "status": "ativo" })).await?
+        }
+        Action::Assign { tenant, package, expires_at } => {
+            let mut input = json!({ "tenantId": operator.tenant(tenant).await?.0, "packageKey": package });
+            if let (Some(members), Some(at)) = (input.as_object_mut(), expires_at) {
+                members.insert("expiresAt".to_owned(), json!(at));
+            }
+            operator.platform("tenants.packages.assign", input).await?
+        }
+        Action::Unassign { tenant, package } => {
+            let id = operator.tenant(tenant).await?.0;
+            operator.platform("tenants.packages.unassign", json!({ "tenantId": id, "packageKey": package })).await?;
+            json!({ "data": { "tenantId": id, "packageKey": package, "status": "unassigned" } })
+        }
+    };
+    tell(&Fields(answer))
+}
+
+/// The tenant, and what is looked for first when something is wrong with it. A suspended one lets nobody look into it.
+async fn show(operator: &Operator<'_>, tenant: &str) -> Result<Value, Error> {
+    let (id, mut answer) = operator.tenant(tenant).await?;
+    let Some(data) = answer.get_mut("data").and_then(Value::as_object_mut) else { return Ok(answer) };
+    if data.get("status").and_then(Value::as_str) != Some("ativo") {
+        return Ok(answer);
+    }
+    for (member, operation) in [("users", "users.list"), ("apiKeys", "api_keys.list")] {
+        let listed = known(operator.list(id, operation, &Map::new(), COUNTED).await)?;
+        let rows = listed.get("data").and_then(Value::as_array).map(Vec::len);
+        let has_more = listed.pointer("/meta/hasMore") == Some(&Value::Bool(true));
+        data.insert(
+            member.to_owned(),
+            rows.map_or(Value::Null, |rows| if has_more { json!(format!("more than {rows}")) } else { json!(rows) }),
+        );
+    }
+    let config = known(operator.within(id, "config.read", json!({})).await)?;
+    data.insert("profile".to_owned(), config.pointer("/data/profile").cloned().unwrap_or_default());
+    Ok(answer)
+}
+
+/// What the tenant's packages don't hold can't be asked of it.
+fn known(answer: Result<Value, Error>) -> Result<Value, Error> {
+    match answer {
+        Err(error) if error.code() == "FORBIDDEN_ACTION" => Ok(Value::Null),
+        answer => answer,
     }
 }
 
-async fn import(arguments: &ImportArguments, config: &Config) -> Result<(), Error> {
-    let mut client = db::connect_admin(config.require_admin_database_url()?).await?;
-    let keys = sealing_keys::load(&client, &KeySource::of(config)).await?;
-    let source = match &arguments.source_keys {
-        Some(folder) => Some(RegisteredKeys::new(LocalKeys::load(&KeySource::Folder(folder.clone()))?, BTreeMap::new())),
-        None => None,
-    };
-    let keys = Keys {
-        source: source.as_ref().unwrap_or(&keys),
-        here: source.is_some().then_some(&keys as &dyn SealingKeys),
-        without_secrets: arguments.without_secrets,
-    };
-    let loaded = exports::load(&mut client, &keys, &arguments.file).await?;
-    for (table, rows) in &loaded.without_secrets {
-        note(&format!("{table}: {rows} rows with secrets were left out"));
-    }
-    for (table, rows) in &loaded.not_imported {
-        note(&format!("{table}: {rows} rows are this cluster's to make (nebula.bind_role)"));
-    }
-    say(&format!("tenant {} ({}): {} rows", loaded.slug, loaded.tenant, loaded.rows))
-}
+/// Rows are counted so far: one page, the largest there is.
+const COUNTED: usize = 200;

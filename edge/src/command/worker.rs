@@ -15,7 +15,7 @@ pub struct Arguments {
     /// First let this database send from where it stands now, as an administrator (NEBULA_ADMIN_DATABASE_URL): for one that was moved or restored on
     /// purpose. A copy that sends what its original sends, too, does so twice.
     #[arg(long, env = "NEBULA_ADOPT")]
-    adopt: bool,
+    pub adopt: bool,
     /// End when nothing is due and nothing under way, and do no periodic tasks: for cron and tests.
     #[arg(long, env = "NEBULA_UNTIL_IDLE")]
     until_idle: bool,

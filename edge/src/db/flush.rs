@@ -79,7 +79,7 @@ mod tests {
     async fn where_nothing_is_idle_nothing_is_connected() {
         let settings =
             Settings { database_url: Some("postgresql://nebula_edge:x@127.0.0.1:1/nebula".parse().unwrap()), ..Settings::default() };
-        let database = Database::new(&Config::load(None, settings).unwrap(), &Telemetry::default()).unwrap();
+        let database = Database::new(&Config::of(settings), &Telemetry::default()).unwrap();
         assert_eq!(database.flush_idle().await, Ok(()));
         database.flush_all().await;
         assert_eq!(database.pool.status().size, 0);

@@ -2,7 +2,7 @@
 
 use super::{admin::scalar_text, json_text::JsonText};
 use crate::error::Error;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tokio_postgres::{Client, types::Type};
 use uuid::Uuid;
 
@@ -32,7 +32,7 @@ pub struct ForeignKey {
 }
 
 /// An issuer in `nebula.issuer_state()`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct IssuerState {
     pub issuer: String,

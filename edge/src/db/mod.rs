@@ -19,7 +19,7 @@ mod state;
 mod tls;
 mod worker;
 
-pub use admin::{admin_state, connect as connect_admin, scalar_text};
+pub use admin::{admin_state, connect as connect_admin, readiness, scalar_text};
 pub use export::{
     ExportFormat, ExportLease, ExportPlan, Finished, ImportPlan, Line, Started, TableDescription, TenantDescription, begin_import,
     export_rows, export_tables, finish_export, import_rows, open_export, start_export,

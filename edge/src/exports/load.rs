@@ -55,14 +55,16 @@ pub struct Keys<'a> {
     pub without_secrets: bool,
 }
 
-/// Loads the tenant; nothing is changed on an error. Files are read where they lie: this is the whole work of its process.
-pub async fn load(client: &mut Client, keys: &Keys<'_>, path: &Path) -> Result<Loaded, Error> {
+/// Loads the tenant, and tells how many rows more of how many are loaded; nothing is changed on an error. Files are read where they lie: this is the whole work of its process.
+pub async fn load(client: &mut Client, keys: &Keys<'_>, path: &Path, on_rows: &(dyn Fn(u64, u64) + Sync)) -> Result<Loaded, Error> {
     let file = File::open(path).map_err(Error::file(path))?;
     let mut archive = ZipArchive::new(BufReader::new(file)).map_err(damaged)?;
     let text = read_manifest(&mut archive)?;
     let manifest: Manifest = serde_json::from_str(&text).map_err(|error| damaged(format!("{}: {error}", manifest::NAME)))?;
     let transaction = client.transaction().await?;
     let plan = db::begin_import(&transaction, text).await?;
+    let total = manifest.tables.iter().map(|table| table.rows).sum();
+    let on_rows = &|rows| on_rows(rows, total);
     let mut loaded = Loaded { slug: manifest.tenant.slug.clone(), tenant: manifest.tenant.id, ..Loaded::default() };
     for described in &plan.tables {
         let Some(table) = manifest.tables.iter().find(|table| table.name == described.name) else { continue };
@@ -72,7 +74,7 @@ pub async fn load(client: &mut Client, keys: &Keys<'_>, path: &Path) -> Result<L
             }
             continue;
         }
-        let loading = Loading { transaction: &transaction, tenant: manifest.tenant.id, plan: &plan, described, table, keys };
+        let loading = Loading { transaction: &transaction, tenant: manifest.tenant.id, plan: &plan, described, table, keys, on_rows };
         let (rows, left_out) = loading.run(&mut archive).await?;
         loaded.rows += rows;
         if left_out > 0 {
@@ -98,6 +100,7 @@ struct Loading<'a> {
     described: &'a TableDescription,
     table: &'a Table,
     keys: &'a Keys<'a>,
+    on_rows: &'a (dyn Fn(u64) + Sync),
 }
 
 impl Loading<'_> {
@@ -131,6 +134,7 @@ impl Loading<'_> {
                     return Err(Error::Import(format!("{name}: rows were refused")));
                 }
                 loaded += accepted;
+                (self.on_rows)(accepted);
                 pending = 0;
             }
             if is_end {

@@ -1,4 +1,4 @@
-//! A tenant as a file: one zip with a file a table and a manifest. Written by the worker and by `nebula tenant export`, read by `nebula tenant import`;
+//! A tenant as a file: one zip with a file a table and a manifest. Written by the worker and by `nebula export`, read by `nebula import`;
 //! neither holds more of it in memory than a page of rows (docs/operations.md, "Exports").
 
 mod archive;

@@ -28,6 +28,8 @@ const MAX_PAGE_ROWS: usize = 1_000;
 
 /// What is to be written, under which lease.
 pub struct Contents<'a> {
+    /// Told how many rows more were written.
+    pub on_rows: &'a (dyn Fn(u64) + Sync),
     /// In a transaction that reads one state of everything.
     pub client: &'a Client,
     pub lease: &'a ExportLease,
@@ -121,6 +123,7 @@ impl Contents<'_> {
             let is_last = page.len() < limit;
             after.clone_from(&last.place);
             rows += page.len() as u64;
+            (self.on_rows)(page.len() as u64);
             let bytes = self.page(tenant, table, &page).await?;
             limit = next_limit(page.len(), bytes.len());
             digest.update(&bytes);

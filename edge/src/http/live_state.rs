@@ -173,7 +173,9 @@ async fn build(state: EdgeState, config: &Config) -> (Snapshot, Vec<String>) {
     let (signing, sealing) = read_keys(config, &mut complaints).await;
     let signer = Signer::choose(&signing, &ring);
     if signer.is_none() {
-        complaints.push("no private key of an active signing key here: logins are refused until `nebula keys generate` has run".to_owned());
+        complaints.push(
+            "no private key of an active signing key here: logins are refused until `nebula key signing generate` has run".to_owned(),
+        );
     }
     let sealing = RegisteredKeys::new(sealing, registered);
     if seals {

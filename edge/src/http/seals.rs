@@ -181,7 +181,7 @@ mod tests {
         let keyless = RegisteredKeys::new(LocalKeys::from_iter([]), BTreeMap::new());
         let refusal = replace(&keyless, &route, TENANT, &request(&[], None), &mut Members::new()).await.unwrap_err();
         assert_eq!(refusal.code, Code::ServiceUnavailable);
-        assert!(refusal.reason.unwrap().contains("nebula keys generate"));
+        assert!(refusal.reason.unwrap().contains("nebula key signing generate"));
     }
 
     #[tokio::test]

@@ -26,7 +26,7 @@ fn edge_without_state(settings: Settings) -> App {
         max_body_bytes: Some(64),
         ..settings
     };
-    App::new(Config::load(None, settings).unwrap(), Telemetry::default()).unwrap()
+    App::new(Config::of(settings), Telemetry::default()).unwrap()
 }
 
 async fn edge() -> App {

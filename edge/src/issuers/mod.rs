@@ -1,6 +1,6 @@
 //! Keeping other issuers' public keys fresh: fetched from where the database says, and registered by a login that may do nothing else.
 //!
-//! Without `keys_database_url` nothing is ever fetched: the keys are then brought by `nebula issuers sync`, from wherever that runs.
+//! Without `keys_database_url` nothing is ever fetched: the keys are then brought by `nebula issuer sync`, from wherever that runs.
 
 mod cooldown;
 mod fetch;

@@ -29,6 +29,11 @@ pub(super) fn report_panics() {
     }));
 }
 
+/// Whether a text is a level or filter.
+pub fn is_level(level: &str) -> bool {
+    EnvFilter::try_new(directives(level)).is_ok()
+}
+
 /// A bare level is ours alone: libraries log what they like, tokio-postgres the text of every notice. Who wants it writes a filter.
 fn directives(level: &str) -> String {
     if level.contains(['=', ',']) { level.to_owned() } else { format!("off,{}={level}", env!("CARGO_CRATE_NAME")) }

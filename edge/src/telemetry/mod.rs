@@ -10,7 +10,7 @@ mod sentry;
 mod start;
 mod traces;
 
-pub use log::start as start_log;
+pub use log::{is_level, start as start_log};
 pub use sentry::Failed;
 pub use start::{Program, Telemetry};
 pub use traces::{Statement, Trace, Traces};

@@ -76,7 +76,7 @@ async fn export(context: &Context, job: &Job) -> Result<(), Error> {
     }
     let mut upload = BufWriter::with_capacity(storage.clone(), path(&location)?, PART_BYTES).with_max_concurrency(PARTS_AT_ONCE);
     client.batch_execute(BEGIN).await?;
-    let contents = Contents { client: &client, lease: &lease, format, keys: context.keys.as_ref() };
+    let contents = Contents { client: &client, lease: &lease, format, keys: context.keys.as_ref(), on_rows: &|_| {} };
     let written = match exports::write(&contents, &mut upload).await {
         Ok(written) => written,
         Err(error) => {

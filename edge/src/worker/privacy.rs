@@ -81,7 +81,7 @@ mod tests {
             storage_url: folder.map(|folder| format!("file://{}", folder.display())),
             ..Settings::default()
         };
-        let config = Config::load(None, settings).unwrap();
+        let config = Config::of(settings);
         Context {
             worker: "test".to_owned(),
             database: WorkerDatabase::new(&config).unwrap(),

@@ -9,6 +9,7 @@ use crate::{
     error::Error,
     storage::{self, Storage},
 };
+use serde::Serialize;
 use std::{collections::BTreeMap, fmt};
 use uuid::Uuid;
 
@@ -17,7 +18,8 @@ const SOURCES: [&str; 4] = ["audit_log", "usage_metrics", "webhook_delivery", "o
 const ROWS_PER_PURGE: i32 = 5_000;
 
 /// What a run did.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Report {
     partitions_made: i32,
     /// Rows that came out of default partitions.

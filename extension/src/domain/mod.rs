@@ -14,6 +14,7 @@ pub mod session;
 pub mod tenant;
 pub mod usage;
 pub mod user;
+pub mod user_session;
 pub mod webhook;
 pub mod webhook_delivery;
 
@@ -28,6 +29,7 @@ pub fn operations() -> Vec<Operation> {
         catalog::operations(),
         me::operations(),
         user::operations(),
+        user_session::operations(),
         group::operations(),
         api_key::operations(),
         audit::operations(),

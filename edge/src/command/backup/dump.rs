@@ -2,12 +2,14 @@
 
 use super::{manifest::Manifest, status::Status};
 use crate::{
-    command::output::{note, say},
+    command::output::{note, tell},
     config::Config,
     error::Error,
 };
 use jiff::Timestamp;
+use serde::Serialize;
 use std::{
+    fmt,
     fs::{self, OpenOptions, Permissions},
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
@@ -22,6 +24,20 @@ pub struct Arguments {
     /// The folder of pg_dump, which must be as new as the server [default: wherever the shell finds it].
     #[arg(long, env = "NEBULA_PG_BINDIR", value_name = "DIR")]
     pg_bindir: Option<PathBuf>,
+}
+
+/// What was written.
+#[derive(Serialize)]
+struct Dumped<'a> {
+    file: &'a Path,
+    roles: &'a Path,
+    size_bytes: u64,
+}
+
+impl fmt::Display for Dumped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}  {} MB", self.file.display(), self.size_bytes / 1_000_000)
+    }
 }
 
 pub async fn run(arguments: &Arguments, config: &Config) -> Result<(), Error> {
@@ -46,7 +62,7 @@ pub async fn run(arguments: &Arguments, config: &Config) -> Result<(), Error> {
             Status { kind, label: Some(label.into_owned()), finished_at, size_bytes: Some(size), ok: true, problems: Vec::new(), ..known };
         status.save(config)?;
     }
-    say(&format!("{}  {} MB", to.display(), size / 1_000_000))?;
+    tell(&Dumped { file: to, roles: &roles, size_bytes: size })?;
     note(&format!("roles without their passwords are in {}; sealing keys and signing keys are in neither", roles.display()));
     Ok(())
 }

@@ -2,19 +2,45 @@
 
 use super::{PgBackRest, server::Server, status::Asked};
 use crate::{
-    command::output::{note, say},
+    command::output::{note, tell},
     config::Config,
     error::Error,
 };
+use serde::Serialize;
+use std::fmt;
 
 /// A piece of WAL that nobody fills is archived after so long.
 const ARCHIVE_TIMEOUT_SECONDS: u64 = 60;
+
+/// How the server archives from now on.
+#[derive(Serialize)]
+struct Archiving {
+    archive_timeout_seconds: u64,
+}
+
+impl fmt::Display for Archiving {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the server archives its WAL after {} s at the latest", self.archive_timeout_seconds)
+    }
+}
+
+/// That what the server has arrives.
+#[derive(Serialize)]
+struct Checked {
+    is_archived: bool,
+}
+
+impl fmt::Display for Checked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the server's WAL arrives in the repository")
+    }
+}
 
 pub async fn run(config: &Config) -> Result<(), Error> {
     let server = Server::find(config).await?;
     let pgbackrest = PgBackRest::new(config, &server.user);
     pgbackrest.configure(&server)?;
-    say(&format!("wrote {}", pgbackrest.file().display()))?;
+    note(&format!("wrote {}", pgbackrest.file().display()));
     pgbackrest.run(&["stanza-create"])?;
     archive(config, &server, &pgbackrest).await
 }
@@ -39,7 +65,7 @@ async fn archive(config: &Config, server: &Server, pgbackrest: &PgBackRest<'_>) 
     if server.facts.archive_mode == "off" {
         note("restart the server: archive_mode is on from then on. Then `nebula backup check` and `nebula backup run`");
     }
-    say(&format!("the server archives its WAL after {timeout} s at the latest"))
+    tell(&Archiving { archive_timeout_seconds: timeout })
 }
 
 pub async fn check(config: &Config) -> Result<(), Error> {
@@ -48,5 +74,5 @@ pub async fn check(config: &Config) -> Result<(), Error> {
         return Err(Error::Backup("the server archives nothing: restart it after `nebula backup init`".to_owned()));
     }
     PgBackRest::new(config, &server.user).run(&["check"])?;
-    say("the server's WAL arrives in the repository")
+    tell(&Checked { is_archived: true })
 }

@@ -2,44 +2,60 @@
 
 use super::{PgBackRest, status::Status};
 use crate::{
-    command::{os_user::OsUser, output::say},
+    command::{
+        os_user::OsUser,
+        output::{Table, tell},
+    },
     config::Config,
     error::Error,
 };
 use jiff::Timestamp;
+use serde::Serialize;
+use std::fmt;
 
-#[derive(Debug, clap::Args)]
-pub struct Arguments {
-    /// Prints one JSON object: the backups, and what is known of the newest.
-    #[arg(long)]
-    json: bool,
+/// The backups, and what is known of the newest.
+#[derive(Serialize)]
+struct Listed {
+    backups: Vec<Listing>,
+    status: Status,
 }
 
-pub fn run(arguments: &Arguments, config: &Config) -> Result<(), Error> {
+#[derive(Serialize)]
+struct Listing {
+    label: String,
+    kind: String,
+    started_at: String,
+    finished_at: String,
+    size_bytes: u64,
+    repository_bytes: u64,
+}
+
+impl fmt::Display for Listed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.backups.is_empty() {
+            return f.write_str("there is no backup");
+        }
+        let mut table = Table::new(&["label", "kind", "finished", "MB", "MB in the repository"]);
+        for backup in &self.backups {
+            let megabytes = |bytes: u64| (bytes / 1_000_000).to_string();
+            let sizes = [megabytes(backup.size_bytes), megabytes(backup.repository_bytes)];
+            table.row([backup.label.clone(), backup.kind.clone(), backup.finished_at.clone()].into_iter().chain(sizes));
+        }
+        write!(f, "{table}{}", self.status)
+    }
+}
+
+pub fn run(config: &Config) -> Result<(), Error> {
     let user = OsUser::owner_of(&config.backup_dir)?;
-    let backups = PgBackRest::new(config, &user).backups()?;
-    let status = Status::load(config)?;
-    if arguments.json {
-        let backups = backups.iter().map(|backup| {
-            serde_json::json!({
-                "label": backup.label, "kind": backup.kind, "started_at": time(backup.timestamp.start), "finished_at": time(backup.timestamp.stop),
-                "size_bytes": backup.info.size, "repository_bytes": backup.info.repository.delta,
-            })
-        });
-        return say(&serde_json::json!({ "backups": backups.collect::<Vec<_>>(), "status": status }).to_string());
-    }
-    for backup in &backups {
-        let megabytes = |bytes: u64| bytes / 1_000_000;
-        say(&format!(
-            "{}  {}  {}  {} MB, {} MB in the repository",
-            backup.label,
-            backup.kind,
-            time(backup.timestamp.stop),
-            megabytes(backup.info.size),
-            megabytes(backup.info.repository.delta)
-        ))?;
-    }
-    if backups.is_empty() { say("there is no backup") } else { say(&status.to_string()) }
+    let backups = PgBackRest::new(config, &user).backups()?.into_iter().map(|backup| Listing {
+        started_at: time(backup.timestamp.start),
+        finished_at: time(backup.timestamp.stop),
+        size_bytes: backup.info.size,
+        repository_bytes: backup.info.repository.delta,
+        label: backup.label,
+        kind: backup.kind,
+    });
+    tell(&Listed { backups: backups.collect(), status: Status::load(config)? })
 }
 
 /// RFC 3339.

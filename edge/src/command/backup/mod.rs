@@ -16,9 +16,11 @@ mod server;
 mod status;
 mod verify;
 
-use crate::{config::Config, error::Error};
+use crate::{
+    config::Config,
+    error::{Error, Exit},
+};
 pub(super) use pgbackrest::PgBackRest;
-use std::process::ExitCode;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -35,22 +37,22 @@ enum Action {
     /// Makes a backup, and notes what the data was at its end.
     Run(run::Arguments),
     /// The backups that there are.
-    List(list::Arguments),
-    /// Restores the newest backup into a cluster of its own, compares every table with what was noted, asks the doctor, and says how long it took. Ends with 2
-    /// where the backup is not good, with 1 where it is and misses what the operational profiles ask for.
+    List,
+    /// Restores the newest backup into a cluster of its own, compares every table with what was noted, asks the doctor, and says how long it took. Ends with 3
+    /// where the backup is not good, or misses what the operational profiles ask for.
     Verify(verify::Arguments),
     /// Writes one database into a file with pg_dump, for small installations, and what roles there are into another.
     Dump(dump::Arguments),
 }
 
-pub async fn run(arguments: &Arguments, config: &Config) -> Result<ExitCode, Error> {
+pub async fn run(arguments: &Arguments, config: &Config) -> Result<Exit, Error> {
     match &arguments.action {
         Action::Init => init::run(config).await,
         Action::Check => init::check(config).await,
         Action::Run(arguments) => run::run(arguments, config).await,
-        Action::List(arguments) => list::run(arguments, config),
+        Action::List => list::run(config),
         Action::Verify(arguments) => return verify::run(arguments, config).await,
         Action::Dump(arguments) => dump::run(arguments, config).await,
     }?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Done)
 }

@@ -2,7 +2,7 @@
 
 use super::{PgBackRest, list::time, manifest::Manifest, server::Server, status::Status};
 use crate::{
-    command::output::{note, say},
+    command::output::{note, tell},
     config::Config,
     error::Error,
 };
@@ -67,7 +67,7 @@ async fn make(arguments: &Arguments, config: &Config) -> Result<(), Error> {
         ..Status::load(config)?
     };
     status.save(config)?;
-    say(&format!("{}  {}  {} MB", newest.label, newest.kind, newest.info.size / 1_000_000))
+    tell(&status)
 }
 
 /// Without its WAL the point could not be reached.

@@ -10,18 +10,18 @@ use super::{
 use crate::{
     auth::KeySource,
     command::{
+        key::sealing,
         os_user::OsUser,
-        output::{note, say},
-        sealing_keys,
+        output::{note, tell},
     },
     config::Config,
     db,
-    error::Error,
+    error::{Error, Exit},
 };
 use jiff::Timestamp;
 use std::{
     path::{Path, PathBuf},
-    process::{Command, ExitCode},
+    process::Command,
     time::{Duration, Instant},
 };
 use tokio_postgres::Client;
@@ -46,7 +46,7 @@ struct Finding {
     problems: Vec<String>,
 }
 
-pub async fn run(arguments: &Arguments, config: &Config) -> Result<ExitCode, Error> {
+pub async fn run(arguments: &Arguments, config: &Config) -> Result<Exit, Error> {
     let (asked, rpo_seconds, found) = match &arguments.dump {
         None => {
             let server = Server::find(config).await?;
@@ -80,12 +80,8 @@ pub async fn run(arguments: &Arguments, config: &Config) -> Result<ExitCode, Err
     if arguments.dump.is_none() || known.is_of_dumps() {
         status.save(config)?;
     }
-    say(&status.to_string())?;
-    Ok(ExitCode::from(match (status.ok, status.meets_what_is_asked()) {
-        (false, _) => 2,
-        (true, false) => 1,
-        (true, true) => 0,
-    }))
+    tell(&status)?;
+    Ok(if status.ok && status.meets_what_is_asked() { Exit::Done } else { Exit::Findings })
 }
 
 /// How old the newest data is that the archive has: what would be lost if this machine were gone now, in seconds. 0 where nothing was written since.
@@ -143,7 +139,7 @@ async fn try_out_dump(arguments: &Arguments, config: &Config, file: &Path, noted
 
 /// Sealing keys are in no backup of a database. Those of this machine may not be all, so this is told and no verdict.
 async fn tell_of_keys(config: &Config, client: &Client) -> Result<(), Error> {
-    match sealing_keys::load(client, &KeySource::of(config)).await {
+    match sealing::load(client, &KeySource::of(config)).await {
         Ok(keys) => keys.complaints().iter().for_each(|complaint| note(&format!("the sealing keys, which are in no backup: {complaint}"))),
         Err(error) => note(&format!("the sealing keys, which are in no backup, can't be compared here: {error}")),
     }

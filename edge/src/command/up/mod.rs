@@ -14,13 +14,15 @@ pub use place::Place;
 pub use process::Process;
 
 use super::{
-    keys, migrate,
-    output::{note, say},
-    sealing_keys, seed,
+    key::{operator, sealing, signing},
+    migrate,
+    output::{STRONG, note, tell},
+    seed,
 };
 use crate::{auth::KeySource, error::Error};
 use env_file::EnvFile;
-use std::path::PathBuf;
+use serde::Serialize;
+use std::{fmt, path::PathBuf};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -49,7 +51,7 @@ pub async fn run(arguments: &Arguments) -> Result<(), Error> {
     if arguments.postgres_only {
         env.set("PGDATABASE", "postgres");
         env.write(&place.env_file())?;
-        return say(&format!("postgres is up: source {}", place.env_file().display()));
+        return tell(&PostgresUp { env_file: place.env_file() });
     }
 
     let client = roles::ensure_database(&cluster, port, &mut env).await?;
@@ -60,14 +62,14 @@ pub async fn run(arguments: &Arguments) -> Result<(), Error> {
     seed::seed(&client).await?;
     roles::ensure_logins(&client, port, &mut env).await?;
     let keys_dir = place.keys_dir();
-    if !keys::can_sign(&client, &keys_dir).await? {
-        keys::generate(&client, &keys_dir).await?;
+    if !signing::can_sign(&client, &keys_dir).await? {
+        signing::generate(&client, &keys_dir).await?;
     }
-    sealing_keys::ensure(&client, &KeySource::Folder(keys_dir.clone())).await?;
+    sealing::ensure(&client, &KeySource::Folder(keys_dir.clone())).await?;
     env.set("NEBULA_KEYS_DIR", &keys_dir.to_string_lossy());
     env.set("NEBULA_STORAGE_URL", &place.storage_url()?);
     if env.get("NEBULA_OPERATOR_KEY").is_none() {
-        env.set("NEBULA_OPERATOR_KEY", &seed::issue_operator_key(&client, None).await?);
+        env.set("NEBULA_OPERATOR_KEY", &operator::issue(&client, None).await?.secret);
     }
     // Written before the edge starts: a key that is shown once must survive whatever fails next.
     env.write(&place.env_file())?;
@@ -80,12 +82,40 @@ pub async fn run(arguments: &Arguments) -> Result<(), Error> {
 }
 
 fn greet(place: &Place, env: &EnvFile) -> Result<(), Error> {
-    let value = |name: &str| env.get(name).unwrap_or_default();
-    say(&format!("Nebula is up at {}", value("NEBULA_URL")))?;
-    say(&format!("operator's key: {}", value("NEBULA_OPERATOR_KEY")))?;
-    say("")?;
-    say(&format!("  source {}", place.env_file().display()))?;
-    say(r#"  curl -s -H "Authorization: Bearer $NEBULA_OPERATOR_KEY" "$NEBULA_URL/v1/me""#)
+    let value = |name: &str| env.get(name).unwrap_or_default().to_owned();
+    tell(&Up { url: value("NEBULA_URL"), operator_key: value("NEBULA_OPERATOR_KEY"), env_file: place.env_file() })
+}
+
+/// Where a Postgres alone is up.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PostgresUp {
+    env_file: PathBuf,
+}
+
+impl fmt::Display for PostgresUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "postgres is up: source {}", self.env_file.display())
+    }
+}
+
+/// How to call what is up.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Up {
+    url: String,
+    operator_key: String,
+    /// To be sourced by a shell.
+    env_file: PathBuf,
+}
+
+impl fmt::Display for Up {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "Nebula is up at {STRONG}{}{STRONG:#}", self.url)?;
+        writeln!(f, "operator's key: {}\n", self.operator_key)?;
+        writeln!(f, "  source {}", self.env_file.display())?;
+        write!(f, r#"  curl -s -H "Authorization: Bearer $NEBULA_OPERATOR_KEY" "$NEBULA_URL/v1/me""#)
+    }
 }
 
 /// A secret for a login that no person types: 256 bits, hex.

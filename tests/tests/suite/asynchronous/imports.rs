@@ -14,7 +14,7 @@ use uuid::Uuid;
 use zip::{ZipArchive, ZipWriter, write::SimpleFileOptions};
 
 fn import(database: &Database, file: &Path, more: &[&str], settings: &[(&str, &str)]) -> Output {
-    database.nebula(&[&["tenant", "import", file.to_str().unwrap()], more].concat(), settings)
+    database.nebula(&[&["import", file.to_str().unwrap()], more].concat(), settings)
 }
 
 #[track_caller]
@@ -179,7 +179,7 @@ fn with_keys_of_its_own(database: &Database) -> PathBuf {
     let keys = database.own_keys_named("other");
     fs::write(keys.join("sealing-1.key"), "BAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQ=\n").unwrap();
     database.execute("delete from nebula.sealing_key");
-    let registered = database.nebula(&["keys", "register-sealing"], &[("NEBULA_KEYS_DIR", keys.to_str().unwrap())]);
+    let registered = database.nebula(&["key", "sealing", "register"], &[("NEBULA_KEYS_DIR", keys.to_str().unwrap())]);
     assert!(registered.status.success(), "{registered:?}");
     keys
 }
@@ -234,9 +234,9 @@ fn what_is_here_already_or_can_not_be_read_here_is_refused() {
 
     let platform = source.text("select slug from nebula.tenant where kind = 'platform'", &[]);
     refused(&target, &source.export(&platform, "json"), &[], "the platform's own tenant");
-    let output = source.nebula(&["tenant", "export", "nobody", "--output", "/tmp/never-made.zip"], &[]);
+    let output = source.nebula(&["export", "nobody", "--output", "/tmp/never-made.zip"], &[]);
     assert!(!output.status.success() && !Path::new("/tmp/never-made.zip").exists());
-    let again = source.nebula(&["tenant", "export", "acme", "--output", file.to_str().unwrap()], &[]);
+    let again = source.nebula(&["export", "acme", "--output", file.to_str().unwrap()], &[]);
     assert!(!again.status.success(), "a file is never overwritten");
     imported(&target, &file, &[]);
     let _ = acme;

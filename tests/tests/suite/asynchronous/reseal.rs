@@ -20,11 +20,11 @@ fn nebula(database: &Database, keys: &Path, arguments: &[&str]) -> Result<String
     nebula_with(&[("NEBULA_ADMIN_DATABASE_URL", &url), ("NEBULA_KEYS_DIR", &keys.display().to_string())], arguments)
 }
 
-/// What `keys list` says of a version, without its number and algorithm.
+/// What `key sealing list` says of a version.
 fn listed(database: &Database, keys: &Path, version: u16) -> String {
-    let list = nebula(database, keys, &["keys", "list"]).unwrap();
-    let line = list.lines().find_map(|line| line.strip_prefix(&format!("sealing-{version}  AES-256-GCM  ")));
-    line.unwrap_or_else(|| panic!("{list}")).to_owned()
+    let list: Value = serde_json::from_str(&nebula(database, keys, &["key", "sealing", "list", "--json"]).unwrap()).unwrap();
+    let key = list["keys"].as_array().unwrap().iter().find(|key| key["version"] == version).unwrap_or_else(|| panic!("{list}"));
+    format!("{}  {} values", key["state"].as_str().unwrap(), key["values"])
 }
 
 fn revealed(database: &Database, keys: PathBuf, tenant: Uuid, credential: Uuid) -> Result<Value, String> {
@@ -77,12 +77,12 @@ fn a_rotation_while_requests_run_fails_none_of_them_and_afterwards_the_old_key_i
             })
         });
         let writers = writers.collect::<Vec<_>>();
-        assert_eq!(nebula(&database, &keys, &["keys", "rotate-sealing"]).unwrap(), "sealing-2");
+        assert_eq!(nebula(&database, &keys, &["key", "sealing", "rotate"]).unwrap(), "sealing-2");
         // No restart: the edge is told.
         eventually("the edge seals with the new key", || versions(&database).contains(&"2".to_owned()));
         let mut rounds = 0;
         while !listed(&database, &keys, 1).ends_with(" 0 values") {
-            nebula(&database, &keys, &["keys", "reseal"]).unwrap();
+            nebula(&database, &keys, &["key", "sealing", "reseal"]).unwrap();
             rounds += 1;
             assert!(rounds < 20, "values of the old key remain");
         }
@@ -127,9 +127,9 @@ fn what_was_moved_is_reported_and_left_as_it_is_and_everything_else_is_sealed_an
         database.text("select encode(data_encrypted, 'hex') || key_version from nebula.integration_credential where id = $1", &[&kept[0]])
     };
     let before = row();
-    nebula(&database, &keys, &["keys", "rotate-sealing"]).unwrap();
+    nebula(&database, &keys, &["key", "sealing", "rotate"]).unwrap();
     for _ in 0..2 {
-        let complaint = nebula(&database, &keys, &["keys", "reseal"]).unwrap_err();
+        let complaint = nebula(&database, &keys, &["key", "sealing", "reseal"]).unwrap_err();
         assert!(complaint.contains(&kept[0].to_string()) && complaint.contains("1 values were not sealed anew"), "{complaint}");
         assert_eq!(row(), before);
     }
@@ -182,16 +182,16 @@ fn a_key_is_brought_to_every_machine_before_it_seals_and_two_of_one_number_are_r
     let edge = database.serve_with(&[("NEBULA_KEYS_DIR", &here.display().to_string())]);
     let acme = onboard(&edge, "acme");
     let keep = |name: &str| acme.admin.post(PATH, &json!({ "provider": "psp", "name": name, "data": 1 }));
-    assert_eq!(nebula(&database, &here, &["keys", "rotate-sealing", "--prepare"]).unwrap(), "sealing-2");
+    assert_eq!(nebula(&database, &here, &["key", "sealing", "rotate", "--prepare"]).unwrap(), "sealing-2");
     assert_eq!(
         (listed(&database, &here, 2), listed(&database, &here, 1)),
         ("not registered  0 values".to_owned(), "seals  0 values".to_owned())
     );
     keep("antes").data(201);
     // Another machine made one of its own, and is told.
-    nebula(&database, &there, &["keys", "rotate-sealing", "--prepare"]).unwrap();
-    nebula(&database, &here, &["keys", "register-sealing"]).unwrap();
-    let refused = nebula(&database, &there, &["keys", "register-sealing"]).unwrap_err();
+    nebula(&database, &there, &["key", "sealing", "rotate", "--prepare"]).unwrap();
+    nebula(&database, &here, &["key", "sealing", "register"]).unwrap();
+    let refused = nebula(&database, &there, &["key", "sealing", "register"]).unwrap_err();
     assert!(refused.contains("version 2 is registered as another key"), "{refused}");
     assert_eq!(listed(&database, &there, 2), "another key than the registered one  0 values");
     let other = database.serve_with(&[("NEBULA_KEYS_DIR", &there.display().to_string())]);
@@ -207,7 +207,7 @@ fn a_key_is_brought_to_every_machine_before_it_seals_and_two_of_one_number_are_r
     let empty = here.join("empty");
     nebula(&database, &empty, &["keys", "generate"]).unwrap();
     assert!(!empty.join("sealing-1.key").exists());
-    assert!(nebula(&database, &empty, &["keys", "reseal"]).unwrap_err().contains("no key of this machine seals"));
+    assert!(nebula(&database, &empty, &["key", "sealing", "reseal"]).unwrap_err().contains("no key of this machine seals"));
     // Version 3, though the folder knows of none.
-    assert_eq!(nebula(&database, &empty, &["keys", "rotate-sealing"]).unwrap(), "sealing-3");
+    assert_eq!(nebula(&database, &empty, &["key", "sealing", "rotate"]).unwrap(), "sealing-3");
 }

@@ -2,11 +2,13 @@
 
 use super::root;
 use nebula_tests::{
-    Database, Handle, Route, World, catalog, previous, routes,
+    Database, Handle, Route, World, catalog,
+    cluster::nebula_program,
+    previous, routes,
     world::{Actor, SOLD_ACTION, sell_notes},
 };
 use serde_json::Value;
-use std::{collections::BTreeMap, fmt::Write, fs};
+use std::{collections::BTreeMap, fmt::Write, fs, process::Command};
 
 /// Holds a page against what was made now, or writes it where `NEBULA_WRITE_DOCS` is set.
 #[track_caller]
@@ -40,6 +42,25 @@ fn the_tables_of_a_new_installation_are_the_committed_ones() {
     if previous::runs_here() {
         holds("docs/schema.sql", &catalog::schema(&Database::new()));
     }
+}
+
+/// What the program prints about itself.
+fn printed(arguments: &[&str]) -> String {
+    let output = Command::new(nebula_program()).args(arguments).env_clear().output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn the_reference_of_settings_is_the_programs() {
+    holds("docs/operations/nebula.toml", &printed(&["config", "reference"]));
+    holds("docs/operations/configuration.md", &printed(&["config", "reference", "--markdown"]));
+}
+
+#[test]
+fn the_list_of_commands_is_the_programs() {
+    let head = "# Commands\n\nMade by `make docs` from the program. What they have in common: [cli.md](cli.md).\n\n";
+    holds("docs/operations/commands.md", &format!("{head}{}", printed(&["man", "--markdown"])));
 }
 
 /// The name of an area of rules.

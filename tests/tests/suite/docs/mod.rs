@@ -5,7 +5,10 @@
 mod generated;
 
 use nebula_core::error::Code;
-use nebula_tests::{Database, cluster::postgres_program};
+use nebula_tests::{
+    Database,
+    cluster::{nebula_program, postgres_program},
+};
 use serde_json::Value;
 use std::{
     collections::BTreeSet,
@@ -277,8 +280,9 @@ fn run_in(page: &str, database: &Database, edge: &str) {
     }
     writeln!(script, "echo {} >begun", fences.len()).unwrap();
 
-    let psql = postgres_program("psql");
-    let path = format!("{}:{}", psql.parent().unwrap().display(), std::env::var("PATH").unwrap_or_default());
+    let (psql, nebula) = (postgres_program("psql"), nebula_program());
+    let programs = [psql.parent().unwrap(), nebula.parent().unwrap()].map(|folder| folder.display().to_string()).join(":");
+    let path = format!("{programs}:{}", std::env::var("PATH").unwrap_or_default());
     let output = Command::new("bash")
         .args(["-euo", "pipefail", "-c", &script])
         .env_clear()

@@ -189,7 +189,7 @@ fn a_backup_is_restored_compared_and_measured_against_what_is_asked() {
     assert!(listed["backups"][0]["size_bytes"].as_u64().unwrap() > 1_000_000);
 
     let output = vault.run_with(&["backup", "verify"], &[("NEBULA_BACKUP_RTO_SECONDS", "0")]);
-    assert_eq!(output.status.code(), Some(1), "it is good, and slower than is asked: {}", String::from_utf8_lossy(&output.stdout));
+    assert_eq!(output.status.code(), Some(3), "it is good, and slower than is asked: {}", String::from_utf8_lossy(&output.stdout));
     let status = vault.status();
     assert_eq!((&status["kind"], &status["ok"], &status["problems"]), (&json!("incr"), &json!(true), &json!([])));
     assert_eq!(
@@ -216,7 +216,7 @@ fn a_backup_that_is_damaged_or_not_what_was_noted_is_told() {
     fs::write(&manifest, noted.to_string()).unwrap();
     let output = vault.run(&["backup", "verify"]);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert_eq!(output.status.code(), Some(3), "{said}");
     assert!(said.contains("instead of 1000") && said.contains("nebula.tenant has other rows, as many"), "{said}");
     assert_eq!(vault.status()["ok"], false);
 
@@ -228,7 +228,7 @@ fn a_backup_that_is_damaged_or_not_what_was_noted_is_told() {
     bytes[middle..middle + 4096].fill(0x5a);
     fs::write(&bundle, bytes).unwrap();
     let output = vault.run(&["backup", "verify"]);
-    assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stdout));
+    assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stdout));
     assert!(vault.status()["problems"][0].as_str().unwrap().contains("pgbackrest"), "{}", vault.status());
 }
 
@@ -305,7 +305,7 @@ fn a_dump_comes_back_and_nothing_is_written_over() {
     let noted = fs::read_to_string(&note).unwrap();
     fs::write(&note, noted.replacen("\"rows\": 1,", "\"rows\": 2,", 1)).unwrap();
     let output = vault.run(&verify);
-    assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stdout));
+    assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stdout));
     assert!(vault.status()["problems"][0].as_str().unwrap().contains("instead of 2"), "{}", vault.status());
     // What fails leaves nothing that looks like a backup.
     let other = vault.installation.cluster.dir.join("other.dump");

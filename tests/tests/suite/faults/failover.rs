@@ -275,7 +275,7 @@ fn a_server_that_says_nothing_keeps_nobody_waiting() {
     edge.operator().get("/v1/tenants").data(200);
     assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
     let started = Instant::now();
-    nebula(&url("postgres"), &installation.keys_dir, &["keys", "list"]);
+    nebula(&url("postgres"), &installation.keys_dir, &["key", "signing", "list"]);
     assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
 }
 

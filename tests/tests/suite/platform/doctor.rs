@@ -386,7 +386,7 @@ fn the_command_ends_with_the_worst_finding() {
     };
     database.execute("create schema app; create table app.orders (id uuid primary key, tenant_id uuid)");
     let (code, text) = nebula_doctor(&database, &rule("rls_disabled_on_tenant_table"));
-    assert_eq!(code, 2, "{text}");
+    assert_eq!(code, 3, "{text}");
     assert!(
         text.contains("app.orders")
             && text.contains("> alter table app.orders enable row level security;")
@@ -394,11 +394,11 @@ fn the_command_ends_with_the_worst_finding() {
         "{text}"
     );
     assert_eq!(nebula_doctor(&database, &rule("tenant_index_missing")).0, 0);
-    assert_eq!(nebula_doctor(&database, &and(rule("tenant_index_missing"), &["--strict"])).0, 1);
+    assert_eq!(nebula_doctor(&database, &and(rule("tenant_index_missing"), &["--strict"])).0, 3);
     assert_eq!(nebula_doctor(&database, &and(rule("tenant_column_without_foreign_key"), &["--strict"])).0, 0);
     let (code, json) = nebula_doctor(&database, &and(rule("rls_disabled_on_tenant_table"), &["--json"]));
     let json: Value = serde_json::from_str(&json).unwrap();
-    assert_eq!((code, json[0]["severity"].as_str(), json[0]["object"].as_str()), (2, Some("error"), Some("app.orders")));
+    assert_eq!((code, json[0]["severity"].as_str(), json[0]["object"].as_str()), (3, Some("error"), Some("app.orders")));
     assert!(json[0]["remedy"].as_str().unwrap().starts_with("create policy"), "{json}");
 }
 

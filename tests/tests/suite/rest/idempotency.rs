@@ -347,6 +347,7 @@ fn every_operation_that_changes_something_takes_a_key_and_has_one_effect_under_i
     let credential = of(&once("credentials.create", admin, "POST", "/v1/integrations/credentials", credential));
     once("credentials.update", admin, "PATCH", &format!("/v1/integrations/credentials/{credential}"), json!({ "data": ["y"] }));
     once("credentials.delete", admin, "DELETE", &format!("/v1/integrations/credentials/{credential}"), Value::Null);
+    once("users.sessions.revoke", admin, "DELETE", &format!("/v1/users/{user}/sessions"), Value::Null);
     once("users.anonymize", admin, "DELETE", &format!("/v1/users/{user}"), Value::Null);
     once("me.sessions.revoke", admin, "DELETE", "/v1/me/sessions", Value::Null);
     once("me.password", admin, "PUT", "/v1/me/password", json!({ "currentPassword": PASSWORD, "newPassword": "another good password" }));

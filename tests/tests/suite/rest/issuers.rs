@@ -197,8 +197,8 @@ fn without_a_login_for_keys_the_edge_fetches_nothing() {
     assert_eq!((published.count(), kids(&database).len()), (0, 0));
     // A cron job brings them.
     let settings = [("NEBULA_KEYS_DATABASE_URL", &*database.url("nebula_keys")), ("NEBULA_ALLOW_LOOPBACK_JWKS", "true")];
-    assert_eq!(nebula_with(&settings, &["issuers", "sync"]).unwrap(), format!("{ISSUER}: 3 keys changed"));
-    assert_eq!(nebula_with(&settings, &["issuers", "sync", ISSUER]).unwrap(), format!("{ISSUER}: 0 keys changed"));
+    assert_eq!(nebula_with(&settings, &["issuer", "sync"]).unwrap(), format!("{ISSUER}: 3 keys changed"));
+    assert_eq!(nebula_with(&settings, &["issuer", "sync", ISSUER]).unwrap(), format!("{ISSUER}: 0 keys changed"));
     eventually("the edge knows the keys", || edge.user(&token).get("/v1/me").status == 200);
 }
 
@@ -212,7 +212,7 @@ fn a_fetch_leads_nowhere_else_and_is_bounded() {
     let sync = |more: &[(&str, &str)]| {
         let mut settings = vec![("NEBULA_KEYS_DATABASE_URL", keys_url.as_str()), ("NEBULA_ALLOW_LOOPBACK_JWKS", "true")];
         settings.extend(more);
-        nebula_with(&settings, &["issuers", "sync"])
+        nebula_with(&settings, &["issuer", "sync"])
     };
     // From now on a proxy of the environment would answer, with keys.
     elsewhere.publish(&issuer.jwks);
@@ -234,7 +234,7 @@ fn a_fetch_leads_nowhere_else_and_is_bounded() {
     }
     assert_eq!((elsewhere.count(), kids(&database).len()), (0, 0));
     // Plain http is for the loopback address, and only where it is allowed.
-    let plain = nebula_with(&[("NEBULA_KEYS_DATABASE_URL", &keys_url)], &["issuers", "sync"]).unwrap_err();
+    let plain = nebula_with(&[("NEBULA_KEYS_DATABASE_URL", &keys_url)], &["issuer", "sync"]).unwrap_err();
     assert!(plain.contains("NEBULA_ALLOW_LOOPBACK_JWKS"), "{plain}");
     // A server that says nothing is left after five seconds.
     let silent = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
@@ -277,7 +277,7 @@ fn a_certificate_that_nobody_vouches_for_is_refused() {
     let sync = |roots: &[(&str, &str)]| {
         let mut settings = vec![("NEBULA_KEYS_DATABASE_URL", keys_url.as_str())];
         settings.extend(roots);
-        nebula_with(&settings, &["issuers", "sync"])
+        nebula_with(&settings, &["issuer", "sync"])
     };
     register(&database, &json!({ "jwksUrl": format!("https://localhost:{port}/jwks") }));
     let unknown = sync(&[]).unwrap_err();
@@ -305,7 +305,7 @@ fn an_issuer_is_added_listed_and_removed_by_commands() {
     let run = |arguments: &[&str]| {
         nebula_with(
             &[("NEBULA_ADMIN_DATABASE_URL", &admin_url), ("NEBULA_ALLOW_LOOPBACK_JWKS", "true")],
-            &[&["issuers"], arguments].concat(),
+            &[&["issuer"], arguments].concat(),
         )
     };
     let (config, secret) = (file("issuer.json", &configuration(&json!({})).to_string()), file("secret", &format!("{SECRET}\n")));
@@ -331,14 +331,14 @@ fn an_issuer_is_added_listed_and_removed_by_commands() {
     let short = file("short", "short");
     let config = file("issuer.json", &configuration(&json!({})).to_string());
     assert!(run(&["add", &config, "--secret-file", &short]).unwrap_err().contains("32 to 1024"));
-    assert!(run(&["remove", "https://other.example"]).unwrap_err().contains("not registered"));
+    assert!(run(&["remove", "https://other.example"]).unwrap_err().contains("there is none"));
     assert!(run(&["sync", "https://other.example"]).unwrap_err().contains("not registered"));
     assert_eq!(database.digests(), before);
     let token = issuer.token("RS256", &claims(&acme, "7", &acme.admin_email));
     eventually("the edge knows the key", || edge.user(&token).get("/v1/me").status == 200);
     run(&["remove", ISSUER]).unwrap();
     edge.user(&token).get("/v1/me").refused(401, "INVALID_TOKEN");
-    assert_eq!(run(&["list"]).unwrap(), "");
+    assert_eq!(run(&["list"]).unwrap(), "none");
 }
 
 #[test]

@@ -23,6 +23,7 @@ mod permissions;
 mod story;
 mod tenants;
 mod usage;
+mod user_sessions;
 mod users;
 mod validation;
 mod webhooks;

@@ -39,10 +39,10 @@ fn the_commands_say_what_they_did_and_may_be_repeated() {
     let said = nebula(&url, keys, &["migrate"]);
     assert!(said.contains("nothing to apply"), "{said}");
     assert_eq!(nebula(&url, keys, &["seed"]), r#"{"changed":0}"#);
-    let key = nebula(&url, keys, &["seed", "--operator", "--name", "second"]);
+    let key = nebula(&url, keys, &["key", "operator", "issue", "--name", "second"]);
     let edge = database.serve();
     edge.key(&key).get("/v1/tenants").data(200);
-    assert!(nebula(&url, keys, &["keys", "list"]).contains(&database.installation.signer.kid));
+    assert!(nebula(&url, keys, &["key", "signing", "list"]).contains(&database.installation.signer.kid));
 }
 
 #[test]

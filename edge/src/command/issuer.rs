@@ -1,13 +1,15 @@
-//! `nebula issuers`: other issuers of tokens, and their keys.
+//! `nebula issuer`: other issuers of tokens, and their keys.
 
-use super::output::{note, say};
+use super::output::{Table, note, tell};
 use crate::{
     config::Config,
-    db::{self, scalar_text},
+    db::{self, IssuerState, scalar_text},
     error::Error,
     issuers::{Renewed, renew_over},
 };
+use serde::Serialize;
 use std::{
+    fmt,
     io::Read,
     path::{Path, PathBuf},
 };
@@ -49,25 +51,77 @@ pub async fn run(arguments: &Arguments, config: &Config) -> Result<(), Error> {
     }
     let client = db::connect_admin(config.require_admin_database_url()?).await?;
     match &arguments.action {
-        Action::List => list(&client).await,
+        Action::List => tell(&Listed { issuers: db::issuer_state(&client).await? }),
         Action::Add { file, secret_file, jwks_file } => add(&client, file, secret_file.as_deref(), jwks_file.as_deref(), config).await,
         Action::Remove { issuer } => {
             let is_removed: bool = client.query_typed_one("select nebula.remove_issuer($1)", &[(issuer, Type::TEXT)]).await?.try_get(0)?;
-            if is_removed { Ok(()) } else { Err(Error::Issuer(format!("{issuer} is not registered"))) }
+            if is_removed { tell(&Removed { issuer }) } else { Err(Error::NotFound { what: "issuer", name: issuer.clone() }) }
         }
         Action::Sync { .. } => Ok(()),
     }
 }
 
-async fn list(client: &Client) -> Result<(), Error> {
-    for issuer in db::issuer_state(client).await? {
-        let secret = issuer.has_secret.then_some("a secret");
-        let keys = issuer.kids.iter().map(String::as_str).chain(secret).collect::<Vec<_>>();
-        let keys = if keys.is_empty() { "no keys".to_owned() } else { keys.join(", ") };
-        let url = issuer.jwks_url.as_deref().unwrap_or("keys by hand");
-        say(&format!("{}  {}  {}  {}  {url}  {keys}", issuer.issuer, issuer.status, issuer.audience, issuer.algorithms.join(",")))?;
+/// Every registered issuer.
+#[derive(Serialize)]
+struct Listed {
+    issuers: Vec<IssuerState>,
+}
+
+impl fmt::Display for Listed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut table = Table::new(&["issuer", "status", "audience", "algorithms", "keys from", "keys"]);
+        for issuer in &self.issuers {
+            let secret = issuer.has_secret.then_some("a secret");
+            let keys = issuer.kids.iter().map(String::as_str).chain(secret).collect::<Vec<_>>();
+            let keys = if keys.is_empty() { "no keys".to_owned() } else { keys.join(", ") };
+            let url = issuer.jwks_url.as_deref().unwrap_or("keys by hand").to_owned();
+            table.row([issuer.issuer.clone(), issuer.status.clone(), issuer.audience.clone(), issuer.algorithms.join(","), url, keys]);
+        }
+        write!(f, "{table}")
     }
-    Ok(())
+}
+
+/// An issuer that is there no more.
+#[derive(Serialize)]
+struct Removed<'a> {
+    issuer: &'a str,
+}
+
+impl fmt::Display for Removed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is removed", self.issuer)
+    }
+}
+
+/// An issuer that was registered or changed.
+#[derive(Serialize)]
+struct Registered<'a> {
+    issuer: &'a str,
+}
+
+impl fmt::Display for Registered<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is registered", self.issuer)
+    }
+}
+
+/// Issuers whose keys were fetched.
+#[derive(Serialize)]
+struct Synced {
+    issuers: Vec<SyncedIssuer>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SyncedIssuer {
+    issuer: String,
+    keys_changed: i32,
+}
+
+impl fmt::Display for Synced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.issuers.iter().try_for_each(|synced| writeln!(f, "{}: {} keys changed", synced.issuer, synced.keys_changed))
+    }
 }
 
 /// All or nothing: an issuer without the keys that were given with it would only look registered.
@@ -92,7 +146,7 @@ async fn add(client: &Client, file: &Path, secret_file: Option<&Path>, jwks_file
     if parsed.jwks_url.is_some() && parsed.is_active {
         return sync(client, Some(issuer), config).await;
     }
-    Ok(())
+    tell(&Registered { issuer })
 }
 
 async fn sync(client: &Client, issuer: Option<&str>, config: &Config) -> Result<(), Error> {
@@ -100,15 +154,18 @@ async fn sync(client: &Client, issuer: Option<&str>, config: &Config) -> Result<
     if let Some(issuer) = issuer.filter(|_| renewed.is_empty()) {
         return Err(Error::Issuer(format!("{issuer} is not registered, not active or publishes no keys")));
     }
-    let mut failed = 0;
+    let (mut failed, mut issuers) = (0, Vec::new());
     for Renewed { issuer, outcome } in renewed {
         match outcome {
-            Ok(changed) => say(&format!("{issuer}: {changed} keys changed"))?,
+            Ok(keys_changed) => issuers.push(SyncedIssuer { issuer, keys_changed }),
             Err(error) => {
                 failed += 1;
                 note(&format!("{issuer}: {error}"));
             }
         }
+    }
+    if !issuers.is_empty() {
+        tell(&Synced { issuers })?;
     }
     if failed == 0 { Ok(()) } else { Err(Error::Issuer(format!("{failed} not renewed; the keys that were registered stay"))) }
 }
