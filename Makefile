@@ -185,7 +185,7 @@ lint-deploy:
 	@$(LINT)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
 	@$(LINT)/zizmor --offline --quiet --no-progress .github
 	@$(LINT)/kubernetes-validate --strict --quiet $(filter-out %/kustomization.yaml,$(wildcard docs/operations/kubernetes/*.yaml))
-	@$(LINT)/yamllint --strict --config-file packaging/yamllint.yaml .github docs/operations packaging compose.yaml compose.supabase.yaml
+	@$(LINT)/yamllint --strict --config-file packaging/yamllint.yaml .github docs/operations/kubernetes packaging compose.yaml compose.supabase.yaml
 	@bash -n packaging/*.sh packaging/container/*.sh
 	@$(LINT)/typos --config packaging/typos.toml README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md docs packaging .github compose.yaml compose.supabase.yaml Dockerfile
 

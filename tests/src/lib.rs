@@ -2,7 +2,7 @@
 //!
 //! `cluster` starts Postgres and makes the template, `database` copies it, `edge` serves it, `worker` works on it, `callers` speak HTTP, `handle` speaks as the edge's
 //! login, `sql_caller` as PostgREST or as a bound login, `token` signs what the edge would sign and what it never would, `issuer` what others sign,
-//! `supabase` is a cluster like Supabase's images.
+//! `supabase` is a cluster like Supabase's images, `supabase_gateway` what an application sees of it, `balancer` what stands before several edges.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -41,6 +41,7 @@ pub mod sql_caller;
 pub mod standard_webhooks;
 pub mod story;
 pub mod supabase;
+pub mod supabase_gateway;
 pub mod telemetry;
 pub mod tls_proxy;
 pub mod token;
@@ -74,6 +75,7 @@ pub use scrape::Scrape;
 pub use shop::Shop;
 pub use story::{Tenant, onboard, onboard_by_sql};
 pub use supabase::Supabase;
+pub use supabase_gateway::SupabaseGateway;
 pub use telemetry::{Reports, Spans};
 pub use tls_proxy::TlsProxy;
 pub use token::Signer;

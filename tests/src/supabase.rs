@@ -172,15 +172,7 @@ impl Supabase {
     #[track_caller]
     #[must_use]
     pub fn hook(&self, event: &Value) -> Value {
-        let mut auth = self.database.connect("supabase_auth_admin");
-        let mut login = auth.transaction().unwrap();
-        login.batch_execute("set local statement_timeout to '2000'").unwrap();
-        let row =
-            login.query_one(r#"select "nebula"."custom_access_token_hook"($1)"#, &[event]).unwrap_or_else(|error| panic!("{error:?}"));
-        let answer: Value = row.get(0);
-        login.batch_execute("set local statement_timeout to default").unwrap();
-        login.commit().unwrap();
-        answer
+        hook(&mut self.database.connect("supabase_auth_admin"), event)
     }
 
     /// Logs in: the token that GoTrue signs after the hook, HS256 as it comes out of the box.
@@ -210,6 +202,18 @@ impl Supabase {
     pub fn sign(&mut self, claims: &Value) -> String {
         self.jose.sign_with_secret(SECRET, &json!({ "alg": "HS256", "typ": "JWT" }), claims)
     }
+}
+
+/// The hook in a session of GoTrue's login.
+#[track_caller]
+pub fn hook(auth: &mut Client, event: &Value) -> Value {
+    let mut login = auth.transaction().unwrap();
+    login.batch_execute("set local statement_timeout to '2000'").unwrap();
+    let row = login.query_one(r#"select "nebula"."custom_access_token_hook"($1)"#, &[event]).unwrap_or_else(|error| panic!("{error:?}"));
+    let answer: Value = row.get(0);
+    login.batch_execute("set local statement_timeout to default").unwrap();
+    login.commit().unwrap();
+    answer
 }
 
 /// What a request brings to PostgREST.

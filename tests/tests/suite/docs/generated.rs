@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, fmt::Write, fs, process::Command};
 
 /// Holds a page against what was made now, or writes it where `NEBULA_WRITE_DOCS` is set.
 #[track_caller]
-fn holds(page: &str, made: &str) {
+pub fn holds(page: &str, made: &str) {
     let path = root().join(page);
     if std::env::var_os("NEBULA_WRITE_DOCS").is_some() {
         fs::write(path, made).unwrap();

@@ -1,9 +1,14 @@
 //! The documents: their examples are run in the order of the page, and their tables of routes and errors are compared with the program.
 //!
-//! What runs is a fence marked `bash` or `sql`; `sh` and everything else is for reading. See "Documents" in CONTRIBUTING.md.
+//! What runs is a fence marked `bash`, `sql` or `js`; what doesn't says why not. See "Documents" in CONTRIBUTING.md.
 
+mod coverage;
+mod fences;
 mod generated;
+mod guides;
+mod links;
 
+use fences::{Language, that_run};
 use nebula_core::error::Code;
 use nebula_tests::{
     Database,
@@ -32,7 +37,6 @@ macro_rules! pages {
 pages! {
     readme: "README.md";
     readme_in_portuguese: "README.pt-BR.md";
-    api: "docs/api.md";
     operations: "docs/operations.md";
     sql: "docs/sql.md";
 }
@@ -41,7 +45,7 @@ pages! {
 #[test]
 fn supabase() {
     let database = nebula_tests::supabase::empty();
-    run_in(SUPABASE, &database, "");
+    run_in(SUPABASE, &database, "", &[]);
 }
 
 /// A page whose examples run elsewhere than the others'.
@@ -50,8 +54,8 @@ const SUPABASE: &str = "docs/supabase.md";
 /// Decisions, and pages that are added: whatever has examples and no test of its own.
 #[test]
 fn every_other_page() {
-    let has_none_of_its_own = |page: &&String| !PAGES.contains(&page.as_str()) && page.as_str() != SUPABASE;
-    for page in walk().iter().filter(has_none_of_its_own).filter(|page| !fences(page).is_empty()) {
+    let has_none_of_its_own = |page: &&String| !PAGES.contains(&page.as_str()) && page.as_str() != SUPABASE && !guides::runs(page);
+    for page in walk().iter().filter(has_none_of_its_own).filter(|page| !that_run(page).is_empty()) {
         run(page);
     }
 }
@@ -67,26 +71,11 @@ fn pages_and_their_examples_are_found() {
     }
     for page in PAGES {
         let least = if page.starts_with("README") { 2 } else { 1 };
-        assert!(fences(page).len() >= least, "{page} has fewer than {least} examples that run");
+        assert!(that_run(page).len() >= least, "{page} has fewer than {least} examples that run");
     }
-    let languages = |page| fences(page).into_iter().map(|fence| fence.language).collect::<BTreeSet<_>>();
+    let languages = |page| that_run(page).into_iter().map(|(language, _)| language).collect::<BTreeSet<_>>();
     assert_eq!(languages("README.md"), BTreeSet::from([Language::Bash, Language::Sql]));
     assert_eq!(languages("README.pt-BR.md"), languages("README.md"));
-}
-
-#[test]
-fn relative_links_lead_to_files() {
-    let mut dangling = Vec::new();
-    for page in walk().into_iter().chain(["CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"].map(str::to_owned)) {
-        for target in read(&page).split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            let file = target.split('#').next().unwrap_or_default();
-            let is_elsewhere = file.is_empty() || file.contains("://");
-            if !is_elsewhere && !root().join(&page).parent().unwrap().join(file).exists() {
-                dangling.push(format!("{page}: {target}"));
-            }
-        }
-    }
-    assert!(dangling.is_empty(), "{dangling:#?}");
 }
 
 #[test]
@@ -159,51 +148,6 @@ fn walk() -> BTreeSet<String> {
     pages
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Language {
-    Bash,
-    Sql,
-}
-
-/// An example that runs.
-struct Fence {
-    language: Language,
-    /// The line of its first line in the page.
-    line: usize,
-    text: String,
-}
-
-fn fences(page: &str) -> Vec<Fence> {
-    let mut fences = Vec::new();
-    // The opening fence's indentation and what its block is, where that runs.
-    let mut open: Option<(usize, Option<Fence>)> = None;
-    for (index, line) in read(page).lines().enumerate() {
-        let content = line.trim_start();
-        match (&mut open, content.strip_prefix("```")) {
-            (None, Some(info)) => {
-                let language = match info.trim() {
-                    "bash" => Some(Language::Bash),
-                    "sql" => Some(Language::Sql),
-                    _ => None,
-                };
-                let fence = language.map(|language| Fence { language, line: index + 2, text: String::new() });
-                open = Some((line.len() - content.len(), fence));
-            }
-            (Some((_, fence)), Some("")) => {
-                fences.extend(fence.take());
-                open = None;
-            }
-            (Some((indentation, Some(fence))), _) => {
-                let cut = (*indentation).min(line.len() - content.len());
-                writeln!(fence.text, "{}", &line[cut..]).unwrap();
-            }
-            _ => {}
-        }
-    }
-    assert!(open.is_none(), "{page}: a fence is not closed");
-    fences
-}
-
 /// The cells of the rows of the first table with this head after this heading.
 fn table<const COLUMNS: usize>(page: &str, heading: &str, head: &str) -> Vec<[String; COLUMNS]> {
     let text = read(page);
@@ -237,17 +181,22 @@ impl Drop for Checkout {
     }
 }
 
+/// What Node is started with.
+fn node_options() -> String {
+    format!("--require {}", root().join("tests/js/websocket.cjs").display())
+}
+
 /// Runs a page's examples in their order: those in bash in one shell, each of those in SQL by a psql of its own.
 #[track_caller]
 fn run(page: &str) {
     let database = Database::new();
     let edge = database.serve();
-    run_in(page, &database, &edge.base);
+    run_in(page, &database, &edge.base, &[]);
 }
 
-/// The same in a database that may be another, with the address of its edge.
+/// The same in a database that may be another, with the address of its edge and further variables.
 #[track_caller]
-fn run_in(page: &str, database: &Database, edge: &str) {
+fn run_in(page: &str, database: &Database, edge: &str, variables: &[(&str, String)]) {
     let cluster = &database.installation.cluster;
     let checkout = Checkout { dir: cluster.dir.join(format!("page-{}", database.name)) };
     fs::create_dir_all(checkout.dir.join(".nebula")).unwrap();
@@ -257,21 +206,26 @@ fn run_in(page: &str, database: &Database, edge: &str) {
         ("NEBULA_DATABASE_URL", database.url("nebula_edge")),
         ("NEBULA_ADMIN_DATABASE_URL", database.url("postgres")),
         ("NEBULA_KEYS_DIR", database.installation.keys_dir.display().to_string()),
+        ("NEBULA_CHECKOUT", root().display().to_string()),
         ("PGHOST", "127.0.0.1".to_owned()),
         ("PGPORT", cluster.port.to_string()),
         ("PGDATABASE", database.name.clone()),
         ("PGUSER", "postgres".to_owned()),
     ];
+    let environment = [&environment, variables].concat();
+    // Where packages are that the page's programs import.
+    std::os::unix::fs::symlink(root().join("target/js/node_modules"), checkout.dir.join("node_modules")).unwrap();
     let exports = environment.iter().map(|(name, value)| format!("export {name}='{value}'\n")).collect::<String>();
     fs::write(checkout.dir.join(".nebula/env"), exports).unwrap();
 
-    let fences = fences(page);
+    let fences = that_run(page);
     assert!(!fences.is_empty(), "{page} has no examples");
     // What was begun last is in a file: the output may hold anything.
     let mut script = "exec 2>&1\n".to_owned();
-    for (number, fence) in fences.iter().enumerate() {
-        let (extension, command) = match fence.language {
+    for (number, (language, fence)) in fences.iter().enumerate() {
+        let (extension, command) = match language {
             Language::Bash => ("bash", "source"),
+            Language::Js => ("mjs", "node"),
             Language::Sql => ("sql", "psql -X -v ON_ERROR_STOP=1 -f"),
         };
         let file = format!("fence-{number}.{extension}");
@@ -289,6 +243,7 @@ fn run_in(page: &str, database: &Database, edge: &str) {
         .env("PATH", path)
         .env("LC_ALL", "C.UTF-8")
         .env("HOME", &checkout.dir)
+        .env("NODE_OPTIONS", node_options())
         .envs(environment)
         .current_dir(&checkout.dir)
         .stdin(Stdio::null())
@@ -297,7 +252,7 @@ fn run_in(page: &str, database: &Database, edge: &str) {
     let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     let begun = fs::read_to_string(checkout.dir.join("begun")).unwrap_or_default();
     let begun = begun.trim().parse::<usize>().unwrap_or(0);
-    if let Some(fence) = fences.get(begun) {
+    if let Some((_, fence)) = fences.get(begun) {
         panic!("{page}:{}: the example failed ({})\n{}\nthe page's output so far:\n{text}", fence.line, output.status, fence.text);
     }
     assert!(output.status.success(), "{page}: {}\n{text}", output.status);

@@ -1,5 +1,6 @@
 //! What DBAs call on what is theirs.
 
+mod containers;
 mod doctor;
 mod expose;
 mod expose_changes;
