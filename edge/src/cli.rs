@@ -1,14 +1,16 @@
 //! The command line: what can be asked, and which file answers it.
 
-mod spelling;
-
 use crate::{
     command,
     config::{Loaded, Settings, Sources},
     error::{Error, Exit},
     telemetry,
 };
-use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, parser::ValueSource};
+use clap::{
+    ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand,
+    error::{ContextKind, ContextValue},
+    parser::ValueSource,
+};
 use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 /// Nebula: the multi-tenant core inside Postgres. This program is its REST edge, its worker and its tool.
@@ -103,9 +105,9 @@ pub fn run() -> ExitCode {
 }
 
 fn parse(arguments: Vec<OsString>) -> Result<(Cli, ArgMatches), Error> {
-    let matches = Cli::command().try_get_matches_from(spelling::current(arguments));
+    let matches = Cli::command().try_get_matches_from(arguments);
     let parsed = matches.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
-    match parsed {
+    match parsed.map_err(without_secrets) {
         Ok(parsed) => Ok(parsed),
         // Help and the version are asked for; the rest is said best in clap's own words.
         Err(error) if !error.use_stderr() || !command::is_json() => error.exit(),
@@ -115,6 +117,14 @@ fn parse(arguments: Vec<OsString>) -> Result<(Cli, ArgMatches), Error> {
             Err(Error::Usage(text.split("\n\n").next().unwrap_or_default().trim().replace('\n', " ")))
         }
     }
+}
+
+/// A connection string that can't be read is not repeated: it holds a password, and a service's complaints end in a log.
+fn without_secrets(mut error: clap::Error) -> clap::Error {
+    if error.get(ContextKind::InvalidArg).is_some_and(|argument| argument.to_string().contains("database-url")) {
+        error.insert(ContextKind::InvalidValue, ContextValue::String("[redacted]".to_owned()));
+    }
+    error
 }
 
 fn start(cli: Cli, matches: &ArgMatches) -> Result<Exit, Error> {

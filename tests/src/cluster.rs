@@ -380,8 +380,14 @@ pub fn furnish(program: &Path, cluster: Cluster) -> Installation {
     let nebula = |arguments: &[&str]| nebula_of(program, &admin_url, &keys_dir, arguments);
     nebula(&["migrate"]);
     nebula(&["seed"]);
-    let kid = nebula(&["keys", "generate"]);
-    let operator_key = nebula(&["seed", "--operator", "--name", "harness"]);
+    // The release before has other words for it.
+    let (generate, issue): (&[&str], &[&str]) = if *program == nebula_program() {
+        (&["key", "signing", "generate"], &["key", "operator", "issue", "--name", "harness"])
+    } else {
+        (&["keys", "generate"], &["seed", "--operator", "--name", "harness"])
+    };
+    let kid = nebula(generate);
+    let operator_key = nebula(issue);
     let signer = Signer::load(&keys_dir.join(format!("{kid}.pem")), &kid);
     let mut postgres = cluster.connect(cluster.superuser, "postgres");
     // Nothing may be connected to a template while it is copied.

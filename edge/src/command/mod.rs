@@ -31,4 +31,4 @@ pub mod up;
 pub mod user;
 pub mod worker;
 
-pub use output::{complain, is_json, note, start};
+pub use output::{complain, is_json, start};

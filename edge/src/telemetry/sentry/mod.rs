@@ -176,7 +176,7 @@ mod tests {
         let sink = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let dsn = format!("http://public@{}/42", sink.local_addr().unwrap());
         let settings = Settings { sentry_dsn: Some(dsn.into()), ..Settings::default() };
-        let _sentry = Sentry::start(Program::Worker, &Config::load(None, settings).unwrap()).unwrap().unwrap();
+        let _sentry = Sentry::start(Program::Worker, &Config::of(settings)).unwrap().unwrap();
         report_panics();
         let panicked = tokio::spawn(async { panic!("ana@acme.example") }).await;
         // What panics after this is a test that fails.

@@ -205,7 +205,7 @@ fn a_key_is_brought_to_every_machine_before_it_seals_and_two_of_one_number_are_r
     });
     // A machine without any makes none while there is one that is registered.
     let empty = here.join("empty");
-    nebula(&database, &empty, &["keys", "generate"]).unwrap();
+    nebula(&database, &empty, &["key", "signing", "generate"]).unwrap();
     assert!(!empty.join("sealing-1.key").exists());
     assert!(nebula(&database, &empty, &["key", "sealing", "reseal"]).unwrap_err().contains("no key of this machine seals"));
     // Version 3, though the folder knows of none.

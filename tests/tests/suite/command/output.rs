@@ -1,6 +1,6 @@
 //! How everything is told: text or JSON, colours for terminals alone, an exit code that says what happened, and what to do next.
 
-use super::{bare, ends_with, err, file, json, operate, out};
+use super::{bare, ends_with, err, file, operate, out};
 use nebula_tests::{Database, cluster::nebula_program, onboard_by_sql};
 use serde_json::Value;
 use std::process::Command;
@@ -113,17 +113,6 @@ fn an_error_is_json_with_code_message_and_what_to_do_next() {
     }
     let plain = err(&bare(&["migrate"], &[]));
     assert!(plain.starts_with("nebula: NEBULA_ADMIN_DATABASE_URL is not set\n  hint: "), "{plain}");
-}
-
-#[test]
-fn what_earlier_releases_called_it_still_works_and_says_its_new_name() {
-    let database = Database::new();
-    let said = database.nebula(&["keys", "list"], &[]);
-    ends_with(&said, 0);
-    assert!(err(&said).contains("nebula key signing list"), "{}", err(&said));
-    let issued = database.nebula(&["seed", "--operator", "--name", "old", "--json"], &[]);
-    let issued = json(&issued);
-    assert!(issued["name"] == "old" && issued["secret"].as_str().unwrap().starts_with("nbk_"));
 }
 
 #[test]

@@ -86,7 +86,7 @@ impl Guarded {
     /// What a command says to a DBA who connects so: success or the error.
     fn ask(&self, url: &str) -> Result<(), String> {
         let output = Command::new(nebula_program())
-            .args(["keys", "list"])
+            .args(["key", "signing", "list"])
             .env_clear()
             .env("NEBULA_ADMIN_DATABASE_URL", url)
             .env("NEBULA_KEYS_DIR", &self.installation.keys_dir)
