@@ -3,6 +3,7 @@
 //! `cluster` starts Postgres and makes the template, `database` copies it, `edge` serves it, `worker` works on it, `callers` speak HTTP, `handle` speaks as the edge's
 //! login, `sql_caller` as PostgREST or as a bound login, `token` signs what the edge would sign and what it never would, `issuer` what others sign,
 //! `supabase` is a cluster like Supabase's images, `supabase_gateway` what an application sees of it, `balancer` what stands before several edges.
+//! `supabase` is a cluster like Supabase's images, `battery` counts what an attack tries and `field` says where it can put something.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,6 +14,7 @@
 
 pub mod archive;
 pub mod balancer;
+pub mod battery;
 pub mod callers;
 pub mod catalog;
 pub mod certificates;
@@ -21,6 +23,7 @@ pub mod conformity;
 pub mod database;
 pub mod edge;
 pub mod exposed;
+pub mod field;
 pub mod handle;
 pub mod http;
 pub mod issuer;
@@ -52,11 +55,13 @@ pub mod world;
 
 pub use archive::Archive;
 pub use balancer::Balancer;
+pub use battery::Battery;
 pub use callers::{Anonymous, Caller, Key, User};
 pub use certificates::Authority;
 pub use cluster::Library;
 pub use database::Database;
 pub use edge::Edge;
+pub use field::{Field, fields};
 pub use handle::{Handle, Handled};
 pub use http::Answer;
 pub use issuer::Issuer;

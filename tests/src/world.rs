@@ -5,7 +5,7 @@ use crate::{
     handle::request,
     http::id,
     route::Route,
-    story::{derived_password, log_in_by_sql, onboard_by_sql, proof},
+    story::{PASSWORD, derived_password, log_in_by_sql, onboard_by_sql, proof},
     token::tenant_of,
 };
 use serde_json::{Value, json};
@@ -251,6 +251,20 @@ impl World {
             _ if operation.ends_with(".list") || operation == "usage.read" => own,
             _ => panic!("{operation} has no input here: add one"),
         }
+    }
+
+    /// The same as a client sends it: what the edge seals or derives is still plain.
+    #[must_use]
+    pub fn sent(&self, operation: &str) -> Value {
+        let mut input = self.input(operation);
+        let members = input.as_object_mut().unwrap();
+        match operation {
+            "webhooks.create" | "webhooks.rotate_secret" => drop(members.remove("secret")),
+            "credentials.create" | "credentials.update" => drop(members.insert("data".into(), json!({ "apiKey": "plain" }))),
+            "me.password" => return json!({ "currentPassword": PASSWORD, "newPassword": PASSWORD }),
+            _ => {}
+        }
+        input
     }
 
     /// Does an operation as somebody and takes it back: the world stays as it was.

@@ -55,7 +55,8 @@ fn write(command: clap::Command, (name, words): (&str, &str), dir: &Path, pages:
     let mut page = Vec::new();
     // Settings are the same for all: they are in nebula(1).
     let command = if name == "nebula" {
-        command
+        // `-h` leaves them out; a page doesn't.
+        command.mut_args(|argument| argument.hide_short_help(false))
     } else {
         command.mut_args(|argument| if is_setting(&argument) { argument.hide(true) } else { argument })
     };

@@ -48,7 +48,8 @@ pub struct LiveState {
     wanted: Notify,
     /// Counts loads, failed ones included.
     loads: watch::Sender<u64>,
-    last_unknown_key: Mutex<Option<Instant>>,
+    /// When a token with an unknown key last had the state read, and how many loads had ended by then.
+    last_unknown_key: Mutex<Option<(Instant, u64)>>,
 }
 
 impl LiveState {
@@ -82,14 +83,24 @@ impl LiveState {
 
     /// A token named a key that the snapshot lacks: reads the state again, if that was not done just now, and waits for it.
     pub async fn reload_for_unknown_key(&self) {
-        // Whoever doesn't get the lock comes while a reload is under way or was just done; `try_lock` never waits.
-        let Ok(mut last) = self.last_unknown_key.try_lock() else { return };
-        if last.is_some_and(|at| at.elapsed() < UNKNOWN_KEY_INTERVAL) {
-            return;
+        let mut loads = self.loads.subscribe();
+        {
+            let mut last = self.last_unknown_key.lock().await;
+            let ended = *loads.borrow_and_update();
+            match *last {
+                // Whoever comes while that reload is under way waits for it, too: of many requests with a new key the first alone would be right else.
+                Some((asked_at, before)) if asked_at.elapsed() < UNKNOWN_KEY_INTERVAL => {
+                    if ended > before {
+                        return;
+                    }
+                }
+                _ => {
+                    *last = Some((Instant::now(), ended));
+                    self.want();
+                }
+            }
         }
-        *last = Some(Instant::now());
-        drop(last);
-        self.reload().await;
+        let _ = timeout(UNKNOWN_KEY_WAIT, loads.changed()).await;
     }
 
     /// Reads the state again and waits for it, not too long.

@@ -83,7 +83,9 @@ fn make(canary: &Canary) {
 /// Runs a statement as `a`, `b` or `nobody`, under a role: `{"state", "rows", "seen", "constraint"}`. Only while a run of this session asks, never from within an attempt, and
 /// only under roles that the session's login may become.
 pub fn attempt(who: &str, role: &str, mode: &str, statement: &str) -> String {
-    let may = spi::text("select nebula.prover_may_become(r.oid)::text from pg_catalog.pg_roles r where r.rolname = $1", &[Arg::Text(role)]);
+    // This function pins no search path, since what it tries has its caller's.
+    let may = "select nebula.prover_may_become(r.oid)::text from pg_catalog.pg_roles r where r.rolname operator(pg_catalog.=) $1";
+    let may = spi::text(may, &[Arg::Text(role)]);
     let (Some(_acting), Some("true"), Ok(role)) = (canary::act_as(who), may.as_deref(), CString::new(role)) else {
         ereport!(ERROR, PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE, "only the isolation prover tries things, as one of its canaries");
     };

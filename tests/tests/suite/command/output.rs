@@ -23,7 +23,7 @@ const TELLING: [&[&str]; 17] = [
     &["config"],
     &["config", "check", "--connect"],
     &["openapi"],
-    &["prove-isolation", "--schema", "nothing"],
+    &["prove-isolation", "--schema", "public"],
 ];
 
 #[test]

@@ -219,7 +219,7 @@ impl Arena {
     }
 
     /// What begins the session: PostgREST's request, for those who come that way.
-    fn prologue(&self, attacker: Attacker) -> Option<String> {
+    pub fn prologue(&self, attacker: Attacker) -> Option<String> {
         let presented = match attacker {
             Attacker::Authenticated => Presented::token(&self.token),
             Attacker::Anonymous => Presented::anon(),
