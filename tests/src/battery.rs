@@ -55,6 +55,7 @@ impl<'a> Battery<'a> {
 
     /// Says how it went, and fails where the product, or the server under it, did not hold. Fewer cases than `least` mean that the generator is broken.
     #[track_caller]
+    #[allow(clippy::print_stdout, reason = "what was counted is the result")]
     pub fn end(mut self, least: usize, logs: &[(&str, String)]) {
         self.server_stands(logs);
         println!("{}: {} cases, {} breaches", self.name, self.cases, self.breaches.len());

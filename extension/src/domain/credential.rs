@@ -22,6 +22,7 @@ use nebula_core::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
+use std::num::NonZeroU16;
 use std::rc::Rc;
 use uuid::Uuid;
 
@@ -79,7 +80,7 @@ macro_rules! credential_columns {
 struct GivenSecret {
     row: Uuid,
     sealed: String,
-    key_version: u16,
+    key_version: NonZeroU16,
     /// Tells it from another value under the same idempotency key; stored nowhere.
     #[allow(dead_code, reason = "read where the request is told from others")]
     fingerprint: String,
@@ -135,7 +136,7 @@ fn create(call: &Call, input: CreateCredential) -> Result<Reply> {
             Arg::Text(provider),
             Arg::Text(name),
             Arg::Bytes(&sealed),
-            Arg::Int(i32::from(data.key_version)),
+            Arg::Int(i32::from(data.key_version.get())),
             Arg::OptText(input.expires_at.as_ref().map(Instant::as_str)),
         ],
     )
@@ -226,7 +227,7 @@ fn update(call: &Call, input: UpdateCredential) -> Result<Reply> {
             id,
             Arg::OptText(input.name.as_ref().map(Name::as_str)),
             Arg::OptBytes(sealed.as_deref()),
-            Arg::Int(data.map_or(0, |data| i32::from(data.key_version))),
+            Arg::Int(data.map_or(0, |data| i32::from(data.key_version.get()))),
             Arg::OptText(input.expires_at.as_ref().map(Instant::as_str)),
         ],
         |row| Some((row.object(1), row.text(7)?)),

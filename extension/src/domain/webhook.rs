@@ -21,6 +21,7 @@ use nebula_core::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::json;
+use std::num::NonZeroU16;
 use uuid::Uuid;
 
 const SORTS: Sorts = &[("created_at", "timestamptz")];
@@ -133,7 +134,7 @@ macro_rules! webhook_columns {
 struct GeneratedSecret {
     row: Uuid,
     sealed: String,
-    key_version: u16,
+    key_version: NonZeroU16,
     plain: String,
 }
 
@@ -185,7 +186,7 @@ fn create(call: &Call, input: CreateWebhook) -> Result<Reply> {
             Arg::Texts(&filters(&input.events)?),
             Arg::OptText(input.description.as_ref().map(Description::as_str)),
             Arg::Bytes(&secret.sealed()?),
-            Arg::Int(i32::from(secret.key_version)),
+            Arg::Int(i32::from(secret.key_version.get())),
             Arg::Text(&secret.plain),
         ],
     )
@@ -330,7 +331,7 @@ fn rotate_secret(call: &Call, input: RotateSecret) -> Result<Reply> {
             Arg::Uuid(call.tenant()),
             Arg::Uuid(input.id),
             Arg::Bytes(&secret.sealed()?),
-            Arg::Int(i32::from(secret.key_version)),
+            Arg::Int(i32::from(secret.key_version.get())),
             Arg::Int(i32::try_from(overlap).unwrap_or(0)),
             Arg::Text(&secret.plain),
         ],

@@ -137,10 +137,10 @@ impl Status {
         if !self.keys.sealing_lacking.is_empty() {
             problems.push("sealed values can't be opened with the keys of this machine: nebula key sealing list".to_owned());
         }
-        if let Some(outbox) = &self.outbox {
-            if outbox.oldest_due_seconds > PATIENCE_SECONDS {
-                problems.push(format!("work has waited for {:.0} s: does a worker run?", outbox.oldest_due_seconds));
-            }
+        if let Some(outbox) = &self.outbox
+            && outbox.oldest_due_seconds > PATIENCE_SECONDS
+        {
+            problems.push(format!("work has waited for {:.0} s: does a worker run?", outbox.oldest_due_seconds));
         }
         for slot in &self.replication.slots {
             if !slot.is_active && slot.retained_bytes.is_some_and(|bytes| bytes > MOST_RETAINED_BYTES) {

@@ -401,8 +401,8 @@ fn rsa(pem: &str, text: &str) -> Vec<(String, Vec<u8>)> {
         ("all bytes zero", vec![0; size]),
         ("one", [vec![0; size - 1], vec![1]].concat()),
     ];
-    for at in 0..SHA256.len() {
-        blocks.push(("another byte of DigestInfo", changed(at, SHA256[at] ^ 1)));
+    for (at, byte) in SHA256.iter().enumerate() {
+        blocks.push(("another byte of DigestInfo", changed(at, byte ^ 1)));
     }
     let asked = json!({ "pem": pem, "text": text, "blocks": blocks.iter().map(|(_, block)| hex(block)).collect::<Vec<_>>() });
     let mut node = Command::new("node")
@@ -437,7 +437,7 @@ fn rsa(pem: &str, text: &str) -> Vec<(String, Vec<u8>)> {
 }
 
 /// All of them, against a listener that must stay alone.
-fn forge<'a>(database: &'a Database, good: &str, trap: &TcpListener) -> Vec<(String, String)> {
+fn forge(database: &Database, good: &str, trap: &TcpListener) -> Vec<(String, String)> {
     let mut forge = Forge { database, good: good.to_owned(), claims: claims_of(good), tokens: Vec::new() };
     forge.headers(&format!("http://{}/jwks.json", trap.local_addr().unwrap()));
     forge.payloads();
@@ -595,6 +595,7 @@ fn no_request_fails_while_the_signing_key_is_rotated() {
     let database = Database::new();
     let edges = [database.serve(), database.serve()];
     let acme = onboard(&edges[0], "acme");
+    database.raise_limits(acme.id);
     let mut battery = Battery::begin("B1 rotation", &database);
     let claims = claims_of(&acme.admin.token);
     let rotations = battery::scaled(2, 12);
