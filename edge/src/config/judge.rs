@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_connection_string_that_is_none_is_told_without_its_text() {
-        let said = resolved("", "", &[("database_url", "postgresql://h:port:hunter22/")]).1;
+        let said = resolved("", "", &[("database_url", "postgresql://e:hunter22@h/d?sslmode=hunter22")]).1;
         assert_eq!(said.len(), 1);
         assert!(!format!("{said:?}").contains("hunter22"), "{said:?}");
     }
