@@ -119,6 +119,11 @@ fn a_mistake_is_gone_back_before_and_everything_is_as_it_was() {
     acme.person("after");
     drop(edge);
     let mut superuser = vault.superuser(TEMPLATE);
+    // They write what they gathered when they end.
+    eventually("the edge's backends are gone", || {
+        let sql = "select count(*) from pg_stat_activity where usename = 'nebula_edge'";
+        superuser.query_one(sql, &[]).unwrap().get::<_, i64>(0) == 0
+    });
     let before = digests(&mut superuser);
     let at: String = superuser
         .query_one("select to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')", &[])
