@@ -81,20 +81,14 @@ pub async fn run(arguments: &Arguments, config: &Config) -> Result<(), Error> {
             operator.platform("tenants.create", json!({ "slug": slug, "name": name, "packageKey": package, "adminUser": admin })).await?
         }
         Action::Suspend { tenant, reason } => {
-            let mut input = json!({ "tenantId": operator.tenant(tenant).await?.0, "status": "suspenso" });
-            if let (Some(members), Some(reason)) = (input.as_object_mut(), reason) {
-                members.insert("suspendedReason".to_owned(), json!(reason));
-            }
+            let input = json!({ "tenantId": operator.tenant(tenant).await?.0, "status": "suspenso", "suspendedReason": reason });
             operator.platform("tenants.status", input).await?
         }
         Action::Reactivate { tenant } => {
             operator.platform("tenants.status", json!({ "tenantId": operator.tenant(tenant).await?.0, "status": "ativo" })).await?
         }
         Action::Assign { tenant, package, expires_at } => {
-            let mut input = json!({ "tenantId": operator.tenant(tenant).await?.0, "packageKey": package });
-            if let (Some(members), Some(at)) = (input.as_object_mut(), expires_at) {
-                members.insert("expiresAt".to_owned(), json!(at));
-            }
+            let input = json!({ "tenantId": operator.tenant(tenant).await?.0, "packageKey": package, "expiresAt": expires_at });
             operator.platform("tenants.packages.assign", input).await?
         }
         Action::Unassign { tenant, package } => {

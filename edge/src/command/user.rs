@@ -100,10 +100,7 @@ pub async fn run(arguments: &Arguments, config: &Config) -> Result<(), Error> {
         }
         Action::Suspend { which, reason } => {
             let (tenant, user) = find(which).await?;
-            let mut input = json!({ "id": user, "status": "suspenso" });
-            if let (Some(members), Some(reason)) = (input.as_object_mut(), reason) {
-                members.insert("suspendedReason".to_owned(), json!(reason));
-            }
+            let input = json!({ "id": user, "status": "suspenso", "suspendedReason": reason });
             operator.within(tenant, "users.status", input).await?
         }
         Action::Reactivate(which) => {

@@ -1,5 +1,6 @@
 //! The caller about themselves.
 
+use super::user_session::{self, Session};
 use crate::kernel::{
     audit,
     context::{Actor, Caller},
@@ -8,10 +9,10 @@ use crate::kernel::{
     operation::{
         Call, Derived, Kind,
         Method::{Delete, Get, Patch, Put},
-        Operation, Reply, Scope, Sorts, shape,
+        Operation, Reply, Scope, shape,
     },
     outbox,
-    page::{Limit, List, ListInput},
+    page::{Limit, ListInput},
     password, permission,
     rights::{self, Rights},
     spi::{self, Arg, direct::lookup::Lookup},
@@ -30,8 +31,6 @@ use std::{
     rc::{Rc, Weak},
 };
 use uuid::Uuid;
-
-const SORTS: Sorts = &[("created_at", "timestamptz")];
 
 #[must_use]
 pub fn operations() -> Vec<Operation> {
@@ -52,7 +51,7 @@ pub fn operations() -> Vec<Operation> {
         Operation::new("me.sessions.list", (Get, "/v1/me/sessions"), Kind::Read, list_sessions)
             .scope(Scope::OwnUser)
             .lists::<Session>()
-            .sorts(SORTS)
+            .sorts(user_session::SORTS)
             .summary("Lista as próprias sessões", "Lists one's own sessions"),
         Operation::new("me.sessions.revoke", (Delete, "/v1/me/sessions"), Kind::Write, revoke_sessions)
             .scope(Scope::OwnUser)
@@ -119,18 +118,6 @@ shape! {
         id: Uuid,
         email: Email,
         name: Name,
-    }
-}
-
-shape! {
-    /// A login that is still open.
-    Session {
-        id: Uuid,
-        ip: Option<String>,
-        user_agent: Option<String>,
-        created_at: Instant,
-        last_used_at: Instant,
-        expires_at: Instant,
     }
 }
 
@@ -261,20 +248,7 @@ struct ListSessions {
 }
 
 fn list_sessions(call: &Call, input: ListSessions) -> Result<Reply> {
-    List {
-        name: "me.sessions",
-        from: "from nebula.session s where s.tenant_id = $1 and s.user_id = $2 and s.revoked_at is null and s.expires_at > now()",
-        alias: "s",
-        columns: "s.id, host(s.ip) as ip, s.user_agent as \"userAgent\", s.created_at as \"createdAt\", s.last_used_at as \
-                  \"lastUsedAt\", s.expires_at as \"expiresAt\"",
-        sorts: SORTS,
-        search: None,
-        has_status: false,
-        filters: &[],
-        tenant: Some(call.tenant()),
-        parent: Some(own_user(call)?),
-    }
-    .page(&call.caller, &ListInput::page(input.limit, input.cursor, input.sort))
+    user_session::open(call, "me.sessions", own_user(call)?, &ListInput::page(input.limit, input.cursor, input.sort))
 }
 
 fn revoke_sessions(call: &Call, _: Nothing) -> Result<Reply> {

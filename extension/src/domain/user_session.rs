@@ -17,14 +17,14 @@ use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
-const SORTS: Sorts = &[("created_at", "timestamptz")];
+pub(super) const SORTS: Sorts = &[("created_at", "timestamptz")];
 
 #[must_use]
 pub fn operations() -> Vec<Operation> {
     vec![
         // Where somebody logs in from is more than who they are, hence not for everybody who may read users.
         Operation::new("users.sessions.list", (Get, "/v1/users/{id}/sessions"), Kind::Admin, list)
-            .lists::<UserSession>()
+            .lists::<Session>()
             .sorts(SORTS)
             .summary("Lista as sessões de um usuário", "Lists a user's sessions"),
         Operation::new("users.sessions.revoke", (Delete, "/v1/users/{id}/sessions"), Kind::Admin, revoke)
@@ -34,7 +34,7 @@ pub fn operations() -> Vec<Operation> {
 
 shape! {
     /// A login of a person that is still open.
-    UserSession {
+    pub(super) Session {
         id: Uuid,
         ip: Option<String>,
         user_agent: Option<String>,
@@ -56,8 +56,13 @@ struct ListSessions {
 
 fn list(call: &Call, input: ListSessions) -> Result<Reply> {
     require_user(call, input.id)?;
+    open(call, "users.sessions", input.id, &ListInput::page(input.limit, input.cursor, input.sort))
+}
+
+/// A person's open sessions. `name` is of the list: another's cursor doesn't count.
+pub(super) fn open(call: &Call, name: &'static str, user: Uuid, input: &ListInput) -> Result<Reply> {
     List {
-        name: "users.sessions",
+        name,
         from: "from nebula.session s where s.tenant_id = $1 and s.user_id = $2 and s.revoked_at is null and s.expires_at > now()",
         alias: "s",
         columns: "s.id, host(s.ip) as ip, s.user_agent as \"userAgent\", s.created_at as \"createdAt\", s.last_used_at as \
@@ -67,9 +72,9 @@ fn list(call: &Call, input: ListSessions) -> Result<Reply> {
         has_status: false,
         filters: &[],
         tenant: Some(call.tenant()),
-        parent: Some(input.id),
+        parent: Some(user),
     }
-    .page(&call.caller, &ListInput::page(input.limit, input.cursor, input.sort))
+    .page(&call.caller, input)
 }
 
 #[derive(Deserialize, JsonSchema)]

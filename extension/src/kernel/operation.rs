@@ -132,12 +132,12 @@ pub struct ActionLimits {
 
 /// Declares what an operation answers: the JSON itself is made by SQL, and a test holds it against this.
 macro_rules! shape {
-    ($(#[$doc:meta])* $name:ident { $($(#[$member_doc:meta])* $member:ident: $type:ty,)* }) => {
+    ($(#[$doc:meta])* $vis:vis $name:ident { $($(#[$member_doc:meta])* $member:ident: $type:ty,)* }) => {
         $(#[$doc])*
         #[derive(schemars::JsonSchema)]
         #[schemars(rename_all = "camelCase")]
         #[allow(dead_code, reason = "describes what SQL makes")]
-        struct $name { $($(#[$member_doc])* $member: $type,)* }
+        $vis struct $name { $($(#[$member_doc])* $member: $type,)* }
     };
 }
 pub(crate) use shape;

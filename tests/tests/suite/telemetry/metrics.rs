@@ -5,6 +5,7 @@ use nebula_tests::{
 };
 use serde_json::json;
 use std::io::Write;
+use uuid::Uuid;
 
 pub const ON: (&str, &str) = ("NEBULA_METRICS_LISTEN", "127.0.0.1:0");
 pub const WORKER_ON: [(&str, &str); 2] = [("NEBULA_WORKER_METRICS_LISTEN", "127.0.0.1:0"), ("NEBULA_ALLOW_LOOPBACK_WEBHOOKS", "true")];
@@ -177,18 +178,24 @@ fn the_pool_and_its_statements_are_shown_and_a_database_that_is_away_is_counted(
     assert!(scrape.sum("nebula_http_errors_total", &["code=\"SERVICE_UNAVAILABLE\""]) >= 1.0);
 }
 
-#[test]
-fn deliveries_and_what_becomes_of_them_are_counted() {
+/// A tenant that is told of orders, and who is told.
+fn subscribed() -> (Database, Receiver, Uuid) {
     let database = Database::new();
     database.allow_loopback_webhooks();
     let receiver = Receiver::start();
     let edge = database.serve();
     let acme = onboard(&edge, "acme");
     acme.admin.post("/v1/webhooks", &json!({ "url": receiver.url("/"), "events": ["order.paid"] })).data(201);
+    (database, receiver, acme.id)
+}
+
+#[test]
+fn deliveries_and_what_becomes_of_them_are_counted() {
+    let (database, receiver, acme) = subscribed();
     receiver.next([Behaviour::status(500), Behaviour::Close]);
     let worker = worker(&database);
     for _ in 0..4 {
-        database.execute(&format!("select nebula.emit('order.paid', '{{}}', null, '{}')", acme.id));
+        database.execute(&format!("select nebula.emit('order.paid', '{{}}', null, '{}')", acme));
     }
     let delivered =
         |scrape: &Scrape, outcome: &str| scrape.sum("nebula_webhook_request_duration_seconds_count", &[&format!("outcome=\"{outcome}\"")]);
@@ -210,16 +217,11 @@ fn deliveries_and_what_becomes_of_them_are_counted() {
 
 #[test]
 fn a_lease_that_is_lost_is_counted() {
-    let database = Database::new();
-    database.allow_loopback_webhooks();
-    let receiver = Receiver::start();
-    let edge = database.serve();
-    let acme = onboard(&edge, "acme");
-    acme.admin.post("/v1/webhooks", &json!({ "url": receiver.url("/"), "events": ["order.paid"] })).data(201);
+    let (database, receiver, acme) = subscribed();
     let worker = database.work_with(&[&WORKER_ON[..], &[("NEBULA_WORKER_LEASE_SECONDS", "1")]].concat());
     eventually("nothing is in hand", || database.number("select count(*) from nebula.outbox_live", &[]) == 0);
     receiver.usually(Behaviour::Hang);
-    database.execute(&format!("select nebula.emit('order.paid', '{{}}', null, '{}')", acme.id));
+    database.execute(&format!("select nebula.emit('order.paid', '{{}}', null, '{}')", acme));
     eventually("it is under way", || receiver.open() == 1);
     database.execute("update nebula.outbox_live set locked_by = 'somebody else', locked_until = now() + interval '1 minute' where is_job");
     eventually("the worker has noticed", || Scrape::of(&worker).sum("nebula_worker_leases_lost_total", &[]) >= 1.0);
