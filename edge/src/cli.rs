@@ -48,6 +48,8 @@ enum Command {
     Protect(command::protect::Arguments),
     /// Lets go of what is too old, once: what the worker does by itself, for where none runs.
     Retention,
+    /// The seals of the audit log: makes, exports and checks them. `verify` ends with 2 where something was tampered with.
+    Audit(command::audit::Arguments),
     /// Starts a private Postgres, the edge and a worker for development, ready to be called.
     Up(command::up::Arguments),
     /// Stops what `up` started; the data stays.
@@ -85,6 +87,7 @@ fn start(cli: Cli) -> Result<ExitCode, Error> {
             Command::Issuers(arguments) => command::issuers::run(&arguments, &config).await,
             Command::Doctor(arguments) => return command::doctor::run(&arguments, &config).await,
             Command::ProveIsolation(arguments) => return command::prove_isolation::run(&arguments, &config).await,
+            Command::Audit(arguments) => return command::audit::run(&arguments, &config).await,
             Command::Tenant(arguments) => command::tenant::run(&arguments, &config).await,
             Command::Protect(arguments) => command::protect::run(&arguments, &config).await,
             Command::Retention => command::retention::run(&config).await,

@@ -12,6 +12,7 @@
 )]
 
 pub mod archive;
+pub mod audit_chain;
 pub mod callers;
 pub mod catalog;
 pub mod cluster;
@@ -45,6 +46,7 @@ pub mod worker;
 pub mod world;
 
 pub use archive::Archive;
+pub use audit_chain::AuditChain;
 pub use callers::{Anonymous, Caller, Key, User};
 pub use cluster::Library;
 pub use database::Database;

@@ -1,7 +1,7 @@
 //! `nebula keys`: the keys that access tokens are signed with, private halves as files here, public halves as rows in the database; and
 //! the keys that seal, of which the database has fingerprints.
 
-use super::{output::say, sealing_keys};
+use super::{audit, output::say, sealing_keys};
 use crate::{
     auth::{self, KeySource, PrivateKey},
     config::Config,
@@ -20,7 +20,7 @@ pub struct Arguments {
 #[derive(Debug, clap::Subcommand)]
 enum Action {
     /// Makes a signing key, writes its private half to the keys folder and registers its public half; makes the first sealing key where
-    /// there is none, and registers those that are here.
+    /// there is none, and the first key that seals the audit log; registers those that are here.
     Generate,
     /// Lists the registered keys, and whether their private half is here; then the sealing keys, and how many values each still seals.
     List,
@@ -46,6 +46,7 @@ pub async fn run(arguments: &Arguments, config: &Config) -> Result<(), Error> {
         Action::Generate => {
             let key = generate(&client, &config.keys_dir).await?;
             sealing_keys::ensure(&client, &KeySource::of(config)).await?;
+            audit::keys::ensure(&client, &config.keys_dir).await?;
             say(&key.kid)
         }
         Action::List => list(&client, config).await,

@@ -1,5 +1,6 @@
 //! One file a subcommand.
 
+pub mod audit;
 pub mod config;
 pub mod doctor;
 pub mod down;

@@ -15,7 +15,7 @@ pub use place::Place;
 pub use process::Process;
 
 use super::{
-    keys, migrate,
+    audit, keys, migrate,
     output::{note, say},
     sealing_keys, seed,
 };
@@ -65,6 +65,7 @@ pub async fn run(arguments: &Arguments) -> Result<(), Error> {
         keys::generate(&client, &keys_dir).await?;
     }
     sealing_keys::ensure(&client, &KeySource::Folder(keys_dir.clone())).await?;
+    audit::keys::ensure(&client, &keys_dir).await?;
     env.set("NEBULA_KEYS_DIR", &keys_dir.to_string_lossy());
     env.set("NEBULA_STORAGE_URL", &place.storage_url()?);
     if env.get("NEBULA_OPERATOR_KEY").is_none() {

@@ -1,4 +1,5 @@
 mod audit_log;
+mod batteries;
 mod edge_login;
 mod isolation;
 mod issuers;
