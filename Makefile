@@ -47,7 +47,7 @@ export PGRX_PG_CONFIG_PATH := $(PG_CONFIG)
 PG_FEATURE := $(if $(filter-out 15,$(PG)),--no-default-features --features nebula/pg$(PG))
 
 # In the order in which they run. An update runs all but install.sql, what declares by way of sql/update.awk.
-SQL_DECLARATIONS := sql/types.sql $(patsubst %,sql/functions/%.sql,entry outbox worker webhook retention export credential privacy table call typed protect supabase expose doctor prover metrics)
+SQL_DECLARATIONS := sql/types.sql $(patsubst %,sql/functions/%.sql,entry outbox worker webhook retention export credential privacy audit_chain table call typed protect supabase expose doctor prover metrics)
 SQL := sql/roles.sql sql/install.sql $(SQL_DECLARATIONS) sql/grants.sql
 # The release before this one; the scripts of older ones lie in sql/releases.
 PREVIOUS := 0.1.0

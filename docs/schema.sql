@@ -539,6 +539,101 @@ COMMENT ON COLUMN nebula.archive.expires_at IS 'From then on the objects are rem
 
 COMMENT ON COLUMN nebula.archive.dropped_at IS 'When the rows left the database: from then on the archive is all there is, and is never written again.';
 
+CREATE TABLE nebula.audit_block (
+    id uuid DEFAULT nebula.uuid_v7() NOT NULL,
+    tenant_id uuid NOT NULL,
+    month date NOT NULL,
+    number integer NOT NULL,
+    first_position bigint NOT NULL,
+    row_ids uuid[] NOT NULL,
+    row_times bigint[] NOT NULL,
+    digests bytea NOT NULL,
+    origin_flags bytea NOT NULL,
+    origins bytea NOT NULL,
+    first_created_at timestamp with time zone NOT NULL,
+    last_created_at timestamp with time zone NOT NULL,
+    key_version integer NOT NULL,
+    previous bytea NOT NULL,
+    mac bytea NOT NULL,
+    sealed_at timestamp with time zone NOT NULL,
+    CONSTRAINT ck_audit_block_lengths CHECK (((cardinality(row_ids) > 0) AND (cardinality(row_times) = cardinality(row_ids)) AND (octet_length(digests) = (32 * cardinality(row_ids))) AND (octet_length(origin_flags) = cardinality(row_ids)) AND (octet_length(origins) = (16 * cardinality(row_ids)))))
+);
+ALTER TABLE ONLY nebula.audit_block ALTER COLUMN row_ids SET STORAGE EXTERNAL;
+ALTER TABLE ONLY nebula.audit_block ALTER COLUMN digests SET STORAGE EXTERNAL;
+ALTER TABLE ONLY nebula.audit_block ALTER COLUMN origins SET STORAGE EXTERNAL;
+
+ALTER TABLE ONLY nebula.audit_block FORCE ROW LEVEL SECURITY;
+
+ALTER TABLE nebula.audit_block OWNER TO nebula_owner;
+
+COMMENT ON TABLE nebula.audit_block IS 'Rows of the audit log that were sealed together, all of one tenant and month.';
+
+COMMENT ON COLUMN nebula.audit_block.month IS 'The segment.';
+
+COMMENT ON COLUMN nebula.audit_block.number IS 'Which block of the segment, from 1.';
+
+COMMENT ON COLUMN nebula.audit_block.first_position IS 'The place of its first row among the segment''s, from 1.';
+
+COMMENT ON COLUMN nebula.audit_block.row_ids IS 'The rows, in the order of their creation.';
+
+COMMENT ON COLUMN nebula.audit_block.row_times IS 'Their created_at, in microseconds since 1970.';
+
+COMMENT ON COLUMN nebula.audit_block.digests IS '32 bytes a row: HMAC-SHA256 of all that never changes.';
+
+COMMENT ON COLUMN nebula.audit_block.origin_flags IS 'A byte a row: 1 where it told an address or a user agent when it was sealed.';
+
+COMMENT ON COLUMN nebula.audit_block.origins IS '16 bytes a row: HMAC-SHA256, cut, of address and user agent; zero where there is none, and from the moment that anonymising takes them away.';
+
+COMMENT ON COLUMN nebula.audit_block.first_created_at IS 'Of its oldest row.';
+
+COMMENT ON COLUMN nebula.audit_block.last_created_at IS 'Of its newest row.';
+
+COMMENT ON COLUMN nebula.audit_block.key_version IS 'Which key sealed it.';
+
+COMMENT ON COLUMN nebula.audit_block.previous IS 'The seal of the block before, or 32 zeros.';
+
+COMMENT ON COLUMN nebula.audit_block.mac IS 'Its seal: HMAC-SHA256 of all but the origins.';
+
+CREATE TABLE nebula.audit_erasure (
+    id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    row_created_at timestamp with time zone NOT NULL,
+    user_id uuid NOT NULL,
+    erased_at timestamp with time zone DEFAULT now() NOT NULL,
+    key_version integer,
+    mac bytea,
+    CONSTRAINT ck_audit_erasure_mac CHECK (((mac IS NULL) = (key_version IS NULL)))
+);
+
+ALTER TABLE ONLY nebula.audit_erasure FORCE ROW LEVEL SECURITY;
+
+ALTER TABLE nebula.audit_erasure OWNER TO nebula_owner;
+
+COMMENT ON TABLE nebula.audit_erasure IS 'Rows of the audit log whose address and user agent were taken away when a person was anonymised; the id is the row''s.';
+
+COMMENT ON COLUMN nebula.audit_erasure.row_created_at IS 'When the row was created.';
+
+COMMENT ON COLUMN nebula.audit_erasure.user_id IS 'Who was anonymised. No foreign key: it outlives nobody, and tells nothing more than the id.';
+
+COMMENT ON COLUMN nebula.audit_erasure.key_version IS 'Which key sealed it.';
+
+COMMENT ON COLUMN nebula.audit_erasure.mac IS 'The seal, once the worker has found that the person was anonymised then.';
+
+CREATE TABLE nebula.audit_key (
+    id uuid DEFAULT nebula.uuid_v7() NOT NULL,
+    version integer NOT NULL,
+    fingerprint bytea NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT ck_audit_key_fingerprint CHECK ((octet_length(fingerprint) = 32)),
+    CONSTRAINT ck_audit_key_version CHECK (((version >= 1) AND (version <= 65535)))
+);
+
+ALTER TABLE nebula.audit_key OWNER TO nebula_owner;
+
+COMMENT ON TABLE nebula.audit_key IS 'Which key a version of the keys that seal the audit log is. No key stands here.';
+
+COMMENT ON COLUMN nebula.audit_key.fingerprint IS 'HMAC-SHA256 of a fixed text under the key: tells it apart and nothing about it.';
+
 CREATE TABLE nebula.audit_log (
     id uuid DEFAULT nebula.uuid_v7() NOT NULL,
     tenant_id uuid NOT NULL,
@@ -601,6 +696,81 @@ ALTER TABLE ONLY nebula.audit_log_default FORCE ROW LEVEL SECURITY;
 ALTER TABLE nebula.audit_log_default OWNER TO nebula_owner;
 
 COMMENT ON TABLE nebula.audit_log_default IS 'Rows of months that no partition was made for: nothing is refused, doctor tells.';
+
+CREATE TABLE nebula.audit_segment (
+    id uuid DEFAULT nebula.uuid_v7() NOT NULL,
+    tenant_id uuid NOT NULL,
+    number integer NOT NULL,
+    month date NOT NULL,
+    previous_month date,
+    previous_block_count integer,
+    previous_head bytea,
+    block_count integer NOT NULL,
+    row_count bigint NOT NULL,
+    head bytea NOT NULL,
+    key_version integer NOT NULL,
+    mac bytea NOT NULL,
+    sealed_at timestamp with time zone NOT NULL,
+    dropped_at timestamp with time zone,
+    drop_key_version integer,
+    drop_mac bytea,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT ck_audit_segment_counts CHECK (((number > 0) AND (block_count > 0) AND (row_count >= block_count))),
+    CONSTRAINT ck_audit_segment_drop CHECK ((((drop_mac IS NULL) = (drop_key_version IS NULL)) AND ((drop_mac IS NULL) OR (dropped_at IS NOT NULL)))),
+    CONSTRAINT ck_audit_segment_previous CHECK ((((number = 1) = (previous_month IS NULL)) AND ((previous_month IS NULL) = (previous_block_count IS NULL)) AND ((previous_month IS NULL) = (previous_head IS NULL))))
+);
+
+ALTER TABLE ONLY nebula.audit_segment FORCE ROW LEVEL SECURITY;
+
+ALTER TABLE nebula.audit_segment OWNER TO nebula_owner;
+
+COMMENT ON TABLE nebula.audit_segment IS 'A tenant''s rows of a month in the audit log, as sealed: one row each that outlives them, so that none can go missing.';
+
+COMMENT ON COLUMN nebula.audit_segment.number IS 'The how manieth of the tenant it is, in the order of their first blocks.';
+
+COMMENT ON COLUMN nebula.audit_segment.month IS 'The first day of the month that the rows were created in (UTC).';
+
+COMMENT ON COLUMN nebula.audit_segment.previous_month IS 'Of the segment before, by number.';
+
+COMMENT ON COLUMN nebula.audit_segment.previous_block_count IS 'How many blocks the segment before had when this one began.';
+
+COMMENT ON COLUMN nebula.audit_segment.previous_head IS 'The seal of the last of those.';
+
+COMMENT ON COLUMN nebula.audit_segment.block_count IS 'How many blocks.';
+
+COMMENT ON COLUMN nebula.audit_segment.row_count IS 'How many rows in all blocks.';
+
+COMMENT ON COLUMN nebula.audit_segment.head IS 'The seal of the last block.';
+
+COMMENT ON COLUMN nebula.audit_segment.key_version IS 'Which key sealed this row the last time.';
+
+COMMENT ON COLUMN nebula.audit_segment.mac IS 'The seal of everything above: HMAC-SHA256.';
+
+COMMENT ON COLUMN nebula.audit_segment.dropped_at IS 'When retention dropped the rows, and the blocks with them.';
+
+COMMENT ON COLUMN nebula.audit_segment.drop_key_version IS 'Which key sealed the drop.';
+
+COMMENT ON COLUMN nebula.audit_segment.drop_mac IS 'The seal of the drop: the worker found that the tenant''s profile kept the rows no longer.';
+
+CREATE TABLE nebula.audit_watermark (
+    id uuid DEFAULT nebula.uuid_v7() NOT NULL,
+    is_singleton boolean DEFAULT true NOT NULL,
+    complete_before timestamp with time zone NOT NULL,
+    key_version integer NOT NULL,
+    mac bytea NOT NULL,
+    sealed_at timestamp with time zone NOT NULL,
+    CONSTRAINT ck_audit_watermark_is_singleton CHECK (is_singleton)
+);
+
+ALTER TABLE nebula.audit_watermark OWNER TO nebula_owner;
+
+COMMENT ON TABLE nebula.audit_watermark IS 'How far the audit log is sealed.';
+
+COMMENT ON COLUMN nebula.audit_watermark.complete_before IS 'Every row created before is in a segment, and no transaction was left that could have written another: one that shows up was put there later.';
+
+COMMENT ON COLUMN nebula.audit_watermark.key_version IS 'Which key sealed it.';
+
+COMMENT ON COLUMN nebula.audit_watermark.mac IS 'The seal: HMAC-SHA256.';
 
 CREATE TABLE nebula.delivery_place (
     id uuid DEFAULT nebula.uuid_v7() NOT NULL,
@@ -1927,6 +2097,21 @@ ALTER TABLE ONLY nebula.api_key_action
 ALTER TABLE ONLY nebula.archive
     ADD CONSTRAINT pk_archive PRIMARY KEY (tenant_id, id);
 
+ALTER TABLE ONLY nebula.audit_block
+    ADD CONSTRAINT pk_audit_block PRIMARY KEY (tenant_id, id);
+
+ALTER TABLE ONLY nebula.audit_erasure
+    ADD CONSTRAINT pk_audit_erasure PRIMARY KEY (tenant_id, id);
+
+ALTER TABLE ONLY nebula.audit_key
+    ADD CONSTRAINT pk_audit_key PRIMARY KEY (id);
+
+ALTER TABLE ONLY nebula.audit_segment
+    ADD CONSTRAINT pk_audit_segment PRIMARY KEY (tenant_id, id);
+
+ALTER TABLE ONLY nebula.audit_watermark
+    ADD CONSTRAINT pk_audit_watermark PRIMARY KEY (id);
+
 ALTER TABLE ONLY nebula.delivery_place
     ADD CONSTRAINT pk_delivery_place PRIMARY KEY (id);
 
@@ -2068,6 +2253,21 @@ ALTER TABLE ONLY nebula.api_key
 ALTER TABLE ONLY nebula.archive
     ADD CONSTRAINT uq_archive_tenant_id_source_month UNIQUE (tenant_id, source, month);
 
+ALTER TABLE ONLY nebula.audit_block
+    ADD CONSTRAINT uq_audit_block_tenant_id_month_number UNIQUE (tenant_id, month, number);
+
+ALTER TABLE ONLY nebula.audit_key
+    ADD CONSTRAINT uq_audit_key_version UNIQUE (version);
+
+ALTER TABLE ONLY nebula.audit_segment
+    ADD CONSTRAINT uq_audit_segment_tenant_id_month UNIQUE (tenant_id, month);
+
+ALTER TABLE ONLY nebula.audit_segment
+    ADD CONSTRAINT uq_audit_segment_tenant_id_number UNIQUE (tenant_id, number);
+
+ALTER TABLE ONLY nebula.audit_watermark
+    ADD CONSTRAINT uq_audit_watermark_is_singleton UNIQUE (is_singleton);
+
 ALTER TABLE ONLY nebula.delivery_place
     ADD CONSTRAINT uq_delivery_place_fingerprint UNIQUE (fingerprint);
 
@@ -2168,6 +2368,10 @@ CREATE INDEX idx_api_key_created_at ON nebula.api_key USING btree (tenant_id, cr
 CREATE INDEX idx_api_key_name ON nebula.api_key USING btree (tenant_id, name, id);
 
 CREATE INDEX idx_api_key_updated_at ON nebula.api_key USING btree (tenant_id, updated_at, id);
+
+CREATE INDEX idx_audit_block_last_created_at ON nebula.audit_block USING btree (tenant_id, last_created_at);
+
+CREATE INDEX idx_audit_erasure_unsealed ON nebula.audit_erasure USING btree (tenant_id) WHERE (mac IS NULL);
 
 CREATE INDEX idx_export_job_created_at ON nebula.export_job USING btree (tenant_id, created_at, id);
 
@@ -2347,6 +2551,10 @@ CREATE TRIGGER audit_delete AFTER DELETE ON nebula.archive REFERENCING OLD TABLE
 
 ALTER TABLE nebula.archive ENABLE ALWAYS TRIGGER audit_delete;
 
+CREATE TRIGGER audit_delete AFTER DELETE ON nebula.audit_key REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION nebula.audit_change();
+
+ALTER TABLE nebula.audit_key ENABLE ALWAYS TRIGGER audit_delete;
+
 CREATE TRIGGER audit_delete AFTER DELETE ON nebula.delivery_place REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION nebula.audit_change();
 
 ALTER TABLE nebula.delivery_place ENABLE ALWAYS TRIGGER audit_delete;
@@ -2466,6 +2674,10 @@ ALTER TABLE nebula.api_key_action ENABLE ALWAYS TRIGGER audit_insert;
 CREATE TRIGGER audit_insert AFTER INSERT ON nebula.archive REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION nebula.audit_change();
 
 ALTER TABLE nebula.archive ENABLE ALWAYS TRIGGER audit_insert;
+
+CREATE TRIGGER audit_insert AFTER INSERT ON nebula.audit_key REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION nebula.audit_change();
+
+ALTER TABLE nebula.audit_key ENABLE ALWAYS TRIGGER audit_insert;
 
 CREATE TRIGGER audit_insert AFTER INSERT ON nebula.delivery_place REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION nebula.audit_change();
 
@@ -2590,6 +2802,10 @@ ALTER TABLE nebula.api_key_action ENABLE ALWAYS TRIGGER audit_update;
 CREATE TRIGGER audit_update AFTER UPDATE ON nebula.archive REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION nebula.audit_change();
 
 ALTER TABLE nebula.archive ENABLE ALWAYS TRIGGER audit_update;
+
+CREATE TRIGGER audit_update AFTER UPDATE ON nebula.audit_key REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION nebula.audit_change();
+
+ALTER TABLE nebula.audit_key ENABLE ALWAYS TRIGGER audit_update;
 
 CREATE TRIGGER audit_update AFTER UPDATE ON nebula.delivery_place REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION nebula.audit_change();
 
@@ -3008,9 +3224,15 @@ ALTER TABLE nebula.api_key_action ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE nebula.archive ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE nebula.audit_block ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE nebula.audit_erasure ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE nebula.audit_log ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE nebula.audit_log_default ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE nebula.audit_segment ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE nebula.export_job ENABLE ROW LEVEL SECURITY;
 
@@ -3040,9 +3262,15 @@ CREATE POLICY platform_access ON nebula.api_key_action TO nebula_platform USING 
 
 CREATE POLICY platform_access ON nebula.archive TO nebula_platform USING (true) WITH CHECK (true);
 
+CREATE POLICY platform_access ON nebula.audit_block TO nebula_platform USING (true) WITH CHECK (true);
+
+CREATE POLICY platform_access ON nebula.audit_erasure TO nebula_platform USING (true) WITH CHECK (true);
+
 CREATE POLICY platform_access ON nebula.audit_log TO nebula_platform USING (true) WITH CHECK (true);
 
 CREATE POLICY platform_access ON nebula.audit_log_default TO nebula_platform USING (true) WITH CHECK (true);
+
+CREATE POLICY platform_access ON nebula.audit_segment TO nebula_platform USING (true) WITH CHECK (true);
 
 CREATE POLICY platform_access ON nebula.export_job TO nebula_platform USING (true) WITH CHECK (true);
 
@@ -3128,9 +3356,15 @@ CREATE POLICY tenant_isolation ON nebula.api_key_action USING ((tenant_id = nebu
 
 CREATE POLICY tenant_isolation ON nebula.archive USING ((tenant_id = nebula.current_tenant())) WITH CHECK ((tenant_id = nebula.current_tenant()));
 
+CREATE POLICY tenant_isolation ON nebula.audit_block USING ((tenant_id = nebula.current_tenant())) WITH CHECK ((tenant_id = nebula.current_tenant()));
+
+CREATE POLICY tenant_isolation ON nebula.audit_erasure USING ((tenant_id = nebula.current_tenant())) WITH CHECK ((tenant_id = nebula.current_tenant()));
+
 CREATE POLICY tenant_isolation ON nebula.audit_log USING ((tenant_id = nebula.current_tenant())) WITH CHECK ((tenant_id = nebula.current_tenant()));
 
 CREATE POLICY tenant_isolation ON nebula.audit_log_default USING ((tenant_id = nebula.current_tenant())) WITH CHECK ((tenant_id = nebula.current_tenant()));
+
+CREATE POLICY tenant_isolation ON nebula.audit_segment USING ((tenant_id = nebula.current_tenant())) WITH CHECK ((tenant_id = nebula.current_tenant()));
 
 CREATE POLICY tenant_isolation ON nebula.export_job USING ((tenant_id = nebula.current_tenant())) WITH CHECK ((tenant_id = nebula.current_tenant()));
 
@@ -3218,6 +3452,12 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE nebula.api_key_action TO nebula_platf
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE nebula.archive TO nebula_platform;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE nebula.audit_block TO nebula_platform;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE nebula.audit_erasure TO nebula_platform;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE nebula.audit_key TO nebula_platform;
+
 REVOKE ALL ON TABLE nebula.audit_log FROM nebula_owner;
 GRANT SELECT,INSERT,REFERENCES,TRIGGER ON TABLE nebula.audit_log TO nebula_owner;
 GRANT SELECT,INSERT ON TABLE nebula.audit_log TO nebula_platform;
@@ -3229,6 +3469,10 @@ GRANT UPDATE(user_agent) ON TABLE nebula.audit_log TO nebula_platform;
 REVOKE ALL ON TABLE nebula.audit_log_default FROM nebula_owner;
 GRANT SELECT,INSERT,REFERENCES,TRIGGER ON TABLE nebula.audit_log_default TO nebula_owner;
 GRANT SELECT ON TABLE nebula.audit_log_default TO nebula_platform;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE nebula.audit_segment TO nebula_platform;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE nebula.audit_watermark TO nebula_platform;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE nebula.delivery_place TO nebula_platform;
 

@@ -98,6 +98,22 @@ alter function nebula.sealed_rows(text, integer, uuid, uuid, integer) owner to n
 alter function nebula.reseal(text, uuid, uuid, integer, bytea, integer, bytea) owner to nebula_owner;
 alter function nebula.reveal_credential(uuid, uuid, text, text, text, text) owner to nebula_owner;
 alter function nebula.anonymize_again(uuid, uuid) owner to nebula_owner;
+-- The audit log's seals.
+alter function nebula.register_audit_key(integer, bytea) owner to nebula_owner;
+alter function nebula.audit_keys() owner to nebula_owner;
+alter function nebula.begin_audit_round() owner to nebula_platform;
+alter function nebula.audit_tenants() owner to nebula_platform;
+alter function nebula.audit_rows(uuid, bigint, uuid, integer) owner to nebula_platform;
+alter function nebula.audit_segments(uuid) owner to nebula_platform;
+alter function nebula.seal_audit(uuid, integer, text, text, integer, bytea, integer, bigint, uuid[], bigint[], bytea, bytea, bytea, bytea, bytea, bytea, integer, bigint) owner to nebula_platform;
+alter function nebula.blank_audit_origins(uuid, date, integer) owner to nebula_platform;
+alter function nebula.finish_audit_round(bigint, integer, bytea, bigint) owner to nebula_platform;
+alter function nebula.unsealed_audit_drops() owner to nebula_platform;
+alter function nebula.seal_audit_drop(uuid, integer, integer, bytea) owner to nebula_platform;
+alter function nebula.unsealed_audit_erasures(integer) owner to nebula_platform;
+alter function nebula.seal_audit_erasures(uuid, uuid[], integer, bytea) owner to nebula_platform;
+alter function nebula.audit_heads(uuid, integer) owner to nebula_platform;
+alter function nebula.lost_audit_heads(json) owner to nebula_platform;
 -- Protected tables: what their triggers write is the product's.
 alter function nebula.emit_change() owner to nebula_platform;
 
@@ -143,6 +159,11 @@ grant execute on function nebula.ensure_partitions(integer), nebula.retention_pl
 -- The worker: sealed secrets. It reads them sealed, puts back what it sealed anew, and reveals credentials; each is audited.
 grant execute on function nebula.sealing_keys(), nebula.sealed_rows(text, integer, uuid, uuid, integer),
   nebula.reseal(text, uuid, uuid, integer, bytea, integer, bytea), nebula.reveal_credential(uuid, uuid, text, text, text, text) to nebula_worker;
+-- The worker: sealing the audit log. It reads rows that are not sealed yet, and adds to the seals; it changes none.
+grant execute on function nebula.audit_keys(), nebula.begin_audit_round(), nebula.audit_tenants(), nebula.audit_rows(uuid, bigint, uuid, integer), nebula.audit_segments(uuid),
+  nebula.seal_audit(uuid, integer, text, text, integer, bytea, integer, bigint, uuid[], bigint[], bytea, bytea, bytea, bytea, bytea, bytea, integer, bigint),
+  nebula.finish_audit_round(bigint, integer, bytea, bigint), nebula.unsealed_audit_drops(), nebula.seal_audit_drop(uuid, integer, integer, bytea),
+  nebula.unsealed_audit_erasures(integer), nebula.seal_audit_erasures(uuid, uuid[], integer, bytea), nebula.audit_heads(uuid, integer), nebula.lost_audit_heads(json) to nebula_worker;
 
 -- Who watches: the worker, which shows these figures beside its own, and monitoring logins as Postgres knows them. Not the edge: a thief of its login learns nothing.
 alter function nebula.metrics_as_platform() owner to nebula_platform;
@@ -203,6 +224,8 @@ begin
       'nebula.open_export(text), nebula.export_tables(text, uuid, integer), nebula.export_rows(text, uuid, integer, text, text, integer), '
       'nebula.begin_import(json), nebula.import_rows(text, json, json), '
       'nebula.register_sealing_key(integer, bytea), nebula.sealing_keys(), nebula.sealed_row_counts(), nebula.anonymize_again(uuid, uuid), '
+      'nebula.register_audit_key(integer, bytea), nebula.audit_keys(), nebula.begin_audit_round(), nebula.audit_tenants(), nebula.audit_rows(uuid, bigint, uuid, integer), '
+      'nebula.audit_heads(uuid, integer), nebula.lost_audit_heads(json), '
       'nebula.bind_role(text, uuid, text), nebula.ensure_partitions(integer), nebula.version(), nebula.routes(), nebula.openapi(), nebula.readiness(), '
       'nebula.edge_state(), nebula.emit(text, jsonb, text, uuid, timestamptz), nebula.emit_each(text, jsonb, uuid), nebula.emit_event(text, json, text, uuid, text), nebula.requeue(uuid), '
       'nebula.delivery_place_here(), nebula.may_deliver(), nebula.adopt_here(), nebula.adopt_place(text), nebula.unbind_role(text), nebula.set_postgrest_trust(text), '

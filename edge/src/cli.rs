@@ -76,6 +76,8 @@ enum Command {
     Import(command::import::Arguments),
     /// Lets go of what is too old, once: what the worker does by itself, for where none runs.
     Retention,
+    /// The seals of the audit log: makes, exports and checks them. `verify` ends with 3 where something was tampered with.
+    Audit(command::audit::Arguments),
     /// People who were anonymised, after a backup was restored.
     Privacy(command::privacy::Arguments),
     /// The effective settings, what is wrong with them, and what there is to set.
@@ -179,6 +181,7 @@ fn start(cli: Cli, matches: &ArgMatches) -> Result<Exit, Error> {
             Command::Export(arguments) => command::export::run(&arguments, &config).await,
             Command::Import(arguments) => command::import::run(&arguments, &config).await,
             Command::Retention => command::retention::run(&config).await,
+            Command::Audit(arguments) => return command::audit::run(&arguments, &config).await,
             Command::Privacy(arguments) => command::privacy::run(&arguments, &config).await,
             Command::Openapi => command::openapi::run(&config).await,
             Command::Up(_) | Command::Down(_) | Command::Config(_) | Command::Completions(_) | Command::Man(_) => Ok(()),

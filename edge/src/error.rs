@@ -50,6 +50,10 @@ pub enum Error {
     Retention(String),
     #[error("protect: {0}")]
     Protect(String),
+    #[error("audit: {0}")]
+    Audit(String),
+    #[error("audit key: {0}")]
+    AuditKey(String),
     #[error("sealing key: {0}")]
     SealingKey(String),
     #[error("{path}: {source}", path = .path.display())]

@@ -4,6 +4,7 @@
 //! pgrx's macros expand to `unsafe` glue, hence the exception.
 #![allow(unsafe_code, clippy::needless_pass_by_value)]
 
+pub mod audit_chain;
 pub mod credential;
 pub mod doctor;
 pub mod export;

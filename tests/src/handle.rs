@@ -52,7 +52,7 @@ pub fn request(operation: &str, credential: Option<&str>, input: &Value) -> Valu
     }
     // Lists and reads take a query, the rest a body; ids in the path are parameters of both.
     let reads = [".list", ".read", ".download"].iter().any(|verb| operation.ends_with(verb));
-    let removes = [".remove", ".revoke", ".unassign"].iter().any(|verb| operation.ends_with(verb));
+    let removes = [".remove", ".revoke", ".unassign", ".anonymize"].iter().any(|verb| operation.ends_with(verb));
     let part = if reads || removes { "query" } else { "body" };
     request.insert(part.into(), input.clone());
     Value::Object(request)

@@ -13,6 +13,7 @@
 )]
 
 pub mod archive;
+pub mod audit_chain;
 pub mod balancer;
 pub mod battery;
 pub mod callers;
@@ -54,6 +55,7 @@ pub mod worker;
 pub mod world;
 
 pub use archive::Archive;
+pub use audit_chain::AuditChain;
 pub use balancer::Balancer;
 pub use battery::Battery;
 pub use callers::{Anonymous, Caller, Key, User};

@@ -4,7 +4,7 @@ mod credential;
 mod foreign_ring;
 mod jwks;
 mod key_files;
-mod key_folder;
+pub(crate) mod key_folder;
 mod key_ring;
 mod key_source;
 mod password;

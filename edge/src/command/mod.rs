@@ -1,5 +1,6 @@
 //! One file a subcommand.
 
+pub mod audit;
 pub mod backup;
 pub mod completions;
 pub mod config;

@@ -21,6 +21,7 @@ mod schedule;
 mod wake;
 
 mod archive;
+pub(crate) mod audit_chain;
 mod exports;
 pub(crate) mod privacy;
 pub(crate) mod reseal;

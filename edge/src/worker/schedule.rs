@@ -1,6 +1,6 @@
 //! Periodic tasks: any worker asks, the database says whose turn it is.
 
-use super::{Context, exports, patience::Patience, queue, reseal, retention};
+use super::{Context, audit_chain, exports, patience::Patience, queue, reseal, retention};
 use crate::error::Error;
 use std::{sync::Arc, time::Duration};
 use tokio::time::sleep;
@@ -15,11 +15,14 @@ pub enum Task {
     Partitions,
     Reseal,
     ExpiredExports,
+    SealAudit,
+    ExportAuditHeads,
 }
 
 impl Task {
     /// All of them; each is asked for by itself, so that a long one delays no other.
-    pub const ALL: [Self; 4] = [Self::Retention, Self::Partitions, Self::Reseal, Self::ExpiredExports];
+    pub const ALL: [Self; 6] =
+        [Self::Retention, Self::Partitions, Self::Reseal, Self::ExpiredExports, Self::SealAudit, Self::ExportAuditHeads];
 
     fn name(self) -> &'static str {
         match self {
@@ -27,6 +30,8 @@ impl Task {
             Self::Partitions => "partitions",
             Self::Reseal => "reseal",
             Self::ExpiredExports => "expired_exports",
+            Self::SealAudit => "seal_audit",
+            Self::ExportAuditHeads => "export_audit_heads",
         }
     }
 
@@ -34,7 +39,8 @@ impl Task {
         Duration::from_secs(match self {
             Self::Retention | Self::Partitions => 3_600,
             Self::Reseal => 60,
-            Self::ExpiredExports => 300,
+            Self::SealAudit => 30,
+            Self::ExpiredExports | Self::ExportAuditHeads => 300,
         })
     }
 
@@ -44,6 +50,8 @@ impl Task {
             Self::Partitions => retention::make_partitions(context).await,
             Self::Reseal => reseal::run(context).await,
             Self::ExpiredExports => exports::expire(context).await,
+            Self::SealAudit => audit_chain::run(context).await,
+            Self::ExportAuditHeads => audit_chain::export(context).await,
         }
     }
 }

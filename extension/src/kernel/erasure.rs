@@ -188,11 +188,22 @@ fn blank_audit(tenant: Uuid, user: Uuid, entities: &[Uuid]) {
     IS_ERASING.set(true);
     let _guard = Guard;
     spi::as_role(PLATFORM, || {
+        // The seals learn what is legal here: whatever else is missing from a row was taken by somebody (docs/security/audit.md).
+        spi::run("select pg_advisory_xact_lock(hashtextextended('nebula/audit_chain/' || $1, 0))", &[Arg::Uuid(tenant)]);
         spi::run(
-            "update nebula.audit_log set ip = null, user_agent = null \
+            "insert into nebula.audit_erasure (tenant_id, id, row_created_at, user_id) \
+             select $1, id, created_at, $2 from nebula.audit_log \
              where tenant_id = $1 and (ip is not null or user_agent is not null) \
-               and (actor_user_id = $2 or actor_user_id is null and actor_api_key_id is null and entity_id = any ($3))",
+               and (actor_user_id = $2 or actor_user_id is null and actor_api_key_id is null and entity_id = any ($3)) \
+             on conflict do nothing",
             &[Arg::Uuid(tenant), Arg::Uuid(user), Arg::Uuids(entities)],
-        )
+        );
+        spi::run(
+            "update nebula.audit_log r set ip = null, user_agent = null from nebula.audit_erasure e \
+             where r.tenant_id = $1 and e.tenant_id = $1 and e.user_id = $2 and r.created_at = e.row_created_at and r.id = e.id \
+               and (r.ip is not null or r.user_agent is not null)",
+            &[Arg::Uuid(tenant), Arg::Uuid(user)],
+        );
+        spi::run("select nebula.blank_audit_origins($1)", &[Arg::Uuid(tenant)]);
     });
 }

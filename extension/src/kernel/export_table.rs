@@ -91,6 +91,10 @@ pub const TABLES: &[ExportTable] = &[
     ExportTable { name: "revoked_token", ..PLAIN },
     ExportTable { name: "invite", secrets: &["hash"], ..PLAIN },
     ExportTable { name: "audit_log", order: CREATED_AT_ID, ..PLAIN },
+    // Seals of this installation's key mean nothing elsewhere: where the log is imported it is sealed anew, from its first row.
+    ExportTable { name: "audit_segment", is_imported: false, ..PLAIN },
+    ExportTable { name: "audit_block", is_imported: false, ..PLAIN },
+    ExportTable { name: "audit_erasure", is_imported: false, ..PLAIN },
     // Answers with a secret are sealed under the caller's key, which may be a guessable one: once more, then.
     ExportTable { name: "idempotency_key", secrets: &["response_sealed"], ..PLAIN },
     ExportTable {

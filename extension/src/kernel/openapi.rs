@@ -15,7 +15,7 @@ use nebula_core::{
 };
 use schemars::{SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const SCHEMAS: &str = "#/components/schemas/";
 
@@ -75,14 +75,18 @@ pub fn document() -> Value {
     document
 }
 
-/// Takes away what no operation shows: types of members that the edge makes.
+/// Takes away what no operation shows: types of members that the edge makes, headers of deprecation where nothing is deprecated.
 fn prune(document: &mut Value) {
     loop {
         let text = document.to_string();
-        let Some(schemas) = document["components"]["schemas"].as_object_mut() else { return };
-        let count = schemas.len();
-        schemas.retain(|name, _| text.contains(&format!("\"{SCHEMAS}{name}\"")));
-        if schemas.len() == count {
+        let mut is_changed = false;
+        for kind in ["schemas", "headers"] {
+            let Some(components) = document["components"][kind].as_object_mut() else { continue };
+            let count = components.len();
+            components.retain(|name, _| text.contains(&format!("\"#/components/{kind}/{name}\"")));
+            is_changed |= components.len() != count;
+        }
+        if !is_changed {
             return;
         }
     }
@@ -118,11 +122,32 @@ impl Refusals {
     }
 }
 
+/// What each noun is, in English and Portuguese.
+const TAGS: &[(&str, &str, &str)] = &[
+    ("api_keys", "Service accounts and their keys.", "Contas de serviço e suas chaves."),
+    ("audit", "Who did what, when.", "Quem fez o quê, e quando."),
+    ("auth", "Logging in, staying in, leaving.", "Entrar, permanecer, sair."),
+    ("branding", "How the tenant looks.", "A aparência do tenant."),
+    ("catalog", "Tools, their actions, and packages of them.", "Ferramentas, suas ações e pacotes."),
+    ("config", "Flags, limits and operational profile of the tenant.", "Flags, limites e perfil operacional do tenant."),
+    ("credentials", "Credentials of other services, sealed.", "Credenciais de outros serviços, seladas."),
+    ("exports", "Everything of a tenant in one file.", "Tudo de um tenant em um arquivo."),
+    ("groups", "Groups of people, and what they may do.", "Grupos de pessoas, e o que podem fazer."),
+    ("jobs", "Work that is done later.", "Trabalho que é feito depois."),
+    ("me", "The caller about themselves.", "Quem chama, sobre si."),
+    ("tenants", "Tenants, what they have bought, and exceptions.", "Tenants, o que contrataram, e exceções."),
+    ("usage", "What was used, by action.", "O que foi usado, por ação."),
+    ("users", "People of the tenant.", "Pessoas do tenant."),
+    ("webhooks", "Who is told of events, and what became of it.", "Quem é avisado de eventos, e o resultado."),
+];
+
 fn tags(actions: &[&str]) -> Value {
-    let mut names = actions.iter().filter_map(|action| action.split('.').next()).collect::<Vec<_>>();
-    names.sort_unstable();
-    names.dedup();
-    json!(names.into_iter().map(|name| json!({ "name": name })).collect::<Vec<_>>())
+    let names = actions.iter().filter_map(|action| action.split('.').next()).collect::<BTreeSet<_>>();
+    let describe = |name: &&str| match TAGS.iter().find(|(tag, ..)| tag == name) {
+        Some((_, english, portuguese)) => format!("{english}\n\n{portuguese}"),
+        None => "Functions of the application.\n\nFunções da aplicação.".to_owned(),
+    };
+    json!(names.iter().map(|name| json!({ "name": name, "description": describe(name) })).collect::<Vec<_>>())
 }
 
 fn describe(operation: &Operation, accepts: &mut SchemaGenerator, answers: &mut SchemaGenerator, refusals: &mut Refusals) -> Value {

@@ -207,8 +207,25 @@ pub fn drop_partition(source: &str, month: &str, keep: &[Uuid]) -> Option<&'stat
         "update nebula.archive set dropped_at = now() where source = $1 and month = $2::text::date and tenant_id = any ($3) and dropped_at is null",
         &[Arg::Text(source.name), Arg::Text(&month.first_day()), Arg::Uuids(&tenants)],
     );
+    if source.name == "audit_log" {
+        drop_seals(&tenants, month);
+    }
     source.replace(month, has_keepers);
     Some(if has_keepers { "rebuilt" } else { "dropped" })
+}
+
+/// The seals of what goes go with it; the segment stays, and says so.
+fn drop_seals(tenants: &[Uuid], month: Month) {
+    let first_day = month.first_day();
+    let args = [Arg::Text(&first_day), Arg::Uuids(tenants)];
+    for statement in [
+        "update nebula.audit_segment set dropped_at = now() where month = $1::text::date and tenant_id = any ($2) and dropped_at is null",
+        "delete from nebula.audit_block where month = $1::text::date and tenant_id = any ($2)",
+        "delete from nebula.audit_erasure where tenant_id = any ($2) \
+         and row_created_at >= $1::text::date::timestamptz and row_created_at < ($1::text::date + interval '1 month')::timestamptz",
+    ] {
+        spi::run(statement, &args);
+    }
 }
 
 /// Archives whose time is over, a thousand at most: tenant, id and location.

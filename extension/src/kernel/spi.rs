@@ -7,6 +7,7 @@
 //! (catching without a subtransaction has committed duplicate keys). Guards restore memory on the way up.
 #![allow(unsafe_code)]
 
+pub mod activity;
 pub mod direct;
 mod json;
 pub mod jsonb;

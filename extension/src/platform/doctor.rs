@@ -169,6 +169,8 @@ const RULES: &[Rule] = rules! {
     Warning Platform "0619_binding_dangling",
     Error Platform "0620_binding_of_strong_role",
     Info Platform "0621_expired_rows_kept",
+    Info Platform "0622_audit_key_none",
+    Warning Platform "0623_audit_seals_late",
     Error Dba "0701_postgres_too_old",
     Info Dba "0702_library_not_preloaded",
     Warning Dba "0703_wraparound_near",

@@ -1,6 +1,7 @@
 //! `nebula key`: keys of every sort. Each file one sort.
 
 mod api;
+pub mod audit;
 pub mod operator;
 pub mod sealing;
 pub mod signing;
@@ -23,6 +24,9 @@ enum Sort {
     /// The keys that secrets are sealed with: files here, fingerprints in the database.
     #[command(subcommand)]
     Sealing(sealing::Action),
+    /// The keys that seal the audit log: files with the workers, fingerprints in the database.
+    #[command(subcommand)]
+    Audit(audit::Action),
     /// API keys of a tenant, by the operator's key.
     #[command(subcommand)]
     Api(api::Action),
@@ -35,6 +39,7 @@ pub async fn run(arguments: &Arguments, config: &Config) -> Result<(), Error> {
     match &arguments.sort {
         Sort::Signing(action) => signing::run(action, config).await,
         Sort::Sealing(action) => sealing::run(action, config).await,
+        Sort::Audit(action) => audit::run(action, config).await,
         Sort::Api(action) => api::run(action, config).await,
         Sort::Operator(action) => operator::run(action, config).await,
     }

@@ -2,7 +2,7 @@
 
 use super::{
     super::output::{Table, tell},
-    sealing,
+    audit, sealing,
 };
 use crate::{
     auth::{self, KeySource, PrivateKey},
@@ -17,7 +17,7 @@ use tokio_postgres::{Client, types::Type};
 #[derive(Debug, clap::Subcommand)]
 pub enum Action {
     /// Makes a signing key, writes its private half to the keys folder and registers its public half; makes the first sealing key where
-    /// there is none, and registers those that are here.
+    /// there is none, and the first key that seals the audit log; registers those that are here.
     Generate,
     /// Lists the registered keys, and whether their private half is here.
     List,
@@ -87,6 +87,7 @@ pub async fn run(action: &Action, config: &Config) -> Result<(), Error> {
         Action::Generate => {
             let key = generate(&client, &config.keys_dir).await?;
             sealing::ensure(&client, &KeySource::of(config)).await?;
+            audit::ensure(&client, &config.keys_dir).await?;
             tell(&Changed { kid: &key.kid })
         }
         Action::List => tell(&list(&client, &config.keys_dir).await?),

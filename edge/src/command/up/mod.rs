@@ -14,7 +14,7 @@ pub use place::Place;
 pub use process::Process;
 
 use super::{
-    key::{operator, sealing, signing},
+    key::{audit, operator, sealing, signing},
     migrate,
     output::{STRONG, note, tell},
     seed,
@@ -66,6 +66,7 @@ pub async fn run(arguments: &Arguments) -> Result<(), Error> {
         signing::generate(&client, &keys_dir).await?;
     }
     sealing::ensure(&client, &KeySource::Folder(keys_dir.clone())).await?;
+    audit::ensure(&client, &keys_dir).await?;
     env.set("NEBULA_KEYS_DIR", &keys_dir.to_string_lossy());
     env.set("NEBULA_STORAGE_URL", &place.storage_url()?);
     if env.get("NEBULA_OPERATOR_KEY").is_none() {

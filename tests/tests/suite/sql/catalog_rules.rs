@@ -197,7 +197,9 @@ fn nothing_is_granted_to_public_or_beyond_the_list() {
              'claim', 'complete', 'fail', 'extend', 'fan_out', 'relay', 'wait_for_work', 'may_deliver', 'start_task', 'finish_task', \
              'ensure_partitions', 'retention_plan', 'archive_columns', 'archive_page', 'record_archive', 'drop_partition', 'settle_default', \
              'expired_archives', 'forget_archive', 'purge', 'webhook_requests', 'record_deliveries', \
-             'start_export', 'export_tables', 'export_rows', 'finish_export', 'expire_exports', 'sealing_keys', 'sealed_rows', 'reseal', 'reveal_credential')))",
+             'start_export', 'export_tables', 'export_rows', 'finish_export', 'expire_exports', 'sealing_keys', 'sealed_rows', 'reseal', 'reveal_credential', \
+             'audit_keys', 'begin_audit_round', 'audit_tenants', 'audit_rows', 'audit_segments', 'seal_audit', 'finish_audit_round', 'unsealed_audit_drops', \
+             'seal_audit_drop', 'unsealed_audit_erasures', 'seal_audit_erasures', 'audit_heads', 'lost_audit_heads')))",
     );
     holds(
         "tables are their owner's and the platform's",
@@ -257,7 +259,7 @@ fn every_table_is_audited_or_named_here_with_a_reason() {
                  'permission_usage', 'revoked_token', 'session', 'refresh_token', /* told by login, logout and reuse */ \
                  'rate_limit', 'login_failure', 'quota_usage', 'usage_metrics', /* counters */ \
                  'sealing_key', 'task', /* no data of anybody's */ \
-                 'audit_log', 'idempotency_key', 'outbox', 'webhook_delivery' /* the record itself */ \
+                 'audit_log', 'audit_segment', 'audit_block', 'audit_erasure', 'audit_watermark', 'idempotency_key', 'outbox', 'webhook_delivery' /* the record itself */ \
                ) \
                and not (t.relname = 'user_secret' and verb.name <> 'insert') /* changes are told by their operation */ \
                and not exists (select from pg_trigger g where g.tgrelid = t.oid and g.tgfoid = 'nebula.audit_change'::regproc and g.tgtype & verb.bit > 0)",

@@ -540,6 +540,17 @@ insert into nebula.role_binding (tenant_id, role_name, api_key_id) select tenant
 delete from nebula.role_binding where role_name = 'mighty';
 drop role mighty;
 
+--- audit_key_none: nebula.audit_key
+create table app.kept_keys as select * from nebula.audit_key;
+delete from nebula.audit_key;
+--- by hand
+insert into nebula.audit_key select * from app.kept_keys;
+
+--- audit_seals_late: nebula.audit_watermark
+update nebula.audit_key set created_at = now() - interval '2 hours';
+--- by hand
+update nebula.audit_key set created_at = now();
+
 --- expired_rows_kept: nebula.idempotency_key
 insert into nebula.idempotency_key (tenant_id, key, handler, request_digest, response_status, response_hash, created_at)
 select id, 'old', 'users.create', sha256('x'), 201, sha256('y'), now() - interval '3 days' from nebula.tenant limit 1;
