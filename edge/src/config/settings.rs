@@ -151,14 +151,16 @@ settings! {
     prepared_statements: bool, "NEBULA_PREPARED_STATEMENTS", (false), [value_name = "BOOL"], for "serve";
     /// How often the database's backends write the usage that they gathered, in milliseconds; 0 is only before stopping [default: 5000].
     flush_interval_ms: u64, "NEBULA_FLUSH_INTERVAL_MS", (5_000), [value_name = "MS"], in 0..=3_600_000, for "serve";
-    /// Client connections open at once; more wait in the listen queue [default: 4096].
+    /// Client connections open at once; then those that send nothing make room, and more wait in the listen queue [default: 4096].
     max_connections: usize, "NEBULA_MAX_CONNECTIONS", (4_096), [value_name = "N"], in 1..=1_000_000, for "serve";
-    /// Requests under way at once; more are shed with 503 [default: 512].
+    /// Requests under way at once; then those whose body comes slowly make room, and more are shed with 503 [default: 512].
     max_in_flight: usize, "NEBULA_MAX_IN_FLIGHT", (512), [value_name = "N"], in 1..=1_000_000, for "serve";
     /// The time for a complete request head, the first byte and idle keep-alive included, in milliseconds [default: 10000].
     header_timeout_ms: u64, "NEBULA_HEADER_TIMEOUT_MS", (10_000), [value_name = "MS"], in 1..=600_000, for "serve";
     /// The time for a complete request body, in milliseconds [default: 8000].
     body_timeout_ms: u64, "NEBULA_BODY_TIMEOUT_MS", (8_000), [value_name = "MS"], in 1..=600_000, for "serve";
+    /// How long a client may read nothing of its answer before its connection is closed, in milliseconds [default: 30000].
+    write_timeout_ms: u64, "NEBULA_WRITE_TIMEOUT_MS", (30_000), [value_name = "MS"], in 1..=600_000, for "serve";
     /// The time for a complete answer, in milliseconds; then the statement is cancelled and the answer is 503 [default: 10000].
     request_timeout_ms: u64, "NEBULA_REQUEST_TIMEOUT_MS", (10_000), [value_name = "MS"], in 1..=600_000, for "serve";
     /// The largest request body, in bytes [default: 1048576].

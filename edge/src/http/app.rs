@@ -1,6 +1,6 @@
 //! What every request shares, and the router.
 
-use super::{docs, foreign, frame, health, live_state::LiveState, pipeline, refusal::Refusal};
+use super::{body::BodyMemory, docs, foreign, frame, health, live_state::LiveState, pipeline, refusal::Refusal, waiting::Waiting};
 use crate::{
     auth::Deriver,
     config::Config,
@@ -46,6 +46,10 @@ pub struct Inner {
     pub is_stopping: AtomicBool,
     /// One slot a client connection.
     pub connections: Arc<Semaphore>,
+    /// Connections whose client sends nothing, or slowly.
+    pub idle: Arc<Waiting>,
+    /// What unfinished bodies may take.
+    pub bodies: BodyMemory,
     pub telemetry: Telemetry,
 }
 
@@ -68,6 +72,8 @@ impl App {
             in_flight: Arc::new(Semaphore::new(config.max_in_flight.clamp(1, Semaphore::MAX_PERMITS))),
             is_stopping: AtomicBool::new(false),
             connections: Arc::new(Semaphore::new(config.max_connections.clamp(1, Semaphore::MAX_PERMITS))),
+            idle: Arc::default(),
+            bodies: BodyMemory::new(config.max_body_bytes),
             telemetry,
             config,
         }));
@@ -82,12 +88,29 @@ impl App {
 
     /// A place among the requests under way; none left means shedding.
     pub fn admit(&self) -> Result<SemaphorePermit<'_>, Refusal> {
-        self.in_flight.try_acquire().map_err(|_| {
-            if let Some(metrics) = &self.telemetry.metrics {
-                metrics.http.shed.inc();
-            }
-            Refusal::unavailable("too many requests under way")
-        })
+        self.in_flight.try_acquire().map_err(|_| self.shed("too many requests under way"))
+    }
+
+    /// The same, for one whose body is still to be read: refused at once where there is no place now.
+    pub fn may_admit(&self) -> Result<(), Refusal> {
+        self.admit().map(drop)
+    }
+
+    /// 503 for what is too much at the moment.
+    pub fn shed(&self, reason: &str) -> Refusal {
+        if let Some(metrics) = &self.telemetry.metrics {
+            metrics.http.shed.inc();
+        }
+        Refusal::unavailable(reason)
+    }
+
+    /// Closes the connection whose client has sent nothing for longest.
+    pub fn make_room(&self) {
+        if self.idle.make_room()
+            && let Some(metrics) = &self.telemetry.metrics
+        {
+            metrics.http.dismissed.inc();
+        }
     }
 
     /// Starts what runs beside the requests: the keeper of the state, the listener that wakes it, and the flushing of usage.

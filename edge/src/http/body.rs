@@ -1,7 +1,7 @@
 //! The body of a request: bounded in size and time, and JSON or nothing.
 
-use super::{refusal::Refusal, strict_json};
-use axum::body::Body;
+use super::{app::App, refusal::Refusal, strict_json, waiting::Waiter};
+use axum::body::{Body, HttpBody};
 use http::{
     HeaderMap,
     header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE},
@@ -9,12 +9,30 @@ use http::{
 use http_body_util::BodyExt;
 use nebula_core::error::Code;
 use serde_json::value::RawValue;
-use std::time::Duration;
-use tokio::time::timeout;
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 
 /// What is read of a refused body so that the client, which may still be sending, gets to see the answer instead of a reset.
 const DISCARD_BYTES: usize = 8 << 20;
 const DISCARD_TIME: Duration = Duration::from_secs(2);
+
+/// A body of so many bytes is buffered without asking for memory.
+const SMALL_BYTES: usize = 16 << 10;
+/// So many bodies of the largest size may be buffered at once.
+const LARGE_BODIES: usize = 128;
+
+/// What bodies may take while they are read and served, all together: those who send much and never finish must not fill the machine.
+pub struct BodyMemory(Arc<Semaphore>);
+
+impl BodyMemory {
+    #[must_use]
+    pub fn new(max_body_bytes: usize) -> Self {
+        Self(Arc::new(Semaphore::new(max_body_bytes.saturating_mul(LARGE_BODIES).min(Semaphore::MAX_PERMITS))))
+    }
+}
 
 /// The body, read at most once.
 pub struct RequestBody {
@@ -22,41 +40,67 @@ pub struct RequestBody {
     declared_bytes: Option<u64>,
     /// The client had its time: nothing more is waited for.
     is_late: bool,
+    memory: Option<OwnedSemaphorePermit>,
 }
 
 impl RequestBody {
     #[must_use]
     pub fn new(inner: Body, headers: &HeaderMap) -> Self {
         let declared_bytes = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-        Self { inner, declared_bytes, is_late: false }
+        Self { inner, declared_bytes, is_late: false, memory: None }
     }
 
-    /// Reads everything. What is declared too large is refused before it is read.
-    pub async fn read(&mut self, max_bytes: usize, time: Duration) -> Result<Vec<u8>, Refusal> {
+    /// Reads everything, within the limits of size, time and memory. What is declared too large is refused before it is read. Until it is there, the connection
+    /// may have to give up its place.
+    pub async fn read(&mut self, app: &App, place: Option<&Arc<Waiter>>) -> Result<Vec<u8>, Refusal> {
+        if self.inner.is_end_stream() {
+            return Ok(Vec::new());
+        }
+        let max_bytes = app.config.max_body_bytes;
         if self.declared_bytes.is_some_and(|bytes| bytes > max_bytes as u64) {
             return Err(Refusal::new(Code::PayloadTooLarge));
         }
-        let mut bytes = Vec::with_capacity(self.declared_bytes.and_then(|n| usize::try_from(n).ok()).unwrap_or(0));
-        let inner = &mut self.inner;
-        let reading = async {
-            while let Some(frame) = inner.frame().await {
-                // Only the client can break its own body: a cut connection, or junk between chunks.
-                let frame = frame.map_err(|_| Refusal::invalid("body", "incomplete"))?;
-                let Ok(data) = frame.into_data() else { continue };
-                if bytes.len() + data.len() > max_bytes {
-                    return Err(Refusal::new(Code::PayloadTooLarge));
-                }
-                bytes.extend_from_slice(&data);
-            }
-            Ok(())
-        };
-        match timeout(time, reading).await {
-            Ok(result) => result.map(|()| bytes),
-            Err(_) => {
-                self.is_late = true;
-                Err(Refusal::invalid("body", "timeout"))
-            }
+        if let Some(place) = place {
+            place.wait();
         }
+        let result = timeout(Duration::from_millis(app.config.body_timeout_ms), self.gather(app)).await;
+        if let Some(place) = place {
+            place.is_served();
+        }
+        result.unwrap_or_else(|_| {
+            self.is_late = true;
+            Err(Refusal::invalid("body", "timeout"))
+        })
+    }
+
+    async fn gather(&mut self, app: &App) -> Result<Vec<u8>, Refusal> {
+        let declared = self.declared_bytes.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0);
+        let mut bytes = Vec::with_capacity(declared.min(SMALL_BYTES));
+        while let Some(frame) = self.inner.frame().await {
+            // Only the client can break its own body: a cut connection, or junk between chunks.
+            let frame = frame.map_err(|_| Refusal::invalid("body", "incomplete"))?;
+            let Ok(data) = frame.into_data() else { continue };
+            let total = bytes.len() + data.len();
+            if total > app.config.max_body_bytes {
+                return Err(Refusal::new(Code::PayloadTooLarge));
+            }
+            self.reserve(&app.bodies, total).map_err(|()| app.shed("too much is being sent"))?;
+            bytes.extend_from_slice(&data);
+        }
+        Ok(bytes)
+    }
+
+    /// Memory for so many bytes in all, kept until the request is over.
+    fn reserve(&mut self, memory: &BodyMemory, total: usize) -> Result<(), ()> {
+        let held = self.memory.as_ref().map_or(SMALL_BYTES, |held| SMALL_BYTES + held.num_permits());
+        let Some(more) = total.checked_sub(held).filter(|more| *more > 0) else { return Ok(()) };
+        let more = u32::try_from(more).map_err(|_| ())?;
+        let permit = Arc::clone(&memory.0).try_acquire_many_owned(more).map_err(|_| ())?;
+        match &mut self.memory {
+            Some(held) => held.merge(permit),
+            None => self.memory = Some(permit),
+        }
+        Ok(())
     }
 
     /// Throws the rest away, within bounds; whether it ended, so that the connection may serve another request.
@@ -146,14 +190,17 @@ mod tests {
         assert_eq!(body.get(), r#"{"n":1.10}"#);
     }
 
-    #[tokio::test]
-    async fn a_body_is_bounded_whether_or_not_it_declares_its_length() {
-        let hour = Duration::from_secs(3600);
-        let mut declared = RequestBody::new(Body::empty(), &headers(&[("content-length", "11")]));
-        assert_eq!(declared.read(10, hour).await.unwrap_err().code, Code::PayloadTooLarge);
-        let mut undeclared = RequestBody::new(Body::from(vec![0; 11]), &headers(&[]));
-        assert_eq!(undeclared.read(10, hour).await.unwrap_err().code, Code::PayloadTooLarge);
-        assert!(undeclared.discard().await);
-        assert_eq!(RequestBody::new(Body::from("0123456789"), &headers(&[])).read(10, hour).await.unwrap().len(), 10);
+    #[test]
+    fn small_bodies_need_no_memory_and_large_ones_share_it() {
+        let memory = BodyMemory::new(1 << 10);
+        let all = LARGE_BODIES << 10;
+        let [mut first, mut second] = [(); 2].map(|()| RequestBody::new(Body::empty(), &headers(&[])));
+        first.reserve(&memory, SMALL_BYTES + 1).unwrap();
+        first.reserve(&memory, SMALL_BYTES + all).unwrap();
+        assert!(first.reserve(&memory, SMALL_BYTES + all + 1).is_err());
+        second.reserve(&memory, SMALL_BYTES).unwrap();
+        assert!(second.reserve(&memory, SMALL_BYTES + 1).is_err());
+        drop(first);
+        second.reserve(&memory, SMALL_BYTES + 1).unwrap();
     }
 }

@@ -29,6 +29,7 @@ mod server;
 mod strict_json;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 pub use app::App;
 pub use server::serve;

@@ -14,6 +14,7 @@ use super::{
     request_log::Facts,
     route_table::{self, Found, RawParameters},
     served_route::ServedRoute,
+    waiting::Waiter,
 };
 use crate::{
     auth::{self, Presented, Refused},
@@ -36,7 +37,7 @@ use nebula_core::{
 use serde_json::Value;
 use std::{
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -71,7 +72,7 @@ async fn serve(app: &App, frame: &Frame, parts: &Parts, body: &mut RequestBody) 
     let (served, parameters) = find(&state, parts)?;
     let route = &frame.route.get_or_init(|| served).route;
     // After the route: what is shed carries the route's headers, too.
-    let _permit = app.admit()?;
+    app.may_admit()?;
 
     let (tenant, credential) = authenticate(app, &state, route, &parts.headers).await?;
 
@@ -79,7 +80,9 @@ async fn serve(app: &App, frame: &Frame, parts: &Parts, body: &mut RequestBody) 
     let query = query::parse(parts.uri.query())?;
     let tenant_header = headers::tenant(&parts.headers)?;
     let idempotency_key = headers::idempotency_key(&parts.headers)?;
-    let bytes = body.read(app.config.max_body_bytes, Duration::from_millis(app.config.body_timeout_ms)).await?;
+    let bytes = body.read(app, parts.extensions.get::<Arc<Waiter>>()).await?;
+    // From here on it takes something of others: not while its client is sending.
+    let _permit = app.admit()?;
     let body = body::parse(bytes, route.takes_body, &parts.headers)?;
 
     // Before anything has an effect: a refresh token must not be used up for an access token that can't be signed.

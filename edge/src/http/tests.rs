@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-use super::App;
+use super::{App, body::RequestBody};
 use crate::{
     auth::{KeySource, LocalKeys, sealing},
     config::{Config, Settings},
@@ -13,7 +13,10 @@ use axum::body::Body;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
-use nebula_core::opaque_token::{Kind, OpaqueToken, Secret};
+use nebula_core::{
+    error::Code,
+    opaque_token::{Kind, OpaqueToken, Secret},
+};
 use serde_json::{Value, json};
 use std::path::Path;
 use tower::ServiceExt;
@@ -315,4 +318,16 @@ async fn at_the_limit_requests_are_shed_and_health_still_answers() {
     let _all = app.in_flight.acquire_many(u32::try_from(app.config.max_in_flight).unwrap()).await.unwrap();
     assert_eq!(code(&app, "GET", "/v1/users", &[], "").await, "SERVICE_UNAVAILABLE");
     assert_eq!(call(&app, "GET", "/health", &[], "").await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_body_is_bounded_whether_or_not_it_declares_its_length() {
+    let app = edge_without_state(Settings::default());
+    let declares = |bytes: &str| HeaderMap::from_iter([(http::header::CONTENT_LENGTH, bytes.parse().unwrap())]);
+    let mut declared = RequestBody::new(Body::from("x"), &declares("65"));
+    assert_eq!(declared.read(&app, None).await.unwrap_err().code, Code::PayloadTooLarge);
+    let mut undeclared = RequestBody::new(Body::from(vec![0; 65]), &HeaderMap::new());
+    assert_eq!(undeclared.read(&app, None).await.unwrap_err().code, Code::PayloadTooLarge);
+    assert!(undeclared.discard().await);
+    assert_eq!(RequestBody::new(Body::from(vec![0; 64]), &declares("64")).read(&app, None).await.unwrap().len(), 64);
 }

@@ -52,6 +52,8 @@ pub struct HttpMetrics {
     token_lookups: Family<Looked, Counter>,
     /// Requests that were refused because too many were under way.
     pub shed: Counter,
+    /// Clients that sent nothing, or slowly, and gave up their place.
+    pub dismissed: Counter,
     /// Logins that were refused because an account's or an address' attempts were used up.
     pub login_slowdowns: Counter,
 }
@@ -68,6 +70,7 @@ impl HttpMetrics {
             errors: Family::default(),
             token_lookups: Family::default(),
             shed: Counter::default(),
+            dismissed: Counter::default(),
             login_slowdowns: Counter::default(),
         }
     }
@@ -80,6 +83,11 @@ impl HttpMetrics {
         );
         registry.register("nebula_http_requests", "Requests that were answered, by method, route and status", self.requests.clone());
         registry.register("nebula_http_errors", "Refusals and failures, by the error's code", self.errors.clone());
+        registry.register(
+            "nebula_http_clients_dismissed",
+            "Clients that sent nothing, or their body slowly, and gave up their place to another",
+            self.dismissed.clone(),
+        );
         registry.register("nebula_http_requests_shed", "Requests that were refused because too many were under way", self.shed.clone());
         registry.register(
             "nebula_login_slowdowns",

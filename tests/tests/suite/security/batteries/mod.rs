@@ -11,5 +11,6 @@ mod b13_audit_controls;
 mod b14_secrets;
 mod b15_privacy;
 mod b16_limits;
+mod b17_overload;
 mod b19_credentials;
 mod takeover;
