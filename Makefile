@@ -241,7 +241,7 @@ test-batteries: install tools
 
 # The pages that the program makes (tests/tests/suite/docs/generated.rs).
 docs: install
-	@NEBULA_WRITE_DOCS=1 cargo test --release --locked --quiet -p nebula-tests --test suite -- docs::generated
+	@NEBULA_WRITE_DOCS=1 cargo test --release --locked --quiet -p nebula-tests --test suite -- docs::generated docs::coverage
 
 # .deb files of the extension for one Postgres, and of the edge.
 package: build

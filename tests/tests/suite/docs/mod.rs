@@ -206,6 +206,7 @@ fn run_in(page: &str, database: &Database, edge: &str, variables: &[(&str, Strin
         ("NEBULA_DATABASE_URL", database.url("nebula_edge")),
         ("NEBULA_ADMIN_DATABASE_URL", database.url("postgres")),
         ("NEBULA_KEYS_DIR", database.installation.keys_dir.display().to_string()),
+        ("NEBULA_STORAGE_URL", format!("file://{}", checkout.dir.join("storage").display())),
         ("CHECKOUT", root().display().to_string()),
         ("PGHOST", "127.0.0.1".to_owned()),
         ("PGPORT", cluster.port.to_string()),
