@@ -4,6 +4,7 @@
 # make tools  what only the tests use, under target/
 # make test   everything CI runs  make check  formatting, lints and unit tests only (seconds)
 # make test-faults   the long storm of kills, minutes     make test-pooler  100,000 requests through PgBouncer     make test-batteries  the security batteries at full size
+# make test-valgrind   one of each hot call under memcheck
 # make test-versions   everything on Postgres 17 too, the smoke suite on 16 and 18; any target takes PG=16, 17 or 18
 # make package   .deb files under target/packages/          make test-packages  installs and removes them in a chroot
 # make lint-deploy   lints what is deployed: Dockerfile, compositions, manifests, workflows, spelling; part of make test
@@ -53,7 +54,7 @@ SQL := sql/roles.sql sql/install.sql $(SQL_DECLARATIONS) sql/grants.sql
 PREVIOUS := 0.1.0
 NEBULA := target/release/nebula
 
-.PHONY: up down clean seed build script install previous fixture packages server tools check check-versions check-version docs test test-versions test-pooler test-batteries \
+.PHONY: up down clean seed build script install previous fixture packages server tools check check-versions check-version docs test test-versions test-pooler test-batteries test-valgrind \
 	test-faults test-failover test-backup lint-deploy test-containers package test-packages bench bench-jobs bench-lists bench-protect bench-expose bench-rivals bench-webhooks bench-rights bench-rows bench-growth bench-memory bench-noisy bench-latency wrk valgrind bench-instructions bench-instructions-baseline bench-profile
 
 up: install
@@ -238,6 +239,10 @@ test-backup: install tools
 # The security batteries at full size, with their numbers: minutes. `make test` runs their short versions.
 test-batteries: install tools
 	@NEBULA_BATTERIES=full cargo test --release --locked -p nebula-tests --test suite -- --test-threads=2 --nocapture security::batteries
+
+# One of each hot call in backends under valgrind's memcheck: minutes.
+test-valgrind: install valgrind
+	@NEBULA=$(CURDIR)/$(NEBULA) tests/valgrind/memcheck.sh
 
 # The pages that the program makes (tests/tests/suite/docs/generated.rs).
 docs: install

@@ -14,6 +14,7 @@
 
 pub mod archive;
 pub mod audit_chain;
+pub mod backend;
 pub mod balancer;
 pub mod battery;
 pub mod callers;
@@ -56,6 +57,7 @@ pub mod world;
 
 pub use archive::Archive;
 pub use audit_chain::AuditChain;
+pub use backend::Backend;
 pub use balancer::Balancer;
 pub use battery::Battery;
 pub use callers::{Anonymous, Caller, Key, User};

@@ -91,6 +91,10 @@ fn emit_each(r#type: Option<&str>, data: Option<AnyElement>, tenant: Option<pgrx
     Some(spi::looking_up(|| or_refused(outbox::emit_each(tenant_of_event(tenant), kind, data))))
 }
 
+/// Before it is parsed: an event is smaller, whatever blanks its text has. Where Postgres runs out of memory below Rust, and not a block is left to copy its error into,
+/// pgrx tries that again until Postgres panics.
+const MAX_DATA_BYTES: usize = 4 << 20;
+
 /// What `nebula.emit()` of 0.1.0 calls.
 #[pg_extern(sql = false)]
 fn emit_event(
@@ -100,7 +104,11 @@ fn emit_event(
     tenant: Option<pgrx::Uuid>,
     available_at: Option<&str>,
 ) -> Option<pgrx::Uuid> {
-    let (kind, data) = (given(kind), Arg::Json(given(data)).make());
+    let data = given(data);
+    if data.len() > MAX_DATA_BYTES {
+        refuse(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, "the event is refused: [{\"field\":\"payload\",\"rule\":\"too_long\"}]");
+    }
+    let (kind, data) = (given(kind), Arg::Json(data).make());
     let available_at = available_at.map(|at| Arg::Timestamp(at).make());
     Some(back(spi::looking_up(|| {
         or_refused(outbox::emit_custom(tenant_of_event(tenant), kind, data, Details { aggregate, available_at }))

@@ -80,6 +80,9 @@ pub const ACT_AS: &str = "tenants.act_as";
 /// `nebula.handle`: one request, from its credential to its stored answer.
 #[must_use]
 pub fn handle(tenant: Uuid, request: &str) -> Answer {
+    if operation::is_too_large(request) {
+        return refuse(Code::PayloadTooLarge.into(), Language::default(), "", &Seen::default());
+    }
     let Ok(request) = serde_json::from_str::<Request>(request) else {
         return refuse(Refusal::invalid("request", "json"), Language::default(), "", &Seen::default());
     };
@@ -212,6 +215,9 @@ fn enter_other_tenant(operation: &Operation, caller: &Caller, rights: &Rights, h
 /// `nebula.call`: the same rules for a SQL caller.
 pub fn call(id: &str, input: &str, key: Option<&str>) -> (u16, Result<Option<String>>) {
     let outcome = (|| {
+        if operation::is_too_large(input) {
+            return Err(Code::PayloadTooLarge.into());
+        }
         require_read_committed()?;
         migrate::require_current()?;
         let operation = operation::find(id)?;

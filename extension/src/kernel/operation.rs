@@ -584,6 +584,9 @@ const RULES: &[&str] = &[
     "domain",
 ];
 
+/// What reading takes is a multiple of it, and no cancel ends that. Only a superuser can set it.
+static MAX_REQUEST_BYTES: GucSetting<i32> = GucSetting::<i32>::new(4 << 20);
+
 /// For tests of what no operation of the product has: a deprecated one. Only a superuser can set it.
 static TEST_OPERATIONS: GucSetting<bool> = GucSetting::<bool>::new(false);
 
@@ -598,6 +601,16 @@ pub fn allows_loopback_webhooks() -> bool {
 
 /// Declares the library's settings.
 pub fn define_settings() {
+    GucRegistry::define_int_guc(
+        c"nebula.max_request_bytes",
+        c"The longest request of nebula.handle, and the longest input of nebula.call.",
+        c"Reading JSON takes up to 32 times its size, and no cancel ends that. At least what the edge lets in (NEBULA_MAX_BODY_BYTES).",
+        &MAX_REQUEST_BYTES,
+        1 << 16,
+        1 << 30,
+        GucContext::Suset,
+        GucFlags::UNIT_BYTE,
+    );
     GucRegistry::define_bool_guc(
         c"nebula.test_operations",
         c"Whether operations that exist for tests are offered.",
@@ -614,6 +627,12 @@ pub fn define_settings() {
         GucContext::Suset,
         GucFlags::default(),
     );
+}
+
+/// Whether a request is longer than is read at all.
+#[must_use]
+pub fn is_too_large(request: &str) -> bool {
+    usize::try_from(MAX_REQUEST_BYTES.get()).is_ok_and(|most| request.len() > most)
 }
 
 fn offered() -> Vec<Operation> {

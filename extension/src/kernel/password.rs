@@ -58,11 +58,16 @@ impl Stored {
     }
 }
 
+/// Slugs and addresses are shorter.
+const MAX_CHARACTERS: usize = 512;
+
 /// `nebula.login_challenge`: tenant, salt and cost. Who is unknown gets made-up ones that stay the same, so that nothing tells them apart. Whoever has used up
 /// the attempts is told so before anything is derived.
 #[must_use]
 pub fn login_challenge(slug: &str, email: &str, ip: Option<IpAddr>) -> Value {
-    let email = email.trim().to_lowercase();
+    // Nobody's are longer.
+    let begin = |text: &str| text.chars().take(MAX_CHARACTERS).collect::<String>();
+    let (slug, email) = (&*begin(slug), begin(email.trim()).to_lowercase());
     spi::as_role(PLATFORM, || {
         let found = spi::first(
             "select t.id, s.salt, s.memory_kib, s.iterations, s.parallelism from nebula.tenant t \

@@ -63,8 +63,14 @@ fn may(action: &str, tenant: Uuid, actor: Actor, rights: &Rights, ip: impl FnOnc
     may.then_some(tenant)
 }
 
+/// What is longer is no action's key, and not worth remembering.
+const MAX_ACTION_BYTES: usize = 200;
+
 /// The answer to this question, decided at most once in a statement.
 fn remembered(asker: Asker, generation: u64, action: &str, decide: impl FnOnce() -> Option<Uuid>) -> Option<Uuid> {
+    if action.len() > MAX_ACTION_BYTES {
+        return decide();
+    }
     let statement = spi::statement_start();
     let is_same = |a: &Answers| a.generation == generation && a.statement == statement && a.asker == asker;
     let known = ANSWERS.with_borrow(|answers| {

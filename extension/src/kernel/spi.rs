@@ -11,6 +11,7 @@ pub mod activity;
 pub mod direct;
 mod json;
 pub mod jsonb;
+mod memory;
 mod rights_change;
 pub mod row_security;
 mod settings;
@@ -670,6 +671,9 @@ unsafe extern "C-unwind" fn on_relcache_invalidation(_argument: pg_sys::Datum, r
 #[pgrx::pg_guard]
 unsafe extern "C-unwind" fn on_transaction(event: pg_sys::XactEvent::Type, _argument: *mut core::ffi::c_void) {
     use pg_sys::XactEvent::{XACT_EVENT_ABORT, XACT_EVENT_COMMIT, XACT_EVENT_PREPARE};
+    if memory::is_exhausted() {
+        return;
+    }
     match event {
         XACT_EVENT_COMMIT | XACT_EVENT_PREPARE => {
             super::usage::committed();
@@ -691,6 +695,9 @@ unsafe extern "C-unwind" fn on_subtransaction(
     _parent: pg_sys::SubTransactionId,
     _argument: *mut core::ffi::c_void,
 ) {
+    if memory::is_exhausted() {
+        return;
+    }
     match event {
         pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB => {
             super::context::forget_from(transaction_nesting());
@@ -754,7 +761,9 @@ pub fn database_id() -> u32 {
 
 #[pgrx::pg_guard]
 unsafe extern "C-unwind" fn on_exit(_code: core::ffi::c_int, _argument: pg_sys::Datum) {
-    super::usage::flush_at_exit();
+    if !memory::is_exhausted() {
+        super::usage::flush_at_exit();
+    }
 }
 
 /// Has what was gathered flushed when the backend ends in peace. (A crash runs no callbacks.)

@@ -113,9 +113,19 @@ pub fn rolled_back(nesting: i32) {
     });
 }
 
-/// A savepoint of this depth was released: what it gathered is its parent's.
+/// A savepoint of this depth was released: what it gathered is its parent's, and one with what that has, so that a transaction of a million savepoints holds one batch.
 pub fn released(nesting: i32) {
-    let lift = |entries: &mut Vec<(i32, Batch)>| entries.iter_mut().for_each(|(depth, _)| *depth = (*depth).min(nesting - 1));
+    let lift = |entries: &mut Vec<(i32, Batch)>| {
+        let mut lifted = Batch::default();
+        while let Some((_, batch)) = entries.pop_if(|(depth, _)| *depth >= nesting) {
+            lifted.add(batch);
+        }
+        match entries.last_mut() {
+            _ if lifted.is_empty() => {}
+            Some((depth, batch)) if *depth == nesting - 1 => batch.add(lifted),
+            _ => entries.push((nesting - 1, lifted)),
+        }
+    };
     MEMORY.with_borrow_mut(|memory| {
         lift(&mut memory.pending);
         lift(&mut memory.flushing);

@@ -31,6 +31,7 @@ thread_local! {
     static HAS_WORK: Cell<bool> = const { Cell::new(false) };
     /// What this backend has told its client of.
     static HEARD: Cell<u64> = const { Cell::new(0) };
+    static WILL_LEAVE_AT_EXIT: Cell<bool> = const { Cell::new(false) };
 }
 
 fn bell() -> &'static Bell {
@@ -73,14 +74,32 @@ pub fn rolled_back() {
     HAS_WORK.set(false);
 }
 
-/// Leaves its place when dropped, also when a cancel ends the wait.
+/// Leaves its place when dropped, also when a cancel ends the wait. A terminate ends the process without dropping anything: [`leave_at_exit`].
 struct Place(Option<&'static AtomicI32>);
+
+/// This process' number, plus one.
+fn own_number() -> i32 {
+    // SAFETY: both point into the one array of processes.
+    let number = unsafe { pg_sys::MyProc.offset_from((*pg_sys::ProcGlobal).allProcs) };
+    i32::try_from(number + 1).unwrap_or(0)
+}
+
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn leave_at_exit(_code: core::ffi::c_int, _argument: pg_sys::Datum) {
+    let number = own_number();
+    for place in &bell().waiters {
+        // Whoever has it is told by its number.
+        let _ = place.compare_exchange(number, 0, Ordering::SeqCst, Ordering::SeqCst);
+    }
+}
 
 impl Place {
     fn take(bell: &'static Bell) -> Self {
-        // SAFETY: both point into the one array of processes.
-        let number = unsafe { pg_sys::MyProc.offset_from((*pg_sys::ProcGlobal).allProcs) };
-        let number = i32::try_from(number + 1).unwrap_or(0);
+        if !WILL_LEAVE_AT_EXIT.replace(true) {
+            // SAFETY: the callback lives as long as the library, which Postgres never unloads.
+            unsafe { pg_sys::before_shmem_exit(Some(leave_at_exit), pg_sys::Datum::null()) };
+        }
+        let number = own_number();
         let is_taken = |place: &&AtomicI32| place.compare_exchange(0, number, Ordering::SeqCst, Ordering::SeqCst).is_ok();
         Self(bell.waiters.iter().find(is_taken))
     }

@@ -626,7 +626,7 @@ fn a_request_that_can_be_read_in_two_ways_is_refused() {
 }
 
 /// What may be given for an argument of this type, as SQL.
-fn odd_values(kind: &str) -> Vec<String> {
+pub fn odd_values(kind: &str) -> Vec<String> {
     let quoted = |values: &[&str]| values.iter().map(|value| format!("'{}'::{kind}", value.replace('\'', "''"))).collect::<Vec<_>>();
     let mut values = match kind {
         "text" | "name" | "character varying" => {
@@ -717,9 +717,9 @@ fn odd_values(kind: &str) -> Vec<String> {
 
 /// A function of the schema: its name, and what it takes.
 pub struct Function {
-    oid: u32,
-    name: String,
-    kinds: Vec<String>,
+    pub oid: u32,
+    pub name: String,
+    pub kinds: Vec<String>,
 }
 
 pub fn functions(database: &Database) -> Vec<Function> {
