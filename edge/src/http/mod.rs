@@ -3,7 +3,7 @@
 mod answer;
 mod app;
 mod body;
-mod client_address;
+pub(crate) mod client_address;
 mod deprecation;
 mod docs;
 mod document;
@@ -11,14 +11,14 @@ mod download;
 mod foreign;
 mod frame;
 mod handle_request;
-mod headers;
+pub(crate) mod headers;
 mod health;
 mod live_state;
 mod observe;
 mod passwords;
 mod payload;
 mod pipeline;
-mod query;
+pub(crate) mod query;
 mod rate_limit;
 mod refusal;
 mod request_log;
@@ -26,7 +26,7 @@ mod route_table;
 mod seals;
 mod served_route;
 mod server;
-mod strict_json;
+pub(crate) mod strict_json;
 #[cfg(test)]
 mod tests;
 
