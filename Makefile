@@ -8,7 +8,7 @@
 # make test-fuzz SECONDS=60   coverage-guided fuzzing of every parser for so long each, on stable Rust (TARGET=json for one); make fuzz-corpus keeps what it has learnt in tests/fuzz/corpus
 # make test-versions   everything on Postgres 17 too, the smoke suite on 16 and 18; any target takes PG=16, 17 or 18
 # make package   .deb files under target/packages/          make test-packages  installs and removes them in a chroot
-# make lint-deploy   lints what is deployed: Dockerfile, compositions, manifests, workflows, spelling; part of make test
+# make lint   lints what no compiler reads: Dockerfile, compositions, manifests, workflows, the OpenAPI document, spelling; part of make test    make deny  licences, sources, advisories and unused dependencies
 # make test-containers   what can be tried of the images without a container engine, as root
 # make previous   builds the release before this one, which upgrades are tested from
 # make docs   writes the pages that the program makes: docs/openapi.json, docs/permissions.md, docs/schema.sql, docs/operations/{nebula.toml,configuration.md,commands.md}
@@ -56,7 +56,7 @@ PREVIOUS := 0.1.0
 NEBULA := target/release/nebula
 
 .PHONY: up down clean seed build script install previous fixture packages server tools check check-versions check-version docs test test-versions test-pooler test-batteries test-valgrind test-fuzz fuzz-corpus \
-	test-faults test-failover test-backup lint-deploy test-containers package test-packages bench bench-jobs bench-lists bench-protect bench-expose bench-rivals bench-webhooks bench-rights bench-rows bench-growth bench-memory bench-noisy bench-latency wrk valgrind bench-instructions bench-instructions-baseline bench-profile
+	test-faults test-failover test-backup lint deny test-containers package test-packages bench bench-jobs bench-lists bench-protect bench-expose bench-rivals bench-webhooks bench-rights bench-rows bench-growth bench-memory bench-noisy bench-latency wrk valgrind bench-instructions bench-instructions-baseline bench-profile
 
 up: install
 	@$(NEBULA) up --pg-bindir $(NEBULA_PG_BINDIR)
@@ -171,15 +171,15 @@ check: server
 	@cargo clippy --release --locked --quiet --workspace --all-targets $(PG_FEATURE) -- -D warnings
 	@cargo test --release --locked --quiet -p nebula-core -p nebula-edge -p nebula-fuzz
 
-# What is deployed, and how it is spelled: seconds. The linters are packages with their programs in them (packaging/requirements.txt).
+# What no compiler reads: seconds. The linters are packages with their programs in them (packaging/lint). Migrations are linted by the suite upgrade::releases, which knows which ones are frozen.
 LINT := target/lint/bin
-lint-deploy:
-	@if ! cmp -s packaging/requirements.txt target/lint/requirements.txt; then \
+lint:
+	@if ! cmp -s packaging/lint/requirements.txt target/lint/requirements.txt; then \
 	  python3 -c 'import ensurepip' 2>/dev/null || { if [ "$$(id -u)" = 0 ]; then run=; else run=sudo; fi; \
 	    $$run apt-get update -qq; DEBIAN_FRONTEND=noninteractive $$run apt-get install -y -qq python3-venv >/dev/null; }; \
 	  rm -rf target/lint && python3 -m venv target/lint; \
-	  $(LINT)/pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --requirement packaging/requirements.txt; \
-	  cp packaging/requirements.txt target/lint/; \
+	  $(LINT)/pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --requirement packaging/lint/requirements.txt; \
+	  cp packaging/lint/requirements.txt target/lint/; \
 	fi
 	@$(LINT)/hadolint Dockerfile
 	@$(LINT)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml compose.supabase.yaml
@@ -187,9 +187,28 @@ lint-deploy:
 	@$(LINT)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
 	@$(LINT)/zizmor --offline --quiet --no-progress .github
 	@$(LINT)/kubernetes-validate --strict --quiet $(filter-out %/kustomization.yaml,$(wildcard docs/operations/kubernetes/*.yaml))
-	@$(LINT)/yamllint --strict --config-file packaging/yamllint.yaml .github docs/operations/kubernetes packaging compose.yaml compose.supabase.yaml
+	@$(LINT)/yamllint --strict --config-file packaging/lint/yamllint.yaml .github docs/operations/kubernetes packaging compose.yaml compose.supabase.yaml
 	@bash -n packaging/*.sh packaging/container/*.sh
-	@$(LINT)/typos --config packaging/typos.toml README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md docs packaging .github compose.yaml compose.supabase.yaml Dockerfile
+	@if ! cmp -s packaging/lint/package-lock.json target/lint/js/package-lock.json; then \
+	  command -v npm >/dev/null || { if [ "$$(id -u)" = 0 ]; then run=; else run=sudo; fi; \
+	    $$run apt-get update -qq; DEBIAN_FRONTEND=noninteractive $$run apt-get install -y -qq nodejs npm >/dev/null; }; \
+	  mkdir -p target/lint/js && cp packaging/lint/package.json packaging/lint/package-lock.json packaging/lint/.npmrc target/lint/js/; \
+	  (cd target/lint/js && npm ci --silent --no-audit --no-fund) || { rm -f target/lint/js/package-lock.json; exit 1; }; \
+	fi
+	@REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true target/lint/js/node_modules/.bin/redocly lint --config packaging/lint/redocly.yaml docs/openapi.json >target/lint/openapi.txt 2>&1 \
+	  || { cat target/lint/openapi.txt; exit 1; }
+	@$(LINT)/typos --config packaging/lint/typos.toml --hidden .
+
+# What the crates are and where they come from (deny.toml), and whether each is used. Advisories are looked up where GitHub is in reach.
+DENY_VERSION := @@
+MACHETE_VERSION := @@
+deny: packages
+	@if [ "$$(target/tools/bin/cargo-deny --version 2>/dev/null)" != "cargo-deny $(DENY_VERSION)" ]; then cargo install --quiet --locked --root target/tools cargo-deny@$(DENY_VERSION); fi
+	@if [ "$$(target/tools/bin/cargo-machete --version 2>/dev/null)" != "$(MACHETE_VERSION)" ]; then cargo install --quiet --locked --root target/tools cargo-machete@$(MACHETE_VERSION); fi
+	@target/tools/bin/cargo-machete
+	@target/tools/bin/cargo-deny check bans licenses sources
+	@if timeout 20 git ls-remote -q https://github.com/RustSec/advisory-db HEAD >/dev/null 2>&1; then target/tools/bin/cargo-deny check advisories; \
+	  else echo "advisories were not looked up: github.com can't be reached" >&2; fi
 
 # As root: it makes a small root to run the edge in, and mounts it.
 test-containers: build
@@ -205,7 +224,7 @@ check-version: server
 
 # One suite: make test SUITE=rest::users
 SUITE ?=
-test: check lint-deploy install tools previous
+test: check lint install tools previous
 	@cargo test --release --locked -p nebula-tests --test suite -- --test-threads=4 $(SUITE)
 	@if [ -z "$(SUITE)" ]; then $(MAKE) bench-instructions; fi
 
