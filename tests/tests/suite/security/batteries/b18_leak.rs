@@ -66,7 +66,7 @@ fn does_not_grow(battery: &mut Battery, who: &str, client: &mut Client, hot: &[H
     let (mut total, mut begin) = (0, 0);
     for Hot { name, call, every } in hot {
         for (way, sql) in WAYS {
-            let n = battery::scaled(5_000, 100_000) / every;
+            let n = battery::scaled(2_500, 100_000) / every;
             let few = backend.peak_bytes(|| calls(client, way, sql, call, n / 10));
             if begin == 0 {
                 begin = few;
