@@ -53,6 +53,7 @@ fn calls(client: &mut Client, way: &str, sql: &str, call: &str, n: usize) {
 }
 
 /// Calls everything in every way, by one backend.
+#[allow(clippy::print_stdout, reason = "what was measured is the result")]
 fn does_not_grow(battery: &mut Battery, who: &str, client: &mut Client, hot: &[Hot]) -> u64 {
     client.batch_execute("set statement_timeout = 0; set idle_in_transaction_session_timeout = 0").unwrap();
     let backend = Backend::of(client);
