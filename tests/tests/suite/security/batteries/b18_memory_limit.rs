@@ -9,7 +9,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 
 /// So much more than it has at first a backend may map.
-const MORE_BYTES: u64 = 512 << 20;
+const MORE_BYTES: u64 = 256 << 20;
 
 /// Values of this many bytes and more, as SQL. `None`: values of the type are small.
 fn huge_values(kind: &str, bytes: usize) -> Vec<String> {
@@ -75,7 +75,7 @@ fn no_size_of_an_argument_ends_more_than_its_own_session() {
     let shop = Shop::protected();
     let database = &shop.database;
     let mut battery = Battery::begin("B18 memory", database);
-    let bytes = battery::scaled(24 << 20, 120 << 20);
+    let bytes = battery::scaled(12 << 20, 60 << 20);
     let functions = functions(database);
     let mut states = BTreeMap::<String, usize>::new();
     let mut ended = Vec::new();
@@ -90,7 +90,7 @@ fn no_size_of_an_argument_ends_more_than_its_own_session() {
             }
             for (turn, sql) in huge_calls(function, bytes).iter().enumerate() {
                 // The short version tries the first value of each argument, and all of what the edge and tenants call.
-                if !battery::is_full() && turn % 4 != 0 && !matches!(role, "nebula_edge") {
+                if !battery::is_full() && turn % 6 != 0 && !matches!(role, "nebula_edge") {
                     continue;
                 }
                 let outcome = session.client.batch_execute(&format!("begin; {sql}; rollback"));
@@ -110,7 +110,7 @@ fn no_size_of_an_argument_ends_more_than_its_own_session() {
         battery.case(session.backend.is_alive(), || format!("{role}: gone"));
     }
     println!("B18 memory: answers by SQLSTATE {states:?}; sessions that ended: {ended:#?}");
-    battery.end(100, &[]);
+    battery.end(90, &[]);
 }
 
 /// The bound is before the reading: a request of just under it is read, one beyond it is refused, and neither takes long.
