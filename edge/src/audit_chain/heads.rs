@@ -6,6 +6,7 @@ use crate::{
     storage::{self, Path, Storage},
 };
 use futures_util::TryStreamExt;
+use nebula_core::object::Object;
 use object_store::{ObjectStoreExt, PutPayload};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -73,8 +74,9 @@ impl Heads {
     pub fn parse(text: &str) -> Result<Self, Error> {
         let unreadable = || Error::Audit("these are no heads of the audit log".to_owned());
         let mut lines = text.lines();
-        let first: First = lines.next().and_then(|line| serde_json::from_str(line).ok()).ok_or_else(unreadable)?;
-        let heads = lines.map(|line| serde_json::from_str(line).map_err(|_| unreadable())).collect::<Result<Vec<Head>, _>>()?;
+        let Object(first): Object<First> = lines.next().and_then(|line| serde_json::from_str(line).ok()).ok_or_else(unreadable)?;
+        let head = |line| serde_json::from_str(line).map(|Object(head)| head).map_err(|_| unreadable());
+        let heads = lines.map(head).collect::<Result<Vec<Head>, _>>()?;
         if first.format != FORMAT || first.version != 1 || heads.len() != first.heads {
             return Err(unreadable());
         }
@@ -124,5 +126,7 @@ mod tests {
         let lines = heads.to_lines().unwrap();
         assert_eq!(Heads::parse(&lines).unwrap(), heads);
         assert!(Heads::parse(lines.lines().next().unwrap()).is_err() && Heads::parse("").is_err() && Heads::parse("{}").is_err());
+        // A struct's members in order are no object.
+        assert!(Heads::parse(r#"["nebula.audit_heads",1,"2026-11-22T00:00:00Z",null,0]"#).is_err());
     }
 }

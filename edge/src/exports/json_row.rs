@@ -7,8 +7,12 @@ use crate::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use nebula_core::hex;
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error as _, MapAccess, Visitor},
+};
 use serde_json::value::RawValue;
-use std::{borrow::Cow, collections::HashMap};
+use std::{borrow::Cow, collections::HashMap, fmt};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -20,11 +24,11 @@ const NULL: &str = "null";
 pub struct JsonRow<'a>(HashMap<&'a str, Cow<'a, str>>);
 
 impl<'a> JsonRow<'a> {
-    /// Reads a line; `None` where that is no row.
+    /// Reads a line; `None` where that is no row, or has a member twice: of two, each reader takes another.
     #[must_use]
     pub fn parse(line: &'a str) -> Option<Self> {
-        let members: HashMap<&str, &RawValue> = serde_json::from_str(line).ok()?;
-        Some(Self(members.into_iter().map(|(name, value)| (name, Cow::Borrowed(value.get()))).collect()))
+        let Members(members) = serde_json::from_str(line).ok()?;
+        Some(Self(members))
     }
 
     /// The JSON text of a column; null where it has none.
@@ -130,6 +134,31 @@ impl<'a> JsonRow<'a> {
     }
 }
 
+/// Members of which no two have one name.
+struct Members<'a>(HashMap<&'a str, Cow<'a, str>>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Unique;
+        impl<'de> Visitor<'de> for Unique {
+            type Value = Members<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Self::Value, A::Error> {
+                let mut members = HashMap::new();
+                while let Some((name, value)) = object.next_entry::<&str, &RawValue>()? {
+                    if members.insert(name, Cow::Borrowed(value.get())).is_some() {
+                        return Err(A::Error::custom("a member stands twice"));
+                    }
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(Unique)
+    }
+}
+
 /// What a secret is sealed for, beside tenant and row.
 fn field(table: &TableDescription, column: &str) -> String {
     format!("export/{}.{column}", table.name)
@@ -138,6 +167,9 @@ fn field(table: &TableDescription, column: &str) -> String {
 /// The bytes of a `bytea`'s hexadecimal text.
 fn bytea(text: &str) -> Option<Vec<u8>> {
     let digits = text.strip_prefix("\\x")?.as_bytes();
+    if !digits.len().is_multiple_of(2) || !digits.iter().all(u8::is_ascii_hexdigit) {
+        return None;
+    }
     let pair = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
     digits.chunks(2).map(pair).collect()
 }
@@ -157,7 +189,7 @@ mod tests {
 
     #[test]
     fn what_is_no_row_is_none() {
-        for line in ["", "{\"a\": oops}", "[1]", "null"] {
+        for line in ["", "{\"a\": oops}", "[1]", "null", r#"{"a":1,"a":2}"#] {
             assert!(JsonRow::parse(line).is_none(), "{line}");
         }
     }
@@ -165,6 +197,8 @@ mod tests {
     #[test]
     fn bytes_are_read_from_their_hexadecimal_text() {
         assert_eq!(bytea("\\x00ff"), Some(vec![0, 255]));
-        assert_eq!((bytea("00ff"), bytea("\\xzz")), (None, None));
+        for none in ["00ff", "\\xzz", "\\x+f", "\\x0"] {
+            assert_eq!(bytea(none), None, "{none}");
+        }
     }
 }

@@ -25,7 +25,7 @@ impl Language {
                 Some("en") => Language::English,
                 _ => continue,
             };
-            let quality = parts.find_map(|p| p.trim().strip_prefix("q=").and_then(|q| q.parse::<f32>().ok())).unwrap_or(1.0);
+            let quality = parts.find_map(|p| p.trim().strip_prefix(['q', 'Q'])?.strip_prefix('=')?.parse::<f32>().ok()).unwrap_or(1.0);
             if quality > best.1 {
                 best = (language, quality);
             }
@@ -129,6 +129,7 @@ mod tests {
             ("fr, en;q=0.4, pt;q=0.3", Language::English),
             ("de", Language::Portuguese),
             ("en;q=junk", Language::English),
+            ("en;Q=0.4, pt;Q=0.5", Language::Portuguese),
         ] {
             assert_eq!(Language::from_accept_language(value), expected, "{value}");
         }

@@ -17,7 +17,9 @@ impl Release {
     /// Reads three numbers; nothing else is a version of a release.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let mut numbers = text.split('.').map(|number| if number.starts_with('+') { None } else { number.parse().ok() });
+        // One spelling a release: `+1` and `01` are numbers to the parser.
+        let is_plain = |number: &str| number.bytes().all(|byte| byte.is_ascii_digit()) && (number == "0" || !number.starts_with('0'));
+        let mut numbers = text.split('.').map(|number| if is_plain(number) { number.parse().ok() } else { None });
         let (major, minor, patch) = (numbers.next()??, numbers.next()??, numbers.next()??);
         numbers.next().is_none().then_some(Self { major, minor, patch })
     }
@@ -50,7 +52,9 @@ mod tests {
 
     #[test]
     fn whatever_is_no_version_is_none() {
-        for text in ["", "1", "1.2", "1.2.3.4", "1.2.x", "1.2.-3", "1.2.+3", "v1.2.3", "1.2.3-rc1", "1..3", "99999999999.0.0"] {
+        for text in
+            ["", "1", "1.2", "1.2.3.4", "1.2.x", "1.2.-3", "1.2.+3", "01.2.3", "1.2.00", "v1.2.3", "1.2.3-rc1", "1..3", "99999999999.0.0"]
+        {
             assert_eq!(Release::parse(text), None, "{text}");
         }
     }

@@ -35,13 +35,15 @@ impl Path {
             }
             match segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
                 Some(name) => {
-                    let is_name =
-                        name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-                    let name = if is_name {
-                        json_name(name, true)
-                    } else {
-                        return Err("has a parameter whose name is not letters, digits and _");
+                    let is_name = |name: &str| {
+                        name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
                     };
+                    let made_name = json_name(name, true);
+                    // Also as it is kept: of `p_1` and `p__` no name is left, and a kept path must be one.
+                    if !is_name(name) || !is_name(&made_name) {
+                        return Err("has a parameter whose name is not letters, digits and _");
+                    }
+                    let name = made_name;
                     if parameters.contains(&name) {
                         return Err("has a parameter twice");
                     }
@@ -138,6 +140,8 @@ mod tests {
             "/v1/orders/{a b}",
             "/v1/orders/{1a}",
             "/v1/orders/{é}",
+            "/v1/orders/{p_1}",
+            "/v1/orders/{p__}",
             "/v1/orders/%2e",
             "/v1/orders?x=1",
             "/v1/orders#x",
