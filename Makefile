@@ -5,6 +5,7 @@
 # make test   everything CI runs  make check  formatting, lints and unit tests only (seconds)
 # make test-faults   the long storm of kills, minutes     make test-pooler  100,000 requests through PgBouncer     make test-batteries  the security batteries at full size
 # make test-valgrind   one of each hot call under memcheck
+# make test-fuzz SECONDS=60   coverage-guided fuzzing of every parser for so long each, on stable Rust (TARGET=json for one); make fuzz-corpus keeps what it has learnt in tests/fuzz/corpus
 # make test-versions   everything on Postgres 17 too, the smoke suite on 16 and 18; any target takes PG=16, 17 or 18
 # make package   .deb files under target/packages/          make test-packages  installs and removes them in a chroot
 # make lint-deploy   lints what is deployed: Dockerfile, compositions, manifests, workflows, spelling; part of make test
@@ -54,7 +55,7 @@ SQL := sql/roles.sql sql/install.sql $(SQL_DECLARATIONS) sql/grants.sql
 PREVIOUS := 0.1.0
 NEBULA := target/release/nebula
 
-.PHONY: up down clean seed build script install previous fixture packages server tools check check-versions check-version docs test test-versions test-pooler test-batteries test-valgrind \
+.PHONY: up down clean seed build script install previous fixture packages server tools check check-versions check-version docs test test-versions test-pooler test-batteries test-valgrind test-fuzz fuzz-corpus \
 	test-faults test-failover test-backup lint-deploy test-containers package test-packages bench bench-jobs bench-lists bench-protect bench-expose bench-rivals bench-webhooks bench-rights bench-rows bench-growth bench-memory bench-noisy bench-latency wrk valgrind bench-instructions bench-instructions-baseline bench-profile
 
 up: install
@@ -168,7 +169,7 @@ tools: packages
 check: server
 	@cargo fmt --all --check
 	@cargo clippy --release --locked --quiet --workspace --all-targets $(PG_FEATURE) -- -D warnings
-	@cargo test --release --locked --quiet -p nebula-core -p nebula-edge
+	@cargo test --release --locked --quiet -p nebula-core -p nebula-edge -p nebula-fuzz
 
 # What is deployed, and how it is spelled: seconds. The linters are packages with their programs in them (packaging/requirements.txt).
 LINT := target/lint/bin
@@ -237,6 +238,14 @@ test-backup: install tools
 	@cargo test --release --locked -p nebula-tests --test suite -- --ignored --nocapture faults::backup
 
 # The security batteries at full size, with their numbers: minutes. `make test` runs their short versions.
+# What is found lies in tests/fuzz/artifacts; it goes into the corpus with its mend.
+test-fuzz: packages
+	@tests/fuzz/run.sh build
+	@tests/fuzz/run.sh run $(or $(SECONDS),60) $(TARGET)
+
+fuzz-corpus:
+	@tests/fuzz/run.sh grow $(TARGET)
+
 test-batteries: install tools
 	@NEBULA_BATTERIES=full cargo test --release --locked -p nebula-tests --test suite -- --test-threads=2 --nocapture security::batteries
 

@@ -11,6 +11,8 @@ mod config;
 mod db;
 mod error;
 mod exports;
+#[doc(hidden)]
+pub mod fuzzing;
 mod http;
 mod issuers;
 mod storage;

@@ -1,7 +1,7 @@
 //! What makes a change of the audit log show: what is sealed, with which key, and how it is written down (docs/security/audit.md). The worker seals and
 //! `nebula audit verify` checks with the same code; the database has no part in it.
 
-mod heads;
+pub(crate) mod heads;
 mod key;
 mod keys;
 mod row;

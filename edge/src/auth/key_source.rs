@@ -63,7 +63,7 @@ impl FromIterator<SealingKey> for LocalKeys {
 }
 
 /// A list of keys. A refusal says which entry it was and repeats nothing of it.
-fn parse(list: &str) -> Result<LocalKeys, Error> {
+pub(crate) fn parse(list: &str) -> Result<LocalKeys, Error> {
     let mut keys = BTreeMap::new();
     let entries = list.split([',', '\n']).map(str::trim).filter(|entry| !entry.is_empty());
     for (place, entry) in entries.enumerate() {

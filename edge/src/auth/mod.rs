@@ -6,7 +6,7 @@ mod jwks;
 mod key_files;
 pub(crate) mod key_folder;
 mod key_ring;
-mod key_source;
+pub(crate) mod key_source;
 mod password;
 pub mod sealing;
 mod sealing_keys;

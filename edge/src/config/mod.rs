@@ -8,7 +8,7 @@ mod nearest;
 mod problem;
 mod resolve;
 mod secret;
-mod setting;
+pub(crate) mod setting;
 mod settings;
 mod source;
 

@@ -3,7 +3,7 @@
 
 mod archive;
 mod csv_row;
-mod json_row;
+pub(crate) mod json_row;
 mod load;
 mod manifest;
 mod write;

@@ -8,7 +8,7 @@ mod log;
 pub mod metrics;
 mod sentry;
 mod start;
-mod traces;
+pub(crate) mod traces;
 
 pub use log::{is_level, start as start_log};
 pub use sentry::Failed;

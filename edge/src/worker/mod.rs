@@ -9,7 +9,7 @@ mod dispatch;
 mod figures;
 mod hand;
 mod handlers;
-mod http;
+pub(crate) mod http;
 mod job;
 mod keys;
 mod leases;

@@ -51,7 +51,7 @@ impl EnvFile {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(Error::file(temporary)(error)),
             _ => {}
         }
-        let text: String = self.pairs().map(|(name, value)| format!("export {name}='{}'\n", value.replace('\'', r"'\''"))).collect();
+        let text: String = self.pairs().map(|(name, value)| line(name, value) + "\n").collect();
         OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -63,7 +63,12 @@ impl EnvFile {
     }
 }
 
-fn parse(line: &str) -> Option<(String, String)> {
+/// A pair as a shell reads it, without the line feed.
+pub(crate) fn line(name: &str, value: &str) -> String {
+    format!("export {name}='{}'", value.replace('\'', r"'\''"))
+}
+
+pub(crate) fn parse(line: &str) -> Option<(String, String)> {
     let (name, value) = line.strip_prefix("export ")?.split_once('=')?;
     let value = value.strip_prefix('\'')?.strip_suffix('\'')?;
     Some((name.to_owned(), value.replace(r"'\''", "'")))

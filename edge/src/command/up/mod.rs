@@ -2,7 +2,7 @@
 
 mod cluster;
 mod edge;
-mod env_file;
+pub(crate) mod env_file;
 mod place;
 mod port;
 mod process;

@@ -4,7 +4,7 @@
 //! (docs/decisions/0029-traces-and-errors.md).
 
 mod exporter;
-mod parent;
+pub(crate) mod parent;
 mod span;
 
 pub use span::{Statement, Trace};

@@ -5,7 +5,7 @@
 
 mod address;
 mod error;
-mod retry_after;
+pub(crate) mod retry_after;
 mod tls;
 
 pub use error::PostError;
