@@ -31,6 +31,7 @@ pub mod http;
 pub mod issuer;
 pub mod jose;
 pub mod jwks_server;
+pub mod mutation;
 pub mod object_storage;
 pub mod parallel;
 pub mod pgbouncer;

@@ -321,7 +321,7 @@ fn raw_inputs() -> Vec<Vec<u8>> {
 }
 
 /// An input of a public operation: what a client sends, or the edge.
-fn public_input(world: &World, operation: &str, is_edges: bool) -> Value {
+pub fn public_input(world: &World, operation: &str, is_edges: bool) -> Value {
     let token = |kind: &str| format!("{kind}{}", "0".repeat(136));
     let (new, check) = if is_edges { (derived_password(), proof()) } else { (json!(PASSWORD), json!(PASSWORD)) };
     match operation {
@@ -380,16 +380,16 @@ fn reads_back(field: &Field, sent: &Value, answer: &Value) -> bool {
     }
 }
 
-struct Scene {
-    database: Database,
+pub struct Scene {
+    pub database: Database,
     world: World,
     platform: World,
-    routes: Vec<Route>,
-    document: Value,
+    pub routes: Vec<Route>,
+    pub document: Value,
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let database = Database::new();
         let mut handle = database.handle();
         sell_notes(&database, &mut handle);
@@ -403,7 +403,7 @@ impl Scene {
         Self { database, world, platform, routes, document }
     }
 
-    fn world_of(&self, route: &Route) -> &World {
+    pub fn world_of(&self, route: &Route) -> &World {
         if route.scope == "platform" { &self.platform } else { &self.world }
     }
 }
@@ -454,7 +454,7 @@ fn no_raw_input_in_any_field_makes_the_database_fail() {
 }
 
 /// Status and body, or the SQLSTATE; and whether the session has survived.
-fn tell(handle: &mut Handle, world: &World, message: &str) -> (Result<(i32, Value), String>, bool) {
+pub fn tell(handle: &mut Handle, world: &World, message: &str) -> (Result<(i32, Value), String>, bool) {
     handle.client.batch_execute("begin").unwrap();
     let sql = "select status, body::text from nebula.handle($1, $2::text::json)";
     let row = handle.client.query_typed(sql, &[(&world.tenant, postgres::types::Type::UUID), (&message, postgres::types::Type::TEXT)]);

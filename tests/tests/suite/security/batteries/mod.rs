@@ -6,6 +6,7 @@ mod b03_sql_isolation;
 mod b05_escalation;
 mod b07_idempotency;
 mod b10_bad_input;
+mod b10_shapes;
 mod b13_audit;
 mod b13_audit_controls;
 mod b14_secrets;
