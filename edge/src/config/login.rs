@@ -13,7 +13,8 @@ impl DatabaseUrl {
         let ports = config.get_ports();
         let hosts = config.get_hosts().iter().enumerate().map(|(index, host)| {
             let host = match host {
-                Host::Tcp(name) => name.clone(),
+                // Of a password with an `@` in it, the driver takes the rest for a host.
+                Host::Tcp(name) => name.rsplit('@').next().unwrap_or_default().to_owned(),
                 Host::Unix(path) => path.display().to_string(),
             };
             let port = ports.get(index).or_else(|| ports.first()).copied().unwrap_or(5432);

@@ -40,7 +40,7 @@ fn one_credential(headers: &HeaderMap) {
             assert!(values.len() <= 2 && values.iter().all(|value| value.to_str().unwrap().trim().ends_with(credential)));
             assert!(well_formed(credential).is_none() || credential.is_ascii());
         }
-        Presented::Unusable => assert!(values.len() > 0),
+        Presented::Unusable => assert!(!values.is_empty()),
     }
 }
 

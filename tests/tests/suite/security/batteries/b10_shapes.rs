@@ -23,7 +23,7 @@ fn no_shape_of_an_input_makes_the_database_fail() {
     let mut accepted = 0;
     for route in &scene.routes {
         let world = scene.world_of(route);
-        for turn in 0..battery::scaled(60, 1_500) {
+        for turn in 0..battery::scaled(200, 3_000) {
             let (message, how) = message(&scene, route, world, &mut draw);
             let (outcome, is_connected) = tell(&mut handle, world, &message);
             let holds = match &outcome {
@@ -45,7 +45,7 @@ fn no_shape_of_an_input_makes_the_database_fail() {
     println!("B10 shapes, seed {seed}: {accepted} accepted");
     assert!(accepted * 100 >= battery.cases(), "{accepted} of {} were accepted: what is changed is hardly looked at", battery.cases());
     assert_eq!(scene.database.digests(), before);
-    battery.end(5_000, &[]);
+    battery.end(15_000, &[]);
 }
 
 /// A request to this operation, changed; and how.
