@@ -8,7 +8,7 @@
 # make test-fuzz SECONDS=60   coverage-guided fuzzing of every parser for so long each, on stable Rust (TARGET=json for one); make fuzz-corpus keeps what it has learnt in tests/fuzz/corpus
 # make test-versions   everything on Postgres 17 too, the smoke suite on 16 and 18; any target takes PG=16, 17 or 18
 # make package   .deb files under target/packages/          make test-packages  installs and removes them in a chroot
-# make lint   lints what no compiler reads: Dockerfile, compositions, manifests, workflows, the OpenAPI document, spelling; part of make test    make deny  licences, sources, advisories and unused dependencies
+# make lint   lints what no compiler reads: Dockerfile, compositions, manifests, workflows, the OpenAPI document, spelling    make deny  licences, sources, advisories and unused dependencies; both are part of make test
 # make test-containers   what can be tried of the images without a container engine, as root
 # make previous   builds the release before this one, which upgrades are tested from
 # make docs   writes the pages that the program makes: docs/openapi.json, docs/permissions.md, docs/schema.sql, docs/operations/{nebula.toml,configuration.md,commands.md}
@@ -200,14 +200,14 @@ lint:
 	@$(LINT)/typos --config packaging/lint/typos.toml --hidden .
 
 # What the crates are and where they come from (deny.toml), and whether each is used. Advisories are looked up where GitHub is in reach.
-DENY_VERSION := @@
-MACHETE_VERSION := @@
+DENY_VERSION := 0.20.2
+MACHETE_VERSION := 0.9.2
 deny: packages
-	@if [ "$$(target/tools/bin/cargo-deny --version 2>/dev/null)" != "cargo-deny $(DENY_VERSION)" ]; then cargo install --quiet --locked --root target/tools cargo-deny@$(DENY_VERSION); fi
+	@if [ "$$(target/tools/bin/cargo-deny --version 2>/dev/null)" != "cargo-deny $(DENY_VERSION)" ]; then cargo install --quiet --locked --no-default-features --root target/tools cargo-deny@$(DENY_VERSION); fi
 	@if [ "$$(target/tools/bin/cargo-machete --version 2>/dev/null)" != "$(MACHETE_VERSION)" ]; then cargo install --quiet --locked --root target/tools cargo-machete@$(MACHETE_VERSION); fi
-	@target/tools/bin/cargo-machete
-	@target/tools/bin/cargo-deny check bans licenses sources
-	@if timeout 20 git ls-remote -q https://github.com/RustSec/advisory-db HEAD >/dev/null 2>&1; then target/tools/bin/cargo-deny check advisories; \
+	@target/tools/bin/cargo-machete >target/tools/machete.txt || { cat target/tools/machete.txt; exit 1; }
+	@target/tools/bin/cargo-deny --log-level error check bans licenses sources
+	@if timeout 20 git ls-remote -q https://github.com/RustSec/advisory-db HEAD >/dev/null 2>&1; then target/tools/bin/cargo-deny --log-level error check advisories; \
 	  else echo "advisories were not looked up: github.com can't be reached" >&2; fi
 
 # As root: it makes a small root to run the edge in, and mounts it.
@@ -224,7 +224,7 @@ check-version: server
 
 # One suite: make test SUITE=rest::users
 SUITE ?=
-test: check lint install tools previous
+test: check lint deny install tools previous
 	@cargo test --release --locked -p nebula-tests --test suite -- --test-threads=4 $(SUITE)
 	@if [ -z "$(SUITE)" ]; then $(MAKE) bench-instructions; fi
 

@@ -1,13 +1,11 @@
-//! The keys that seal the audit log: `audit-<version>.key` beside the other keys of this machine, 32 bytes as standard base64 and a line feed, mode 600. They
-//! never enter the database: whoever has all of that can't make a seal.
+//! The keys that seal the audit log. They never enter the database: whoever has all of that can't make a seal.
 
-use crate::{auth::key_folder, error::Error};
-use aws_lc_rs::{hmac, rand};
-use base64::{Engine, engine::general_purpose::STANDARD};
-use std::{fs, path::Path};
-use zeroize::Zeroizing;
-
-const KEY_BYTES: usize = 32;
+use crate::{
+    auth::{KEY_BYTES, VersionedFiles},
+    error::Error,
+};
+use aws_lc_rs::hmac;
+use std::path::Path;
 
 /// A key that seals. `Debug` is left out on purpose.
 pub struct AuditKey {
@@ -71,39 +69,10 @@ impl Sealing {
     }
 }
 
-/// Makes a key of this version, which must not be there yet.
-pub fn generate(folder: &Path, version: u16) -> Result<(), Error> {
-    let mut bytes = Zeroizing::new([0; KEY_BYTES]);
-    rand::fill(bytes.as_mut_slice()).map_err(|_| Error::AuditKey("no randomness".to_owned()))?;
-    let mut text = Zeroizing::new(String::with_capacity(45));
-    STANDARD.encode_string(bytes.as_slice(), &mut text);
-    text.push('\n');
-    key_folder::write(folder, &name(version), text.as_bytes())
-}
-
-/// The versions of the folder, ascending.
-pub fn versions(folder: &Path) -> Result<Vec<u16>, Error> {
-    let mut versions = Vec::new();
-    for path in key_folder::list(folder)? {
-        let file = path.file_name().unwrap_or_default().to_string_lossy();
-        let Some(digits) = file.strip_prefix("audit-").and_then(|rest| rest.strip_suffix(".key")) else { continue };
-        // One spelling a version, as with sealing keys.
-        let version = digits.parse().ok().filter(|version| *version > 0 && name(*version) == file);
-        versions.push(version.ok_or_else(|| Error::AuditKey(format!("{}: the version is not a number from 1 to 65535", path.display())))?);
-    }
-    versions.sort_unstable();
-    Ok(versions)
-}
+/// Where the keys of this machine are.
+pub const FILES: VersionedFiles = VersionedFiles { kind: "audit", error: Error::AuditKey };
 
 /// Reads one version.
 pub fn load(folder: &Path, version: u16) -> Result<AuditKey, Error> {
-    let path = folder.join(name(version));
-    let text = Zeroizing::new(fs::read_to_string(&path).map_err(Error::file(&path))?);
-    let bytes = STANDARD.decode(text.trim_end()).ok().map(Zeroizing::new);
-    let key = bytes.and_then(|bytes| AuditKey::new(version, &bytes));
-    key.ok_or_else(|| Error::AuditKey(format!("{}: not 32 bytes as standard base64", path.display())))
-}
-
-fn name(version: u16) -> String {
-    format!("audit-{version}.key")
+    FILES.load(folder, version, AuditKey::new)
 }

@@ -19,7 +19,8 @@ pub fn registered(rows: &[Row]) -> Result<BTreeMap<u16, Vec<u8>>, tokio_postgres
 impl AuditKeys {
     /// Reads the folder.
     pub fn load(folder: &Path, registered: BTreeMap<u16, Vec<u8>>) -> Result<Self, Error> {
-        let local = key::versions(folder)?.into_iter().map(|version| -> Result<_, Error> { Ok((version, key::load(folder, version)?)) });
+        let local =
+            key::FILES.versions(folder)?.into_iter().map(|version| -> Result<_, Error> { Ok((version, key::load(folder, version)?)) });
         Ok(Self { local: local.collect::<Result<_, Error>>()?, registered })
     }
 

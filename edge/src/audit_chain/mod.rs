@@ -8,7 +8,7 @@ mod row;
 mod seal;
 
 pub use heads::{Head, Heads};
-pub use key::{AuditKey, generate, versions};
+pub use key::{AuditKey, FILES as KEY_FILES};
 pub use keys::{AuditKeys, registered};
 pub use row::{ORIGIN_BYTES, Row};
 pub use seal::{Block, Drop, Entry, Erasure, Previous, Segment, Watermark, ZERO};

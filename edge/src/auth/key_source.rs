@@ -38,7 +38,7 @@ impl LocalKeys {
     pub fn load(source: &KeySource) -> Result<Self, Error> {
         match source {
             KeySource::Folder(folder) => {
-                let versions = sealing::versions(folder)?;
+                let versions = sealing::FILES.versions(folder)?;
                 versions.into_iter().map(|version| sealing::load(folder, version)).collect()
             }
             KeySource::List(list) => parse(list.reveal()),

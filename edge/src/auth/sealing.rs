@@ -1,18 +1,16 @@
-//! The keys that seal what the database stores and must not be able to read: `sealing-<version>.key` beside the signing keys, 32 bytes as
-//! standard base64 and a line feed, mode 600. They never enter the database (docs/edge-protocol.md, "Sealing").
+//! The keys that seal what the database stores and must not be able to read. They never enter the database (docs/edge-protocol.md, "Sealing").
 
-use super::key_folder;
+use super::versioned_files::{VersionedFiles, decode, random};
 use crate::error::Error;
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey},
-    hkdf, hmac, rand,
+    hkdf, hmac,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use std::{fs, path::Path};
+use std::path::Path;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-const KEY_BYTES: usize = 32;
 const TAG_BYTES: usize = 16;
 
 /// What tells a sealing key apart, and nothing about it.
@@ -101,60 +99,27 @@ pub fn new_secret(prefix: &str) -> Option<Zeroizing<String>> {
     Some(secret)
 }
 
-/// Makes a key of this version, which must not be there yet.
-pub fn generate(folder: &Path, version: u16) -> Result<(), Error> {
-    let bytes = random().ok_or_else(|| Error::SealingKey("no randomness".to_owned()))?;
-    let mut text = Zeroizing::new(String::with_capacity(45));
-    STANDARD.encode_string(bytes.as_slice(), &mut text);
-    text.push('\n');
-    key_folder::write(folder, &name(version), text.as_bytes())
-}
-
-/// The versions of the folder.
-pub fn versions(folder: &Path) -> Result<Vec<u16>, Error> {
-    let mut versions = Vec::new();
-    for path in key_folder::list(folder)? {
-        let file = path.file_name().unwrap_or_default().to_string_lossy();
-        let Some(digits) = file.strip_prefix("sealing-").and_then(|rest| rest.strip_suffix(".key")) else { continue };
-        // One spelling a version: of `sealing-1.key` and `sealing-01.key` nobody could tell which one counts.
-        let version = digits.parse().ok().filter(|version| *version > 0 && name(*version) == file);
-        versions
-            .push(version.ok_or_else(|| Error::SealingKey(format!("{}: the version is not a number from 1 to 65535", path.display())))?);
-    }
-    versions.sort_unstable();
-    Ok(versions)
-}
+/// Where the keys of this machine are.
+pub const FILES: VersionedFiles = VersionedFiles { kind: "sealing", error: Error::SealingKey };
 
 /// Reads one version.
 pub fn load(folder: &Path, version: u16) -> Result<SealingKey, Error> {
-    let path = folder.join(name(version));
-    let unreadable = || Error::SealingKey(format!("{}: not 32 bytes as standard base64", path.display()));
-    let text = Zeroizing::new(fs::read_to_string(&path).map_err(Error::file(&path))?);
-    parse(version, text.trim_end()).ok_or_else(unreadable)
+    FILES.load(folder, version, SealingKey::new)
 }
 
 /// A key as text: 32 bytes as standard base64.
 #[must_use]
 pub fn parse(version: u16, text: &str) -> Option<SealingKey> {
-    SealingKey::new(version, &Zeroizing::new(STANDARD.decode(text).ok()?))
-}
-
-fn random() -> Option<Zeroizing<[u8; KEY_BYTES]>> {
-    let mut bytes = Zeroizing::new([0; KEY_BYTES]);
-    rand::fill(bytes.as_mut_slice()).ok()?;
-    Some(bytes)
-}
-
-fn name(version: u16) -> String {
-    format!("sealing-{version}.key")
+    SealingKey::new(version, &decode(text)?)
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::auth::key_folder;
     use aws_lc_rs::aead::{LessSafeKey, UnboundKey};
-    use std::{os::unix::fs::PermissionsExt, path::PathBuf};
+    use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
     fn folder() -> PathBuf {
         std::env::temp_dir().join(format!("nebula-sealing-{}", Uuid::now_v7()))
@@ -163,16 +128,16 @@ mod tests {
     #[test]
     fn a_key_is_made_once_and_for_its_owner_alone() {
         let folder = folder();
-        assert!(versions(&folder).unwrap().is_empty());
+        assert!(FILES.versions(&folder).unwrap().is_empty());
         for version in [1, 10, 2] {
-            generate(&folder, version).unwrap();
-            assert!(generate(&folder, version).is_err());
+            FILES.generate(&folder, version).unwrap();
+            assert!(FILES.generate(&folder, version).is_err());
         }
         let path = folder.join("sealing-1.key");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         let text = fs::read_to_string(&path).unwrap();
         assert_eq!(STANDARD.decode(text.strip_suffix('\n').unwrap()).unwrap().len(), 32);
-        assert_eq!(versions(&folder).unwrap(), [1, 2, 10]);
+        assert_eq!(FILES.versions(&folder).unwrap(), [1, 2, 10]);
         assert_eq!(load(&folder, 10).unwrap().version, 10);
         assert_ne!(load(&folder, 1).unwrap().fingerprint(), load(&folder, 2).unwrap().fingerprint());
         fs::remove_dir_all(folder).unwrap();
@@ -183,7 +148,7 @@ mod tests {
         for (name, content) in [("sealing-1.key", "AAAA\n"), ("sealing-1.key", "?"), ("sealing-01.key", ""), ("sealing-65536.key", "")] {
             let folder = folder();
             key_folder::write(&folder, name, content.as_bytes()).unwrap();
-            let read = versions(&folder).and_then(|versions| load(&folder, *versions.first().unwrap()).map(drop));
+            let read = FILES.versions(&folder).and_then(|versions| load(&folder, *versions.first().unwrap()).map(drop));
             let complaint = read.err().unwrap().to_string();
             assert!(complaint.contains(name), "{complaint}");
             fs::remove_dir_all(folder).unwrap();

@@ -163,7 +163,7 @@ settings! {
     write_timeout_ms: u64, "NEBULA_WRITE_TIMEOUT_MS", (30_000), [value_name = "MS"], in 1..=600_000, for "serve";
     /// The time for a complete answer, in milliseconds; then the statement is cancelled and the answer is 503 [default: 10000].
     request_timeout_ms: u64, "NEBULA_REQUEST_TIMEOUT_MS", (10_000), [value_name = "MS"], in 1..=600_000, for "serve";
-    /// The largest request body, in bytes [default: 1048576].
+    /// The largest request body, in bytes; the database reads `nebula.max_request_bytes` (4 MiB) at most [default: 1048576].
     max_body_bytes: usize, "NEBULA_MAX_BODY_BYTES", (1 << 20), [value_name = "BYTES"], in 1..=1_073_741_824, for "serve";
     /// How long requests under way may finish after SIGTERM, in seconds [default: 20].
     drain_seconds: u64, "NEBULA_DRAIN_SECONDS", (20), [value_name = "SECONDS"], in 0..=86_400, for "serve worker";

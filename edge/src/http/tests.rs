@@ -305,7 +305,7 @@ async fn a_secret_is_made_with_a_sealing_key_and_never_taken_from_the_client() {
     let headers = [("x-api-key", key.as_str()), ("content-type", "application/json")];
     let (status, _, answer) = call(&edge_of(Settings::default(), &folder).await, "POST", "/v1/webhooks", &headers, "{}").await;
     assert_eq!((status, &answer["error"]["code"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("SERVICE_UNAVAILABLE")));
-    sealing::generate(&folder, 1).unwrap();
+    sealing::FILES.generate(&folder, 1).unwrap();
     let app = edge_of(Settings::default(), &folder).await;
     let (_, _, answer) = call(&app, "POST", "/v1/webhooks", &headers, r#"{"secret":"mine"}"#).await;
     assert_eq!(answer["error"]["details"], json!([{ "field": "secret", "rule": "unknown" }]));

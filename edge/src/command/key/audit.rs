@@ -2,7 +2,7 @@
 
 use super::super::output::{Table, note, tell};
 use crate::{
-    audit_chain::{self, AuditKeys},
+    audit_chain::{self, AuditKeys, KEY_FILES},
     config::Config,
     db,
     error::Error,
@@ -93,12 +93,12 @@ async fn list(client: &Client, folder: &Path) -> Result<Listed, Error> {
 
 /// Makes version 1 where neither this machine nor the database has any, and registers what is here.
 pub async fn ensure(client: &Client, folder: &Path) -> Result<(), Error> {
-    if audit_chain::versions(folder)?.is_empty() {
+    if KEY_FILES.versions(folder)?.is_empty() {
         if !registered(client).await?.is_empty() {
             note("no key that seals the audit log is here: bring audit-*.key from the machine that has them to every worker's");
             return Ok(());
         }
-        audit_chain::generate(folder, 1)?;
+        KEY_FILES.generate(folder, 1)?;
         note("made audit-1.key: keep a copy outside of the database and of its backups; without it nobody can verify what it sealed");
     }
     register(client, folder).await
@@ -108,7 +108,7 @@ pub async fn ensure(client: &Client, folder: &Path) -> Result<(), Error> {
 async fn rotate(client: &Client, folder: &Path, prepare: bool) -> Result<(), Error> {
     let keys = AuditKeys::load(folder, registered(client).await?)?;
     let version = keys.last_version().checked_add(1).ok_or_else(|| Error::AuditKey("there is no version after 65535".to_owned()))?;
-    audit_chain::generate(folder, version)?;
+    KEY_FILES.generate(folder, version)?;
     note(&format!(
         "made audit-{version}.key: keep a copy, give it to every other worker, and keep the older ones: what they sealed is verified with them"
     ));

@@ -125,7 +125,7 @@ pub async fn ensure(client: &Client, source: &KeySource) -> Result<(), Error> {
             note("no sealing key here: bring sealing-*.key from the machine that has them, or make another by `nebula key sealing rotate`");
             return Ok(());
         }
-        sealing::generate(folder, 1)?;
+        sealing::FILES.generate(folder, 1)?;
         note("made sealing-1.key: keep a copy, and give it to every other edge; what it sealed can't be read without it");
     }
     register(client, source).await
@@ -141,7 +141,7 @@ pub async fn rotate(client: &Client, source: &KeySource, prepare: bool) -> Resul
     let local = LocalKeys::load(source)?.newest_first().next().map_or(0, |key| key.version);
     let known = registered(client).await?.last_key_value().map_or(0, |(version, _)| *version);
     let next = local.max(known).checked_add(1).ok_or_else(|| Error::SealingKey("there is no version after 65535".to_owned()))?;
-    sealing::generate(folder, next)?;
+    sealing::FILES.generate(folder, next)?;
     note(&format!("made sealing-{next}.key: keep a copy, and give it to every other edge and worker"));
     if !prepare {
         register(client, source).await?;

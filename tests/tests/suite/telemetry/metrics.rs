@@ -4,7 +4,7 @@ use nebula_tests::{
     Behaviour, Caller, Database, Edge, Receiver, Scrape, Spans, Worker, eventually, http::agent, onboard, scrape, story::PASSWORD,
 };
 use serde_json::json;
-use std::io::Write;
+use std::thread;
 use uuid::Uuid;
 
 pub const ON: (&str, &str) = ("NEBULA_METRICS_LISTEN", "127.0.0.1:0");
@@ -122,20 +122,19 @@ fn the_listener_has_one_page_and_none_of_the_interfaces() {
 #[test]
 fn what_is_shed_slowed_down_or_known_already_is_counted() {
     let database = Database::new();
-    let edge = database.serve_with(&[ON, ("NEBULA_MAX_IN_FLIGHT", "1"), ("NEBULA_BODY_TIMEOUT_MS", "20000")]);
+    let edge = database.serve_with(&[ON, ("NEBULA_MAX_IN_FLIGHT", "1")]);
     let acme = onboard(&edge, "acme");
     let before = Scrape::of(&edge);
-    // One request has the only place for as long as its body doesn't end.
-    let mut slow = edge.connect();
-    let head = format!(
-        "POST /v1/users HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n{{",
-        acme.admin.token
-    );
-    slow.write_all(head.as_bytes()).unwrap();
+    // One request has the only place for as long as somebody holds the table.
+    let mut holder = database.superuser();
+    holder.batch_execute("begin; lock table nebula.\"group\" in access exclusive mode").unwrap();
+    let admin = acme.admin.clone();
+    let waiting = thread::spawn(move || admin.post("/v1/groups", &json!({ "name": "Suporte" })));
     eventually("it is under way", || Scrape::of(&edge).sum("nebula_http_requests_in_flight", &[]) == 1.0);
     acme.admin.get("/v1/me").refused(503, "SERVICE_UNAVAILABLE");
     assert!(Scrape::of(&edge).sum("nebula_http_requests_shed_total", &[]) == before.sum("nebula_http_requests_shed_total", &[]) + 1.0);
-    drop(slow);
+    holder.batch_execute("commit").unwrap();
+    waiting.join().unwrap().data(201);
     eventually("it is gone", || Scrape::of(&edge).sum("nebula_http_requests_in_flight", &[]) == 0.0);
 
     let looked = |scrape: &Scrape, result: &str| scrape.sum("nebula_token_cache_lookups_total", &[result]);
