@@ -195,8 +195,7 @@ lint:
 	  mkdir -p target/lint/js && cp packaging/lint/package.json packaging/lint/package-lock.json packaging/lint/.npmrc target/lint/js/; \
 	  (cd target/lint/js && npm ci --silent --no-audit --no-fund) || { rm -f target/lint/js/package-lock.json; exit 1; }; \
 	fi
-	@REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true target/lint/js/node_modules/.bin/redocly lint --config packaging/lint/redocly.yaml docs/openapi.json >target/lint/openapi.txt 2>&1 \
-	  || { cat target/lint/openapi.txt; exit 1; }
+	@target/lint/js/node_modules/.bin/spectral lint --quiet --fail-severity hint --ruleset packaging/lint/spectral.yaml docs/openapi.json
 	@$(LINT)/typos --config packaging/lint/typos.toml --hidden .
 
 # What the crates are and where they come from (deny.toml), and whether each is used. Advisories are looked up where GitHub is in reach.

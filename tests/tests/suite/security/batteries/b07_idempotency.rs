@@ -98,6 +98,7 @@ fn of_64_at_once_one_has_the_effect_and_all_get_its_bytes() {
     let database = Database::new();
     let edges = [database.serve(), database.serve()];
     let acme = onboard(&edges[0], "acme");
+    database.raise_limits(acme.id);
     let mut battery = Battery::begin("B7 at once", &database);
     for round in 0..battery::scaled(3, 50) {
         let email = format!("round{round}@acme.example");

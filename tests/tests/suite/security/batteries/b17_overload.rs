@@ -123,6 +123,7 @@ fn whoever_behaves_is_served_while_others_waste_every_connection() {
     ];
     let edge = database.serve_with(&settings.each_ref().map(|(name, value)| (*name, value.as_str())));
     let acme = onboard(&edge, "acme");
+    database.raise_limits(acme.id);
     let token = acme.admin.token.clone();
     let mut battery = Battery::begin("B17 waste", &database);
     let (clients, probes) = (battery::scaled(CONNECTIONS + 16, 3 * CONNECTIONS), battery::scaled(4, 20));
@@ -201,11 +202,7 @@ fn at_three_times_its_capacity_it_does_what_it_can_and_refuses_the_rest_at_once(
     let database = Database::new();
     let edge = database.serve_with(&[("NEBULA_MAX_IN_FLIGHT", "8"), ("NEBULA_POOL_SIZE", "4")]);
     let acme = onboard(&edge, "acme");
-    let request = edge.operator().request("PUT", "/v1/config").header("X-Tenant-Id", acme.id.to_string());
-    request
-        .json(&json!({ "flags": {}, "limits": { "admin": { "perMinute": 1_000_000 }, "write": { "perMinute": 1_000_000 } } }))
-        .send()
-        .data(200);
+    database.raise_limits(acme.id);
     // A capacity that doesn't depend on the machine: four connections, 50 ms each.
     database.execute(
         "create function public.wait() returns trigger language plpgsql as $$ begin perform pg_sleep(0.05); return null; end $$; \
