@@ -1,4 +1,4 @@
-//! Events reach the webhooks that want them, signed, recorded, and nobody else.
+//! B6: whoever gives an address that is not theirs, or answers as nobody should. Events reach the webhooks that want them, signed, recorded, and nobody else.
 
 use nebula_tests::{
     Behaviour, Caller, Database, Edge, Jose, Received, Receiver, Tenant, User, Worker, eventually, http::id, onboard,

@@ -1,4 +1,4 @@
-//! The database is away, comes, goes, comes back; clients are slow; the edge is told to stop.
+//! B9: the database is away, comes, goes, comes back; clients are slow; the edge is told to stop.
 
 use nebula_tests::{
     Caller, Database, Edge,

@@ -1,4 +1,4 @@
-//! Invariant 7: a dump gives back everything, fires no trigger and loses no row.
+//! B11, invariant 7: a dump gives back everything, fires no trigger and loses no row.
 
 use nebula_tests::{
     Database, Handle, Tenant,

@@ -1,4 +1,4 @@
-//! Edges that are replaced one after another behind a balancer, as a deployment does it (docs/operations/deploy.md).
+//! B9: edges that are replaced one after another behind a balancer, as a deployment does it (docs/operations/deploy.md).
 
 use nebula_tests::{Balancer, Caller, Database, Edge, Key, User, eventually, http::agent, onboard};
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! From the release before this one to this one.
+//! B12: an installation is worse after an upgrade than a fresh one, or away during it. From the release before this one to this one.
 
 mod data;
 mod extension;

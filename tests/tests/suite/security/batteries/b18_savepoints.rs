@@ -179,6 +179,7 @@ fn rights_of_a_savepoint_go_back_with_it() {
     let mut handle = database.handle();
     sell_notes(&database, &mut handle);
     let world = World::of_customer(&database, &mut handle, "acme");
+    database.raise_limits(world.tenant);
     let mut battery = Battery::begin("B18 rights", &database);
     let (person, group) = world.person_with(&database, &mut handle, "dora", &[SOLD_ACTION.to_owned()]);
     drop(handle);
