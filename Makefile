@@ -255,7 +255,6 @@ test-failover: install tools
 test-backup: install tools
 	@cargo test --release --locked -p nebula-tests --test suite -- --ignored --nocapture faults::backup
 
-# The security batteries at full size, with their numbers: minutes. `make test` runs their short versions.
 # What is found lies in tests/fuzz/artifacts; it goes into the corpus with its mend.
 test-fuzz: packages
 	@tests/fuzz/run.sh build
@@ -264,6 +263,7 @@ test-fuzz: packages
 fuzz-corpus:
 	@tests/fuzz/run.sh grow $(TARGET)
 
+# The security batteries at full size, with their numbers: minutes. `make test` runs their short versions.
 test-batteries: install tools
 	@NEBULA_BATTERIES=full cargo test --release --locked -p nebula-tests --test suite -- --test-threads=2 --nocapture security::batteries
 

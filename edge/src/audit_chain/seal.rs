@@ -1,6 +1,7 @@
 //! What is sealed beside the rows. Each has its label, and its parts in the order in which docs/security/audit.md lists them.
 
 use super::key::AuditKey;
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 /// In the place of the seal before, where there is none.
@@ -47,6 +48,14 @@ pub struct Previous {
     pub month: String,
     pub block_count: i32,
     pub head: Vec<u8>,
+}
+
+impl Previous {
+    /// Of three columns of a row, from `first` on: month, blocks, head; `None` where there is no month.
+    pub fn read(row: &Row, first: usize) -> Result<Option<Self>, tokio_postgres::Error> {
+        let Some(month) = row.try_get(first)? else { return Ok(None) };
+        Ok(Some(Self { month, block_count: row.try_get(first + 1)?, head: row.try_get(first + 2)? }))
+    }
 }
 
 /// A tenant's month.
@@ -129,7 +138,8 @@ impl Watermark {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::{super::Row, *};
+    use super::*;
+    use crate::audit_chain::Row;
 
     fn row() -> Row {
         Row {

@@ -65,7 +65,7 @@ impl RequestBody {
         }
         let result = timeout(Duration::from_millis(app.config.body_timeout_ms), self.gather(app)).await;
         if let Some(place) = place {
-            place.is_served();
+            place.stop_waiting();
         }
         result.unwrap_or_else(|_| {
             self.is_late = true;

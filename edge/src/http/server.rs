@@ -133,7 +133,7 @@ impl Connection {
             request.extensions_mut().insert(Peer(peer));
             request.extensions_mut().insert(Arc::clone(&place));
             async move {
-                if !place.is_served() {
+                if !place.stop_waiting() {
                     // Asked to leave in the very same moment: nothing begins on a connection that is being closed.
                     pending::<()>().await;
                 }

@@ -61,7 +61,7 @@ impl Waiting {
 impl Waiter {
     /// Waits from now on.
     pub fn wait(&self) {
-        self.is_served();
+        self.stop_waiting();
         let mut waiters = locked(&self.waiting.waiters);
         let number = waiters.next;
         waiters.next += 1;
@@ -71,7 +71,7 @@ impl Waiter {
     }
 
     /// Waits no more; false for one who was asked to leave before.
-    pub fn is_served(&self) -> bool {
+    pub fn stop_waiting(&self) -> bool {
         let place = locked(&self.place).take();
         place.is_some_and(|number| locked(&self.waiting.waiters).places.remove(&number).is_some())
     }
@@ -84,7 +84,7 @@ impl Waiter {
 
 impl Drop for Waiter {
     fn drop(&mut self) {
-        self.is_served();
+        self.stop_waiting();
     }
 }
 
@@ -104,7 +104,7 @@ mod tests {
         let [first, second] = [(); 2].map(|()| waiting.enter());
         assert!(waiting.make_room());
         first.asked_to_leave().await;
-        assert!(second.is_served() && !first.is_served());
+        assert!(second.stop_waiting() && !first.stop_waiting());
         assert!(!waiting.make_room(), "nobody waits any more");
         second.wait();
         assert!(waiting.make_room());
@@ -118,6 +118,6 @@ mod tests {
     fn nobody_leaves_within_their_grace() {
         let waiting = Arc::new(Waiting { grace: Duration::from_secs(3_600), ..Waiting::default() });
         let waiter = waiting.enter();
-        assert!(!waiting.make_room() && waiter.is_served());
+        assert!(!waiting.make_room() && waiter.stop_waiting());
     }
 }

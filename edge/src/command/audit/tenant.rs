@@ -52,11 +52,11 @@ pub struct Verifying<'a> {
 }
 
 impl Verifying<'_> {
-    /// Whether to go on looking.
     pub fn tell(&mut self, finding: Finding) {
         self.findings.push(finding);
     }
 
+    /// Whether so much was found that nothing more is looked for.
     pub fn is_enough(&self) -> bool {
         self.findings.len() >= FINDINGS
     }
@@ -93,10 +93,6 @@ async fn segments(transaction: &Transaction<'_>, tenant: Uuid) -> Result<Vec<Sto
       from nebula.audit_segment s left join nebula.tenant_config c on c.tenant_id = s.tenant_id \
       left join nebula.operational_profile p on p.key = coalesce(c.profile, 'mvp') where s.tenant_id = $1 order by s.number";
     let read = |row: &Row| -> Result<Stored, tokio_postgres::Error> {
-        let previous = match row.try_get::<_, Option<String>>(2)? {
-            None => None,
-            Some(month) => Some(Previous { month, block_count: row.try_get(3)?, head: row.try_get(4)? }),
-        };
         let dropped = match row.try_get::<_, Option<i64>>(11)? {
             None => None,
             Some(at) => Some(Dropped {
@@ -109,7 +105,7 @@ async fn segments(transaction: &Transaction<'_>, tenant: Uuid) -> Result<Vec<Sto
         Ok(Stored {
             number: row.try_get(0)?,
             month: row.try_get(1)?,
-            previous,
+            previous: Previous::read(row, 2)?,
             block_count: row.try_get(5)?,
             row_count: row.try_get(6)?,
             head: row.try_get(7)?,

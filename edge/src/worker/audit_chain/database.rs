@@ -143,14 +143,10 @@ impl WorkerDatabase {
                          from nebula.audit_segments($1)";
         let rows = self.rows(statement, &[(&tenant, Type::UUID)]).await?;
         let read = |row: &tokio_postgres::Row| {
-            let previous = match row.try_get::<_, Option<String>>(2)? {
-                None => None,
-                Some(month) => Some(Previous { month, block_count: row.try_get(3)?, head: row.try_get(4)? }),
-            };
             Ok(OpenSegment {
                 number: row.try_get(0)?,
                 month: row.try_get(1)?,
-                previous,
+                previous: Previous::read(row, 2)?,
                 block_count: row.try_get(5)?,
                 row_count: row.try_get(6)?,
                 head: row.try_get(7)?,

@@ -277,7 +277,7 @@ async fn lost(database: &WorkerDatabase, heads: &[Head]) -> Result<Vec<Head>, Fa
     Ok(lost)
 }
 
-/// `nebula audit seal` and `nebula audit heads`: the same for cron or by hand.
+/// `nebula audit heads --export`: the same for cron or by hand. With `replace`, even where the database lacks what was exported before.
 pub async fn export_now(database: &WorkerDatabase, storage: &Storage, replace: bool) -> Result<Heads, Error> {
     let heads = heads(database).await?;
     if replace {
