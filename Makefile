@@ -136,6 +136,25 @@ fixture: install previous
 	@cargo test --release --locked --quiet -p nebula-tests --test suite -- --ignored upgrade::data::make_the_fixture
 	@cd tests/upgrade/releases && sha256sum *.tar.xz > SHA256SUMS
 
+# What isn't ours, of the lists in the first folder, into the second; once, until the lists change.
+define npm_install
+	@if ! cmp -s $(1)/package-lock.json $(2)/package-lock.json; then \
+	  command -v npm >/dev/null || { if [ "$$(id -u)" = 0 ]; then run=; else run=sudo; fi; \
+	    $$run apt-get update -qq; DEBIAN_FRONTEND=noninteractive $$run apt-get install -y -qq nodejs npm >/dev/null; }; \
+	  mkdir -p $(2) && cp $(1)/package.json $(1)/package-lock.json $(1)/.npmrc $(2)/; \
+	  (cd $(2) && npm ci --silent --no-audit --no-fund) || { rm -f $(2)/package-lock.json; exit 1; }; \
+	fi
+endef
+define pip_install
+	@if ! cmp -s $(1)/requirements.txt $(2)/requirements.txt; then \
+	  python3 -c 'import ensurepip' 2>/dev/null || { if [ "$$(id -u)" = 0 ]; then run=; else run=sudo; fi; \
+	    $$run apt-get update -qq; DEBIAN_FRONTEND=noninteractive $$run apt-get install -y -qq python3-venv >/dev/null; }; \
+	  rm -rf $(2) && python3 -m venv $(2); \
+	  $(2)/bin/pip install --quiet --disable-pip-version-check --no-deps $(3) --requirement $(1)/requirements.txt; \
+	  cp $(1)/requirements.txt $(2)/; \
+	fi
+endef
+
 # What the tests use that isn't ours (tests/js/package-lock.json, tests/python/requirements.txt), under target/.
 tools: packages
 	@missing=(); \
@@ -151,19 +170,8 @@ tools: packages
 	  mkdir -p target/promtool; $$run apt-get update -qq; \
 	  (cd target/promtool && apt-get download -qq prometheus >/dev/null && dpkg -x prometheus_*.deb . && rm prometheus_*.deb); \
 	fi
-	@if ! cmp -s tests/js/package-lock.json target/js/package-lock.json; then \
-	  command -v npm >/dev/null || { if [ "$$(id -u)" = 0 ]; then run=; else run=sudo; fi; \
-	    $$run apt-get update -qq; DEBIAN_FRONTEND=noninteractive $$run apt-get install -y -qq nodejs npm >/dev/null; }; \
-	  mkdir -p target/js && cp tests/js/package.json tests/js/package-lock.json tests/js/.npmrc target/js/; \
-	  (cd target/js && npm ci --silent --no-audit --no-fund) || { rm -f target/js/package-lock.json; exit 1; }; \
-	fi
-	@if ! cmp -s tests/python/requirements.txt target/python/requirements.txt; then \
-	  python3 -c 'import ensurepip' 2>/dev/null || { if [ "$$(id -u)" = 0 ]; then run=; else run=sudo; fi; \
-	    $$run apt-get update -qq; DEBIAN_FRONTEND=noninteractive $$run apt-get install -y -qq python3-venv >/dev/null; }; \
-	  rm -rf target/python && python3 -m venv target/python; \
-	  target/python/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement tests/python/requirements.txt; \
-	  cp tests/python/requirements.txt target/python/; \
-	fi
+	$(call npm_install,tests/js,target/js)
+	$(call pip_install,tests/python,target/python)
 
 # Seconds: what to run after each change.
 check: server
@@ -172,15 +180,9 @@ check: server
 	@cargo test --release --locked --quiet -p nebula-core -p nebula-edge -p nebula-fuzz
 
 # What no compiler reads: seconds. The linters are packages with their programs in them (packaging/lint). Migrations are linted by the suite upgrade::releases, which knows which ones are frozen.
-LINT := target/lint/bin
+LINT := target/lint/python/bin
 lint:
-	@if ! cmp -s packaging/lint/requirements.txt target/lint/requirements.txt; then \
-	  python3 -c 'import ensurepip' 2>/dev/null || { if [ "$$(id -u)" = 0 ]; then run=; else run=sudo; fi; \
-	    $$run apt-get update -qq; DEBIAN_FRONTEND=noninteractive $$run apt-get install -y -qq python3-venv >/dev/null; }; \
-	  rm -rf target/lint && python3 -m venv target/lint; \
-	  $(LINT)/pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --requirement packaging/lint/requirements.txt; \
-	  cp packaging/lint/requirements.txt target/lint/; \
-	fi
+	$(call pip_install,packaging/lint,target/lint/python,--only-binary :all:)
 	@$(LINT)/hadolint Dockerfile
 	@$(LINT)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml compose.supabase.yaml
 	@$(LINT)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
@@ -189,12 +191,7 @@ lint:
 	@$(LINT)/kubernetes-validate --strict --quiet $(filter-out %/kustomization.yaml,$(wildcard docs/operations/kubernetes/*.yaml))
 	@$(LINT)/yamllint --strict --config-file packaging/lint/yamllint.yaml .github docs/operations/kubernetes packaging compose.yaml compose.supabase.yaml
 	@bash -n packaging/*.sh packaging/container/*.sh
-	@if ! cmp -s packaging/lint/package-lock.json target/lint/js/package-lock.json; then \
-	  command -v npm >/dev/null || { if [ "$$(id -u)" = 0 ]; then run=; else run=sudo; fi; \
-	    $$run apt-get update -qq; DEBIAN_FRONTEND=noninteractive $$run apt-get install -y -qq nodejs npm >/dev/null; }; \
-	  mkdir -p target/lint/js && cp packaging/lint/package.json packaging/lint/package-lock.json packaging/lint/.npmrc target/lint/js/; \
-	  (cd target/lint/js && npm ci --silent --no-audit --no-fund) || { rm -f target/lint/js/package-lock.json; exit 1; }; \
-	fi
+	$(call npm_install,packaging/lint,target/lint/js)
 	@target/lint/js/node_modules/.bin/spectral lint --quiet --fail-severity hint --ruleset packaging/lint/spectral.yaml docs/openapi.json
 	@$(LINT)/typos --config packaging/lint/typos.toml --hidden .
 
