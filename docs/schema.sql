@@ -831,6 +831,38 @@ COMMENT ON COLUMN nebula.export_job.sha256 IS 'Of the file.';
 
 COMMENT ON COLUMN nebula.export_job.last_error IS 'Why it failed, in the product''s words.';
 
+CREATE UNLOGGED TABLE nebula.gathered_usage (
+    id uuid DEFAULT nebula.uuid_v7() NOT NULL,
+    gathered_at timestamp with time zone DEFAULT now() NOT NULL,
+    tenants uuid[] NOT NULL,
+    actions text[] NOT NULL,
+    hours bigint[] NOT NULL,
+    counts bigint[] NOT NULL,
+    key_tenants uuid[] NOT NULL,
+    keys uuid[] NOT NULL,
+    keys_used bigint[] NOT NULL
+);
+
+ALTER TABLE nebula.gathered_usage OWNER TO nebula_owner;
+
+COMMENT ON TABLE nebula.gathered_usage IS 'What backends have counted and nobody has written into usage_metrics and api_key yet: a row each time that a backend hands over.';
+
+COMMENT ON COLUMN nebula.gathered_usage.gathered_at IS 'When it was handed over.';
+
+COMMENT ON COLUMN nebula.gathered_usage.tenants IS 'A counter each, by tenant, action and hour: its tenant.';
+
+COMMENT ON COLUMN nebula.gathered_usage.actions IS 'Its action''s key.';
+
+COMMENT ON COLUMN nebula.gathered_usage.hours IS 'Its hour''s start, in seconds since the epoch.';
+
+COMMENT ON COLUMN nebula.gathered_usage.counts IS 'Its successful calls.';
+
+COMMENT ON COLUMN nebula.gathered_usage.key_tenants IS 'An API key each that was presented: its tenant.';
+
+COMMENT ON COLUMN nebula.gathered_usage.keys IS 'The API key.';
+
+COMMENT ON COLUMN nebula.gathered_usage.keys_used IS 'Its last use, in microseconds since the epoch.';
+
 CREATE TABLE nebula."group" (
     id uuid DEFAULT nebula.uuid_v7() NOT NULL,
     tenant_id uuid NOT NULL,
@@ -2117,6 +2149,9 @@ ALTER TABLE ONLY nebula.delivery_place
 
 ALTER TABLE ONLY nebula.export_job
     ADD CONSTRAINT pk_export_job PRIMARY KEY (tenant_id, id);
+
+ALTER TABLE ONLY nebula.gathered_usage
+    ADD CONSTRAINT pk_gathered_usage PRIMARY KEY (id);
 
 ALTER TABLE ONLY nebula."group"
     ADD CONSTRAINT pk_group PRIMARY KEY (tenant_id, id);
@@ -3477,6 +3512,8 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE nebula.audit_watermark TO nebula_plat
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE nebula.delivery_place TO nebula_platform;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE nebula.export_job TO nebula_platform;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE nebula.gathered_usage TO nebula_platform;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE nebula."group" TO nebula_platform;
 

@@ -55,6 +55,7 @@ alter function nebula.audit_change() owner to nebula_platform;
 alter function nebula.login_challenge(text, text, text) owner to nebula_platform;
 alter function nebula.password_challenge(uuid, text, text) owner to nebula_owner;
 alter function nebula.flush() owner to nebula_platform;
+alter function nebula.hand_over_usage() owner to nebula_platform;
 alter function nebula.reset_token(uuid, uuid) owner to nebula_platform;
 alter function nebula.emit_event(text, json, text, uuid, text) owner to nebula_platform;
 alter function nebula.emit(text, jsonb, text, uuid, timestamptz) owner to nebula_platform;
@@ -122,7 +123,7 @@ alter function nebula.doctor_as_platform(text) owner to nebula_platform;
 alter function nebula.doctor_as_owner(text) owner to nebula_owner;
 
 -- The edge: these and nothing else.
-grant execute on function nebula.handle(uuid, json), nebula.login_challenge(text, text, text), nebula.password_challenge(uuid, text, text), nebula.flush(),
+grant execute on function nebula.handle(uuid, json), nebula.login_challenge(text, text, text), nebula.password_challenge(uuid, text, text), nebula.flush(), nebula.hand_over_usage(),
   nebula.edge_state(), nebula.openapi(), nebula.readiness() to nebula_edge;
 
 -- The worker: its queue.

@@ -122,6 +122,11 @@ fn password_challenge(tenant: pgrx::Uuid, credential: &str, ip: &str) -> String 
 }
 
 #[pg_extern(sql = false)]
+fn hand_over_usage() -> i32 {
+    i32::try_from(usage::hand_over()).unwrap_or(i32::MAX)
+}
+
+#[pg_extern(sql = false)]
 fn flush() -> i32 {
     i32::try_from(usage::flush()).unwrap_or(i32::MAX)
 }

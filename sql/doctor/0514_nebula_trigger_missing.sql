@@ -11,7 +11,7 @@ where c.relnamespace = 'nebula'::regnamespace and c.relkind in ('r', 'p') and no
   -- What is not audited, and why: tests/tests/suite/sql/catalog_rules.rs.
   and not (c.relname in (
     'schema_migration', 'installation', 'seed_history', 'rights_sentinel', 'permission_usage', 'revoked_token', 'session', 'refresh_token', 'rate_limit', 'login_failure',
-    'quota_usage', 'usage_metrics', 'sealing_key', 'task', 'audit_log', 'audit_segment', 'audit_block', 'audit_erasure', 'audit_watermark',
+    'quota_usage', 'gathered_usage', 'usage_metrics', 'sealing_key', 'task', 'audit_log', 'audit_segment', 'audit_block', 'audit_erasure', 'audit_watermark',
     'idempotency_key', 'outbox', 'webhook_delivery'))
   and not (c.relname = 'user_secret' and verb.name <> 'insert')
   and not exists (

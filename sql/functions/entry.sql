@@ -53,7 +53,13 @@ comment on function nebula.password_challenge(uuid, text, text) is
 
 create function nebula.flush() returns integer
 language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp set row_security = on as 'MODULE_PATHNAME', 'flush_wrapper';
-comment on function nebula.flush() is 'Writes what this backend has gathered: usage, and when keys were used last. Returns how many rows were written.';
+comment on function nebula.flush() is
+  'Writes what this backend has gathered and others have handed over: usage, and when keys were used last. Returns how many counters this backend had.';
+
+create function nebula.hand_over_usage() returns integer
+language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp set row_security = on as 'MODULE_PATHNAME', 'hand_over_usage_wrapper';
+comment on function nebula.hand_over_usage() is
+  'Puts what this backend has gathered where the next nebula.flush() of any backend finds it, which sums it up and writes it. Returns how many counters that were.';
 
 create function nebula.edge_state() returns json
 language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp set row_security = on as 'MODULE_PATHNAME', 'edge_state_wrapper';

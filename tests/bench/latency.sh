@@ -10,7 +10,7 @@ percents=${PERCENTS:-25 50 75}
 connections=128
 start latency
 fill_database tenants "$tenants" "${USERS:-100000}" 0 1
-serve_database tenants $((PGPORT + 1))
+serve_database tenants $((ports + 1))
 
 log_in_all tenants "$url" "$tenants" "$dir/tokens"
 # Every backend reads every tenant's rights once.

@@ -9,7 +9,7 @@ tenants=${TENANTS:-10000}
 connections=${CONNECTIONS:-256}
 start memory
 fill_database tenants "$tenants" "$((2 * tenants))" 0 1
-serve_database tenants $((PGPORT + 1))
+serve_database tenants $((ports + 1))
 edge=${servers[0]}
 : >"$dir/parts.tsv"
 

@@ -10,7 +10,7 @@ rate=${RATE:-50}
 read -r -a kinds <<<"${KINDS:-write list me}"
 start noisy
 fill_database tenants "$tenants" "${USERS:-100000}" 0 1
-serve_database tenants $((PGPORT + 1))
+serve_database tenants $((ports + 1))
 
 # Others' requests of a kind, while the first tenant does something else for longer.
 others() { # kind alone|rights|users

@@ -24,13 +24,13 @@ psql -qX -c 'drop database if exists floor with (force)' -c 'create database flo
 floor_admin_url=${NEBULA_ADMIN_DATABASE_URL%/*}/floor
 "$NEBULA_PG_BINDIR/pg_dump" -Fc "$NEBULA_ADMIN_DATABASE_URL" | "$NEBULA_PG_BINDIR/pg_restore" -d "$floor_admin_url"
 psql -qX "$floor_admin_url" -v ON_ERROR_STOP=1 -f "$here/floor.sql"
-floor_port=$((PGPORT + 7))
+floor_port=$((ports + 7))
 (
   cd "$dir"
   NEBULA_PREPARED_STATEMENTS=true NEBULA_DATABASE_URL=${NEBULA_DATABASE_URL%/*}/floor NEBULA_LISTEN=127.0.0.1:$floor_port exec "$NEBULA" serve >floor.log 2>&1
 ) &
 floor=$!
-trap 'kill $floor; "$NEBULA" down --dir "$dir" --pg-bindir "$NEBULA_PG_BINDIR" >/dev/null' EXIT
+trap 'kill $floor || true; "$NEBULA" down --dir "$dir" --pg-bindir "$NEBULA_PG_BINDIR" >/dev/null' EXIT
 floor_url=http://127.0.0.1:$floor_port
 for _ in $(seq 50); do curl -sf "$floor_url/health/ready" >/dev/null && break; sleep 0.2; done
 

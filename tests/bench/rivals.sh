@@ -33,7 +33,7 @@ PUBLIC_KEY="-----BEGIN PUBLIC KEY-----
 $(psql -qXAt -c "select encode(public_key, 'base64') from nebula.signing_key where status = 'active'")
 -----END PUBLIC KEY-----"
 export PUBLIC_KEY
-port=$((PGPORT + 11))
+port=$((ports + 11))
 for rival in "${rivals[@]}"; do
   port=$((port + 1))
   url[$rival]=http://127.0.0.1:$port

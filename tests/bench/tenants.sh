@@ -27,7 +27,7 @@ serve_database() { # name port
   servers+=($!)
   (cd "$dir" && NEBULA_WORKER_DATABASE_URL=${NEBULA_WORKER_DATABASE_URL%/*}/$name exec "$NEBULA" worker >"$name.worker.log" 2>&1) &
   servers+=($!)
-  trap 'kill "${servers[@]}"; wait "${servers[@]}"; "$NEBULA" down --dir "$dir" --pg-bindir "$NEBULA_PG_BINDIR" >/dev/null' EXIT
+  trap 'kill "${servers[@]}" || true; wait "${servers[@]}" || true; "$NEBULA" down --dir "$dir" --pg-bindir "$NEBULA_PG_BINDIR" >/dev/null' EXIT
   url=http://127.0.0.1:$port
   for _ in $(seq 100); do curl -sf "$url/health/ready" >/dev/null && return; sleep 0.1; done
   echo "the edge of $name does not become ready; its log is in $dir" >&2

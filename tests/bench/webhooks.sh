@@ -8,7 +8,7 @@ deliveries=${DELIVERIES:-20000}
 # Requests at once, of either side.
 concurrency=${CONCURRENCY:-16}
 loopback=$root/target/release/examples/loopback
-port=$((PGPORT + 13))
+port=$((ports + 13))
 
 processes=()
 stop() {

@@ -205,7 +205,7 @@ impl Database {
 
     /// The tables of what people and machines did. Counters of requests change with each request, whatever becomes of it.
     fn tables_of_effects(&self) -> Vec<String> {
-        const COUNTERS: [&str; 3] = ["nebula.rate_limit", "nebula.login_failure", "nebula.usage_metrics"];
+        const COUNTERS: [&str; 4] = ["nebula.rate_limit", "nebula.login_failure", "nebula.gathered_usage", "nebula.usage_metrics"];
         self.tables().into_iter().filter(|table| !COUNTERS.contains(&table.as_str())).collect()
     }
 

@@ -17,7 +17,9 @@ use std::{
 pub enum Behaviour {
     /// Answered with this status and these further header lines, which end with CR LF.
     Answer(u16, String),
-    /// The same, after a time.
+    /// Answered with this status, over a connection that serves further requests.
+    Keep(u16),
+    /// Answered with this status, after a time.
     Late(Duration, u16),
     /// Never answered; the connection stays open.
     Hang,
@@ -148,10 +150,16 @@ impl Drop for Receiver {
 impl Shared {
     fn serve(&self, stream: &TcpStream) -> std::io::Result<()> {
         let mut reader = BufReader::new(stream);
+        while self.serve_one(&mut reader, stream)? {}
+        Ok(())
+    }
+
+    /// Whether the connection serves another request.
+    fn serve_one(&self, reader: &mut BufReader<&TcpStream>, stream: &TcpStream) -> std::io::Result<bool> {
         let mut line = String::new();
         reader.read_line(&mut line)?;
         let mut words = line.split_whitespace().map(str::to_owned);
-        let (Some(method), Some(path)) = (words.next(), words.next()) else { return Ok(()) };
+        let (Some(method), Some(path)) = (words.next(), words.next()) else { return Ok(false) };
         let mut headers = BTreeMap::new();
         loop {
             let mut line = String::new();
@@ -171,7 +179,8 @@ impl Shared {
             body: String::from_utf8_lossy(&body).into_owned(),
             bytes: body,
         });
-        self.behave(&behaviour, stream)
+        self.behave(&behaviour, stream)?;
+        Ok(matches!(behaviour, Behaviour::Keep(_)))
     }
 
     fn behave(&self, behaviour: &Behaviour, mut stream: &TcpStream) -> std::io::Result<()> {
@@ -180,6 +189,7 @@ impl Shared {
             Behaviour::Answer(status, headers) => {
                 write!(stream, "HTTP/1.1 {status} Said\r\n{headers}content-length: 2\r\nconnection: close\r\n\r\nok")
             }
+            Behaviour::Keep(status) => write!(stream, "HTTP/1.1 {status} Said\r\ncontent-length: 2\r\n\r\nok"),
             Behaviour::Late(wait, status) => {
                 thread::sleep(*wait);
                 self.behave(&Behaviour::status(*status), stream)

@@ -1,7 +1,7 @@
 //! Passwords: checked for length, derived with Argon2id here, so that neither the password nor the slow part reaches the database.
 
 use crate::db::Challenge;
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use aws_lc_rs::rand;
 use nebula_core::password::{Bytes, Cost, MAX_PASSWORD_CHARACTERS, MIN_PASSWORD_CHARACTERS, NewPassword, PasswordProof};
 use serde_json::value::RawValue;
@@ -90,8 +90,21 @@ impl Deriver {
 fn argon2id(password: &Prepared, salt: &[u8], cost: Cost) -> Option<[u8; 32]> {
     let mut key = [0; 32];
     let parameters = Params::new(cost.memory_kib, cost.iterations, cost.parallelism, Some(key.len())).ok()?;
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, parameters).hash_password_into(password.0.as_bytes(), salt, &mut key).ok()?;
+    let mut memory = memory(parameters.block_count());
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, parameters)
+        .hash_password_into_with_memory(password.0.as_bytes(), salt, &mut key, &mut memory)
+        .ok()?;
     Some(key)
+}
+
+/// What glibc's malloc never keeps for later: more than 32 MiB it maps and unmaps each time (`M_MMAP_THRESHOLD` in mallopt(3)). Of less it keeps what a burst of logins took, 150
+/// MiB after eight. What is not touched of it is no memory.
+const UNKEPT_BYTES: usize = 33 << 20;
+
+fn memory(blocks: usize) -> Vec<Block> {
+    let mut memory = Vec::with_capacity(blocks.max(UNKEPT_BYTES / Block::SIZE));
+    memory.resize(blocks, Block::default());
+    memory
 }
 
 #[cfg(test)]

@@ -1,14 +1,15 @@
-//! Backends gather usage in their memory; `nebula.flush()` has each write its own (docs/edge-protocol.md).
+//! Backends gather usage in their memory. Each is asked to hand over, and one of them writes what all have handed over (docs/edge-protocol.md).
 
 use super::{failure::Failure, pool::Database};
 use deadpool_postgres::{Object, Timeouts};
 use std::time::Duration;
 use tokio::time::sleep;
 
+const HAND_OVER: &str = "select nebula.hand_over_usage()";
 const FLUSH: &str = "select nebula.flush()";
 
 impl Database {
-    /// Flushes what is idle, every `interval`. Never returns; what fails is logged once, and tried on.
+    /// Has usage written, every `interval`. Never returns; what fails is logged once, and tried on.
     pub async fn keep_flushing(&self, interval: Duration) {
         let mut complaint = None;
         loop {
@@ -21,17 +22,17 @@ impl Database {
         }
     }
 
-    /// Flushes every connection that is idle, before the process ends.
+    /// Has every connection that is idle hand over, and one write, before the process ends.
     pub async fn flush_all(&self) {
         // All are taken before the first is flushed: one that came back would be taken again.
         let mut idle = Vec::new();
         while let Some(client) = self.idle().await {
             idle.push(client);
         }
-        // One after the other: they'd wait for each other's lock in the database anyway, and one that waits for too long gives up.
         let mut complaint = None;
-        for client in idle {
-            let found = self.run(client, FLUSH, &[]).await.err();
+        let last = idle.pop();
+        for (client, statement) in idle.into_iter().map(|client| (client, HAND_OVER)).chain(last.map(|client| (client, FLUSH))) {
+            let found = self.run(client, statement, &[]).await.err();
             complaint = complaint.or(found);
         }
         if complaint.is_some() {
@@ -44,9 +45,12 @@ impl Database {
     async fn flush_idle(&self) -> Result<(), Failure> {
         for _ in 0..self.pool.status().available {
             let Some(client) = self.idle().await else { break };
-            self.run(client, FLUSH, &[]).await?;
+            self.run(client, HAND_OVER, &[]).await?;
         }
-        Ok(())
+        match self.idle().await {
+            Some(client) => self.run(client, FLUSH, &[]).await.map(|_| ()),
+            None => Ok(()),
+        }
     }
 
     /// An idle connection: nothing is waited for, and none is made.

@@ -43,7 +43,11 @@ impl Webhooks {
         let (attempted, to_write) = mpsc::channel(config.worker_concurrency.max(1));
         parts.spawn(record::write(Arc::clone(context), to_write));
         Self {
-            client: Client::new(Duration::from_millis(config.webhook_timeout_ms), config.allow_loopback_webhooks),
+            client: Client::new(
+                Duration::from_millis(config.webhook_timeout_ms),
+                config.allow_loopback_webhooks,
+                config.worker_host_concurrency,
+            ),
             hosts: Hosts::new(config.worker_host_concurrency),
             attempted,
         }

@@ -14,7 +14,7 @@ use crate::kernel::{
     outbox,
     page::{Limit, ListInput},
     password, permission,
-    rights::{self, Rights},
+    rights::{self, Origin, Rights},
     spi::{self, Arg, direct::lookup::Lookup},
 };
 use nebula_core::{
@@ -23,13 +23,9 @@ use nebula_core::{
     text::{Email, Instant, Key, Name, Slug},
 };
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::{
-    cell::RefCell,
-    collections::HashMap,
-    rc::{Rc, Weak},
-};
+use std::{cell::RefCell, collections::HashMap, rc::Rc};
 use uuid::Uuid;
 
 #[must_use]
@@ -129,12 +125,10 @@ fn read(call: &Call, _: Nothing) -> Result<Reply> {
     let tenant = call.tenant();
     let actor = match call.caller.actor {
         Actor::User(id) => PERSON
-            .find(
-                tenant,
-                &[Arg::Uuid(tenant), Arg::Uuid(id)],
-                |row| json!({ "id": id, "email": row.text(1), "name": row.text(2), "type": "user" }),
-            )
-            .map(|person| person.to_string()),
+            .find(tenant, &[Arg::Uuid(tenant), Arg::Uuid(id)], |row| {
+                text(&TellsPerson { id, email: row.text(1), name: row.text(2), kind: "user" })
+            })
+            .transpose()?,
         Actor::Service(id) => spi::object(
             "select id, name, role as profile, 'service'::text as type from nebula.api_key where tenant_id = $1 and id = $2",
             &[Arg::Uuid(tenant), Arg::Uuid(id)],
@@ -148,43 +142,68 @@ fn read(call: &Call, _: Nothing) -> Result<Reply> {
 
 const PERSON: Lookup = Lookup { table: c"user", index: c"pk_user", key: &[c"tenant_id", c"id"], columns: &[c"email", c"name"] };
 
+/// The calling person, as it is told.
+#[derive(Serialize)]
+struct TellsPerson {
+    id: Uuid,
+    email: Option<String>,
+    name: Option<String>,
+    #[serde(rename = "type")]
+    kind: &'static str,
+}
+
+/// The caller's tenant, as it is told.
+#[derive(Serialize)]
+struct TellsTenant<'a> {
+    id: Uuid,
+    slug: &'a str,
+    name: &'a str,
+}
+
+fn text(told: &impl Serialize) -> Result<String> {
+    serde_json::to_string(told).map_err(|_| Code::InternalError.into())
+}
+
 /// What a backend keeps of what it has told, for whoever asks again.
 const STANDINGS: usize = 256;
 
-type Standing = (Weak<Rights>, Rc<str>);
-
 thread_local! {
-    static TOLD: RefCell<HashMap<(Uuid, Actor), Standing>> = RefCell::default();
+    static TOLD: RefCell<HashMap<Origin, Rc<str>>> = RefCell::default();
 }
 
-/// Where somebody belongs and what they may do, as members of a JSON object. Told again as it was while the rights are the same, if neither time nor place decides.
-fn standing(caller: &Caller) -> Result<Rc<str>> {
+/// Where somebody belongs and what they may do, as members of a JSON object. What they may do is told again as it was, to them and to whoever has the same rights, if
+/// neither time nor place decides.
+fn standing(caller: &Caller) -> Result<String> {
     let rights = rights::of_caller(caller);
-    let key = (caller.tenant, caller.actor);
-    let same = Rc::downgrade(&rights);
-    let told = TOLD.with_borrow(|told| told.get(&key).filter(|(of, _)| of.ptr_eq(&same)).map(|(_, text)| Rc::clone(text)));
-    if let Some(told) = told {
-        return Ok(told);
-    }
     let tenant = rights.tenant().ok_or(Code::TenantNotFound)?;
+    let tenant = text(&TellsTenant { id: caller.tenant, slug: tenant.slug(), name: tenant.name() })?;
+    let origin = rights::origin(&rights);
+    let told = TOLD.with_borrow(|told| told.get(&origin).map(Rc::clone));
+    let may = told.unwrap_or_else(|| {
+        let (may, lasts) = may(caller, &rights);
+        if lasts {
+            TOLD.with_borrow_mut(|told| {
+                if told.len() >= STANDINGS {
+                    told.clear();
+                }
+                told.insert(origin, Rc::clone(&may));
+            });
+        }
+        may
+    });
+    Ok(format!("\"tenant\":{tenant},{may}"))
+}
+
+/// What somebody may do, as members of a JSON object; and whether it stays so for as long as their rights are the same.
+fn may(caller: &Caller, rights: &Rights) -> (Rc<str>, bool) {
     let packages = rights.packages();
     let lasts = packages.as_array().is_some_and(|packages| packages.iter().all(|package| package["expiresAt"].is_null()))
         && rights
             .all()
             .all(|right| right.granted.constrained().next().is_none() && right.packaged_until.is_none_or(|until| until == i64::MAX));
-    let tenant = json!({ "id": caller.tenant, "slug": tenant.slug(), "name": tenant.name() });
-    let actions = json!(permission::effective_actions(caller, &rights));
+    let actions = json!(permission::effective_actions(caller, rights));
     let groups = json!(rights.groups());
-    let text = Rc::<str>::from(format!("\"tenant\":{tenant},\"packages\":{packages},\"groups\":{groups},\"actions\":{actions}"));
-    if lasts {
-        TOLD.with_borrow_mut(|told| {
-            if told.len() >= STANDINGS {
-                told.clear();
-            }
-            told.insert(key, (same, Rc::clone(&text)));
-        });
-    }
-    Ok(text)
+    (format!("\"packages\":{packages},\"groups\":{groups},\"actions\":{actions}").into(), lasts)
 }
 
 /// These are about a person; a key has neither name of its own nor sessions.

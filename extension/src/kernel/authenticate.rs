@@ -38,16 +38,16 @@ pub fn check(tenant: Uuid, credential: &str, action: &Rc<str>, origin: &Rc<Origi
         check_secret(&rights, &key)?;
         return Ok(Authenticated { caller, standing: check_standing(&rights), rights });
     }
-    let claims = match check_token(credential)? {
-        Token::Own(claims) => claims,
+    let own = match check_token(credential)? {
+        Token::Own(own) => own,
         Token::Foreign(identity, _) => return check_person(tenant, &identity, provisional),
     };
-    if claims.tenant_id != tenant {
+    if own.tenant != tenant {
         return Err(Code::InvalidToken.into());
     }
-    let caller = provisional(Actor::User(claims.sub), Some(claims.sid));
+    let caller = provisional(Actor::User(own.user), Some(own.session));
     let _scope = context::enter(caller.clone());
-    let session = session_of(&claims).ok_or(Code::InvalidToken)?;
+    let session = session_of(&own).ok_or(Code::InvalidToken)?;
     let rights = rights::of(tenant, caller.actor);
     let standing = check_standing(&rights);
     if session == Session::EndedBySuspension && standing.is_ok() {
@@ -93,14 +93,33 @@ pub fn check_standing(rights: &Rights) -> Result<()> {
 }
 
 /// Tokens whose signature this backend has checked, by digest, so that a token's RSA costs once per backend and not once per request.
-const VERIFIED_CAPACITY: usize = 4096;
+/// The most that a table of two megabytes holds.
+const VERIFIED_CAPACITY: usize = 14_336;
 
 /// A token that is authentic. Whether its person may do anything is asked each time.
 #[derive(Clone)]
 pub enum Token {
-    Own(Claims),
+    Own(OwnToken),
     /// Of another issuer, until this second.
     Foreign(Rc<Identity>, i64),
+}
+
+/// What counts of a token of ours. Small, and without anything to copy: each backend keeps thousands.
+#[derive(Clone, Copy)]
+pub struct OwnToken {
+    pub tenant: Uuid,
+    pub user: Uuid,
+    pub session: Uuid,
+    /// Its own id.
+    pub id: Uuid,
+    /// In seconds since the epoch.
+    expires_at: i64,
+}
+
+impl From<Claims> for OwnToken {
+    fn from(claims: Claims) -> Self {
+        Self { tenant: claims.tenant_id, user: claims.sub, session: claims.sid, id: claims.jti, expires_at: claims.exp }
+    }
 }
 
 impl Token {
@@ -108,7 +127,7 @@ impl Token {
     #[must_use]
     pub fn expires_at(&self) -> i64 {
         match self {
-            Token::Own(claims) => claims.exp,
+            Token::Own(own) => own.expires_at,
             Token::Foreign(_, expires_at) => *expires_at,
         }
     }
@@ -142,7 +161,7 @@ pub fn check_token(token: &str) -> Result<Token> {
     let checked = match Unverified::read(token) {
         Ok(unverified) if unverified.claimed_issuer() == installation.issuer => {
             let key = installation.keys.get(unverified.kid()).ok_or(Code::InvalidToken)?;
-            Token::Own(unverified.verify(key, &installation.issuer, &installation.audience, now, 0).map_err(refusal)?)
+            Token::Own(unverified.verify(key, &installation.issuer, &installation.audience, now, 0).map_err(refusal)?.into())
         }
         // Another form, or another issuer with the same: one that names us is refused there.
         _ => {
@@ -185,16 +204,16 @@ pub enum Session {
 
 /// The token's session; `None` when it has ended. Looked up each time: logout, reuse, a changed password count at the next statement.
 #[must_use]
-pub fn session_of(claims: &Claims) -> Option<Session> {
-    let session = SESSION.find(claims.tenant_id, &[Arg::Uuid(claims.tenant_id), Arg::Uuid(claims.sid)], |row| {
+pub fn session_of(token: &OwnToken) -> Option<Session> {
+    let session = SESSION.find(token.tenant, &[Arg::Uuid(token.tenant), Arg::Uuid(token.session)], |row| {
         (row.uuid(1), row.microseconds(2).is_some(), row.text(3))
     });
-    let (_, has_ended, reason) = session.filter(|(user, ..)| *user == Some(claims.sub))?;
+    let (_, has_ended, reason) = session.filter(|(user, ..)| *user == Some(token.user))?;
     let session = match (has_ended, reason.as_deref()) {
         (false, _) => Session::Alive,
         (true, Some("user")) => Session::EndedBySuspension,
         (true, _) => return None,
     };
-    let is_revoked = REVOKED_TOKEN.find(claims.tenant_id, &[Arg::Uuid(claims.tenant_id), Arg::Uuid(claims.jti)], |_| ()).is_some();
+    let is_revoked = REVOKED_TOKEN.find(token.tenant, &[Arg::Uuid(token.tenant), Arg::Uuid(token.id)], |_| ()).is_some();
     (!is_revoked).then_some(session)
 }

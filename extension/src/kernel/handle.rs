@@ -94,7 +94,7 @@ pub fn handle(tenant: Uuid, request: &str) -> Answer {
         .map_or_else(|| Uuid::now_v7().to_string(), |id| id.as_str().to_owned());
     let mut seen = Seen::default();
     let outcome = run(tenant, request, &request_id, &mut seen);
-    usage::flush_if_due();
+    usage::hand_over_if_due();
     match outcome {
         Ok(outcome) => {
             let mut context = describe(&seen);
@@ -235,7 +235,7 @@ pub fn call(id: &str, input: &str, key: Option<&str>) -> (u16, Result<Option<Str
         let key = key.map(IdempotencyKey::parse).transpose().map_err(|rule| Refusal::invalid("idempotency_key", rule.0))?;
         perform(&operation, caller, Some(&rights), input, key, &mut counted)
     })();
-    usage::flush_if_due();
+    usage::hand_over_if_due();
     match outcome {
         Ok(outcome) => (outcome.status, Ok(outcome.body)),
         Err(refusal) => (refusal.status(), Err(refusal)),

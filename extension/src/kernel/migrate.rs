@@ -62,10 +62,11 @@ const MIGRATIONS: &[Migration] = migrations! {
     25 "0025_rights_slot",
     26 "0026_telemetry",
     27 "0027_audit_chain",
+    28 "0028_gathered_usage",
 };
 
 /// The oldest schema that this library works with.
-pub const REQUIRED_VERSION: i32 = 27;
+pub const REQUIRED_VERSION: i32 = 28;
 
 /// The schema of the first release: what it has is there in every installation, however much newer the library is.
 pub const FIRST_RELEASE_VERSION: i32 = 21;

@@ -2,7 +2,7 @@
 //! (decision 0022). Only its own login's sessions come here.
 
 use super::{
-    authenticate::{self, Session, Token},
+    authenticate::{self, OwnToken, Session, Token},
     context::Actor,
     error::Result,
     foreign,
@@ -11,7 +11,6 @@ use super::{
     spi::{self, Arg},
 };
 use nebula_core::{
-    access_token::Claims,
     error::Code,
     issuer::Identity,
     opaque_token::{Kind, OpaqueToken},
@@ -116,11 +115,11 @@ fn of_headers() -> Result<Spoken> {
     match token {
         Token::Own(own) => {
             let session = authenticate::session_of(&own).ok_or(Code::InvalidToken)?;
-            let standing = || authenticate::check_standing(&rights::of(own.tenant_id, Actor::User(own.sub)));
+            let standing = || authenticate::check_standing(&rights::of(own.tenant, Actor::User(own.user)));
             if session == Session::EndedBySuspension && standing().is_ok() {
                 return Err(Code::InvalidToken.into());
             }
-            Ok(Spoken { session: Some(own.sid), expires_at, ..Spoken::for_user(own.tenant_id, own.sub) })
+            Ok(Spoken { session: Some(own.session), expires_at, ..Spoken::for_user(own.tenant, own.user) })
         }
         Token::Foreign(identity, _) => {
             let user = foreign::linked(&identity).ok_or(Code::InvalidToken)?;
@@ -152,7 +151,11 @@ fn agreed(claims: &Map<String, Value>) -> Result<Token> {
     if agrees { Ok(token) } else { Err(Code::InvalidToken.into()) }
 }
 
-fn is_of(claims: &Map<String, Value>, own: &Claims) -> bool {
+fn is_of(claims: &Map<String, Value>, own: &OwnToken) -> bool {
     let is = |name: &str, value: &dyn ToString| claims.get(name).and_then(Value::as_str) == Some(value.to_string().as_str());
-    is("iss", &own.iss) && is("sub", &own.sub) && is("tenantId", &own.tenant_id) && is("sid", &own.sid) && is("jti", &own.jti)
+    is("iss", &installation::current().issuer)
+        && is("sub", &own.user)
+        && is("tenantId", &own.tenant)
+        && is("sid", &own.session)
+        && is("jti", &own.id)
 }

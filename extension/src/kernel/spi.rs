@@ -21,7 +21,7 @@ pub use rights_change::{
     announce, global_rights_generation, heard_generation, heard_global_generation, learn_sentinel, rights_generation,
     tenant_rights_generation,
 };
-pub use settings::looking_up;
+pub use settings::{looking_up, reading_all};
 
 pub use json::{Shape, object, objects, text_of};
 
@@ -47,6 +47,7 @@ pub enum Arg<'a> {
     Int(i32),
     BigInt(i64),
     Ints(&'a [i32]),
+    BigInts(&'a [i64]),
     Bool(bool),
     Bytes(&'a [u8]),
     OptBytes(Option<&'a [u8]>),
@@ -89,6 +90,7 @@ impl Arg<'_> {
             Arg::Int(_) => pg_sys::INT4OID,
             Arg::BigInt(_) => pg_sys::INT8OID,
             Arg::Ints(_) => pg_sys::INT4ARRAYOID,
+            Arg::BigInts(_) => pg_sys::INT8ARRAYOID,
             Arg::Bool(_) => pg_sys::BOOLOID,
             Arg::Bytes(_) | Arg::OptBytes(_) => pg_sys::BYTEAOID,
             Arg::Uuids(_) => pg_sys::UUIDARRAYOID,
@@ -111,6 +113,7 @@ impl Arg<'_> {
             Arg::Int(number) => number.into_datum(),
             Arg::BigInt(number) => number.into_datum(),
             Arg::Ints(numbers) => numbers.to_vec().into_datum(),
+            Arg::BigInts(numbers) => numbers.to_vec().into_datum(),
             Arg::Bool(truth) => truth.into_datum(),
             Arg::Bytes(bytes) => bytes.into_datum(),
             Arg::OptBytes(bytes) => bytes.into_datum(),
@@ -787,6 +790,15 @@ pub fn in_last_transaction(work: impl FnOnce()) {
             pg_sys::PopActiveSnapshot();
         }
         pg_sys::CommitTransactionCommand();
+    }
+}
+
+/// Gives back to the system what `malloc` keeps of a statement that took much memory. Without glibc nothing is given back.
+pub fn give_back_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: changes nothing that anybody holds.
+    unsafe {
+        libc::malloc_trim(0);
     }
 }
 

@@ -1,7 +1,10 @@
-//! What is used, and when a key was used last: gathered in the backend's memory, written in batches.
+//! What is used, and when a key was used last: gathered in the backend's memory, handed over every few seconds, summed up over all backends and written.
 //!
-//! A call counts when its transaction has committed. What was written stays out of the memory only if its own transaction commits, too: nothing is counted
+//! A call counts when its transaction has committed. What was handed over stays out of the memory only if its own transaction commits, too: nothing is counted
 //! twice, a crash loses at most what was gathered since the last flush, and a backend that ends in peace flushes first.
+//!
+//! Handing over is one row and waits for nobody. Writing is a counter each, and there are few where many backends' are summed up: with ten thousand tenants a backend alone
+//! has nearly as many counters as calls.
 
 use super::{
     context::{Actor, Caller},
@@ -17,7 +20,7 @@ const PATIENCE_MICROSECONDS: i64 = 1_000_000;
 /// The same where the backend ends, and nothing is asked for again.
 const LAST_PATIENCE_MICROSECONDS: i64 = 10_000_000;
 const HOUR_SECONDS: i64 = 3600;
-/// A backend that gathers more flushes before its interval is over.
+/// A backend that gathers more hands over before its interval is over.
 const CAPACITY: usize = 10_000;
 
 /// Calls by tenant, action and hour (seconds since the epoch), and each key's last use (microseconds).
@@ -30,6 +33,10 @@ struct Batch {
 impl Batch {
     fn is_empty(&self) -> bool {
         self.calls.is_empty() && self.keys.is_empty()
+    }
+
+    fn len(&self) -> usize {
+        self.calls.len() + self.keys.len()
     }
 
     fn add(&mut self, other: Self) {
@@ -49,9 +56,9 @@ struct Memory {
     gathered: Batch,
     /// Of the transaction that is open, by depth of savepoints.
     pending: Vec<(i32, Batch)>,
-    /// Written by the transaction that is open.
-    flushing: Vec<(i32, Batch)>,
-    last_flush: i64,
+    /// Handed over by the transaction that is open.
+    handing_over: Vec<(i32, Batch)>,
+    last_hand_over: i64,
     will_flush_at_exit: bool,
 }
 
@@ -94,7 +101,7 @@ fn pend(batch: Batch) {
 /// The transaction has committed.
 pub fn committed() {
     MEMORY.with_borrow_mut(|memory| {
-        memory.flushing.clear();
+        memory.handing_over.clear();
         for (_, batch) in mem::take(&mut memory.pending) {
             memory.gathered.add(batch);
         }
@@ -105,8 +112,8 @@ pub fn committed() {
 pub fn rolled_back(nesting: i32) {
     MEMORY.with_borrow_mut(|memory| {
         memory.pending.retain(|(depth, _)| *depth < nesting);
-        let (kept, lost) = mem::take(&mut memory.flushing).into_iter().partition(|(depth, _)| *depth < nesting);
-        memory.flushing = kept;
+        let (kept, lost) = mem::take(&mut memory.handing_over).into_iter().partition(|(depth, _)| *depth < nesting);
+        memory.handing_over = kept;
         for (_, batch) in lost {
             memory.gathered.add(batch);
         }
@@ -128,109 +135,126 @@ pub fn released(nesting: i32) {
     };
     MEMORY.with_borrow_mut(|memory| {
         lift(&mut memory.pending);
-        lift(&mut memory.flushing);
+        lift(&mut memory.handing_over);
     });
 }
 
-/// Flushes where the interval is over, at the end of a request, unless another backend is doing so: nobody waits for this. Not in a transaction that somebody
-/// holds open, since what it has written would stay locked until its end; such a session flushes when it ends.
-pub fn flush_if_due() {
+/// Hands over where the interval is over, at the end of a request. Not in a transaction that somebody holds open, since what was counted would be lost to all others
+/// until its end; such a session hands over when it ends. Where no edge has it written, a request does now and then.
+pub fn hand_over_if_due() {
     if spi::is_in_block() {
         return;
     }
     let now = spi::now_microseconds();
     let is_due = MEMORY.with_borrow_mut(|memory| {
-        if memory.last_flush == 0 {
-            memory.last_flush = now;
+        if memory.last_hand_over == 0 {
+            memory.last_hand_over = now;
         }
-        let is_full = memory.gathered.calls.len() + memory.gathered.keys.len() >= CAPACITY;
-        !memory.gathered.is_empty() && (is_full || now - memory.last_flush >= INTERVAL_MICROSECONDS)
+        let is_full = memory.gathered.len() >= CAPACITY;
+        !memory.gathered.is_empty() && (is_full || now - memory.last_hand_over >= INTERVAL_MICROSECONDS)
     });
-    if is_due && spi::try_advisory_lock(lock()) {
-        write();
+    if is_due {
+        hand_over();
+        if spi::as_role(PLATFORM, is_left_alone) && may_write() && is_alone() {
+            write();
+        }
     }
 }
 
-/// Flushes now; returns how many rows were written. Where another flush doesn't end in time, what was gathered is kept for the next.
+/// Whether something was handed over so long ago that nobody seems to write it.
+fn is_left_alone() -> bool {
+    spi::first("select from nebula.gathered_usage where gathered_at < now() - interval '15 seconds' limit 1", &[], |_| ()).is_some()
+}
+
+/// Puts what was gathered where the next one who writes finds it, without waiting for anybody; returns how many counters that were.
+pub fn hand_over() -> usize {
+    if spi::is_in_block() {
+        return 0;
+    }
+    let batch = MEMORY.with_borrow_mut(|memory| {
+        memory.last_hand_over = spi::now_microseconds();
+        mem::take(&mut memory.gathered)
+    });
+    let count = batch.len();
+    if count == 0 {
+        return 0;
+    }
+    let (mut tenants, mut actions, mut hours) = (Vec::new(), Vec::new(), Vec::new());
+    for (tenant, action, hour) in batch.calls.keys() {
+        tenants.push(*tenant);
+        actions.push(action.clone());
+        hours.push(*hour);
+    }
+    let (key_tenants, keys): (Vec<_>, Vec<_>) = batch.keys.keys().copied().unzip();
+    let counts = batch.calls.values().copied().collect::<Vec<_>>();
+    let used = batch.keys.values().copied().collect::<Vec<_>>();
+    // Remembered before the statement: one that fails gives it back when the transaction rolls back.
+    MEMORY.with_borrow_mut(|memory| memory.handing_over.push((spi::transaction_nesting(), batch)));
+    spi::as_role(PLATFORM, || {
+        spi::run(
+            "insert into nebula.gathered_usage (tenants, actions, hours, counts, key_tenants, keys, keys_used) values ($1, $2, $3, $4, $5, $6, $7)",
+            &[
+                Arg::Uuids(&tenants),
+                Arg::Texts(&actions),
+                Arg::BigInts(&hours),
+                Arg::BigInts(&counts),
+                Arg::Uuids(&key_tenants),
+                Arg::Uuids(&keys),
+                Arg::BigInts(&used),
+            ],
+        );
+    });
+    count
+}
+
+/// Hands over, and writes what is handed over by all; returns how many counters this backend had. Where another one who writes doesn't end in time, the next finds the rest.
 #[must_use]
-pub fn flush() -> u64 {
+pub fn flush() -> usize {
     flush_within(PATIENCE_MICROSECONDS)
 }
 
-fn flush_within(patience_microseconds: i64) -> u64 {
-    if spi::is_in_block() || MEMORY.with_borrow(|memory| memory.gathered.is_empty()) {
+fn flush_within(patience_microseconds: i64) -> usize {
+    if spi::is_in_block() {
         return 0;
     }
+    let count = hand_over();
+    if !may_write() {
+        return count;
+    }
     let deadline = spi::now_microseconds() + patience_microseconds;
-    while !spi::try_advisory_lock(lock()) {
+    while !is_alone() {
         if spi::now_microseconds() >= deadline {
-            return 0;
+            return count;
         }
         spi::sleep_milliseconds(10);
     }
-    write()
+    write();
+    count
 }
 
-fn lock() -> i64 {
-    spi::advisory_key("nebula/usage")
+/// Whether this transaction reads each statement anew: what others have written since would fail one that keeps its snapshot.
+fn may_write() -> bool {
+    spi::is_read_committed()
 }
 
-/// Writes what was gathered, in the order of the keys, for all tenants.
-fn write() -> u64 {
-    let batch = MEMORY.with_borrow_mut(|memory| {
-        memory.last_flush = spi::now_microseconds();
-        mem::take(&mut memory.gathered)
-    });
-    let mut calls: (Vec<Uuid>, Vec<String>, Vec<String>, Vec<String>) = Default::default();
-    for ((tenant, action, hour), count) in &batch.calls {
-        calls.0.push(*tenant);
-        calls.1.push(action.clone());
-        calls.2.push(hour.to_string());
-        calls.3.push(count.to_string());
+/// Whether nobody else is writing, nor will until this transaction ends.
+fn is_alone() -> bool {
+    spi::try_advisory_lock(spi::advisory_key("nebula/usage"))
+}
+
+/// Sums up what was handed over, and writes it in the order of the keys, for all tenants.
+fn write() {
+    let taken = spi::reading_all(|| spi::as_role(PLATFORM, || spi::first(include_str!("usage.sql"), &[], |row| row.boolean(1)).flatten()));
+    if taken == Some(true) {
+        // Some megabytes where there are thousands of counters, and each backend is the one that writes now and then.
+        spi::give_back_memory();
     }
-    let mut keys: (Vec<Uuid>, Vec<Uuid>, Vec<String>) = Default::default();
-    for ((tenant, key), at) in &batch.keys {
-        keys.0.push(*tenant);
-        keys.1.push(*key);
-        keys.2.push(at.to_string());
-    }
-    // Remembered before the statements: one that fails gives it back when the transaction rolls back.
-    MEMORY.with_borrow_mut(|memory| memory.flushing.push((spi::transaction_nesting(), batch)));
-    spi::as_role(PLATFORM, || {
-        let mut rows = 0;
-        if !calls.0.is_empty() {
-            rows += spi::run(
-                "insert into nebula.usage_metrics as usage (tenant_id, tool_action_id, period_start, period_end, count) \
-                 select t.id, a.id, to_timestamp(c.hour::bigint), to_timestamp(c.hour::bigint + 3600), c.count::bigint \
-                 from unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) c (tenant_id, action, hour, count) \
-                 join nebula.tenant t on t.id = c.tenant_id join nebula.tool_action a on a.key = c.action \
-                 order by t.id, c.hour, a.id \
-                 on conflict (tenant_id, period_start, tool_action_id) do update set count = usage.count + excluded.count",
-                &[Arg::Uuids(&calls.0), Arg::Texts(&calls.1), Arg::Texts(&calls.2), Arg::Texts(&calls.3)],
-            );
-        }
-        if !keys.0.is_empty() {
-            // A key that somebody is changing is left out: nobody waits for another's transaction, and its next use is written with the next batch.
-            rows += spi::run(
-                "update nebula.api_key k set last_used_at = u.at \
-                 from ( \
-                   select free.tenant_id, free.id, to_timestamp(used.at::numeric / 1000000) as at \
-                   from unnest($1::uuid[], $2::uuid[], $3::text[]) used (tenant_id, id, at) \
-                   join nebula.api_key free on free.tenant_id = used.tenant_id and free.id = used.id \
-                   for no key update of free skip locked \
-                 ) u \
-                 where k.tenant_id = u.tenant_id and k.id = u.id and (k.last_used_at is null or k.last_used_at < u.at)",
-                &[Arg::Uuids(&keys.0), Arg::Uuids(&keys.1), Arg::Texts(&keys.2)],
-            );
-        }
-        rows
-    })
 }
 
 /// What is left when the backend ends, written in a transaction of its own.
 pub fn flush_at_exit() {
     // What a transaction was writing when the end came is given back as it is aborted.
-    if MEMORY.with_borrow(|memory| !memory.gathered.is_empty() || !memory.flushing.is_empty()) {
+    if MEMORY.with_borrow(|memory| !memory.gathered.is_empty() || !memory.handing_over.is_empty()) {
         spi::in_last_transaction(|| {
             let _ = flush_within(LAST_PATIENCE_MICROSECONDS);
         });

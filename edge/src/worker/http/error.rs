@@ -1,6 +1,7 @@
 //! Why there was no answer, in the product's words: nothing of the receiver's, no address, no path.
 
-use std::io;
+use hyper_util::client::legacy;
+use std::{error::Error as _, io};
 
 /// Stored for the tenant to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,9 +52,15 @@ impl PostError {
             _ => "no session",
         })
     }
-}
 
-/// Why a request was not answered.
-pub fn of_exchange(error: &hyper::Error) -> PostError {
-    if error.is_parse() || error.is_parse_too_large() { PostError::NotHttp } else { PostError::Closed }
+    /// Why a request was not answered.
+    #[must_use]
+    pub fn of_request(error: &legacy::Error) -> Self {
+        let Some(source) = error.source() else { return Self::Closed };
+        match (source.downcast_ref::<Self>(), source.downcast_ref::<hyper::Error>()) {
+            (Some(why), _) => *why,
+            (_, Some(error)) if error.is_parse() || error.is_parse_too_large() => Self::NotHttp,
+            _ => Self::Closed,
+        }
+    }
 }

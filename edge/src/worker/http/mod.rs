@@ -4,6 +4,7 @@
 //! read as a polite receiver sends. Everything has its time, so that whoever hangs, trickles or never ends costs one place and nothing else.
 
 mod address;
+mod connection;
 mod error;
 pub(crate) mod retry_after;
 mod tls;
@@ -11,43 +12,30 @@ mod tls;
 pub use error::PostError;
 
 use ::http::{
-    HeaderMap, HeaderValue, Request, Response,
+    HeaderMap, HeaderValue, Request, Response, Uri,
     header::{HOST, RETRY_AFTER, USER_AGENT},
 };
-use address::addresses;
 use bytes::Bytes;
-use error::of_exchange;
+use connection::{Past, Pool};
 use http_body_util::{BodyExt, Full};
-use hyper::{body::Incoming, client::conn::http1};
-use hyper_util::rt::TokioIo;
-use std::{
-    net::SocketAddr,
-    time::{Duration, SystemTime},
-};
-use tls::Tls;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-    task::JoinSet,
-    time::timeout,
-};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::{Error, connect::capture_connection};
+use std::time::{Duration, SystemTime};
+use tokio::time::timeout;
 use url::Url;
 
-/// For one address; a name may have several.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const MAX_ADDRESSES: usize = 4;
-/// The largest head of an answer, and how much of its body is read, in bytes.
-const MAX_BYTES: usize = 64 << 10;
-const MAX_HEADERS: usize = 100;
-/// For what is left of an answer after its head: only so that a receiver is not cut off while it still writes.
+/// How much of an answer's body is read, in bytes.
+const MAX_BODY: usize = 64 << 10;
+/// For what is left of an answer after its head: so that a receiver is not cut off while it still writes, and its connection serves again.
 const BODY_TIMEOUT: Duration = Duration::from_secs(1);
+/// A receiver may close a kept connection at the moment when something is sent over it. That is nobody's failure: it is sent again, so often.
+const MAX_RESENT: usize = 2;
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("nebula-webhooks/", env!("CARGO_PKG_VERSION")));
 
 /// Sends.
 pub struct Client {
-    tls: Tls,
+    pool: Pool,
     timeout: Duration,
-    allows_loopback: bool,
 }
 
 /// What was answered, as far as it matters.
@@ -59,79 +47,55 @@ pub struct Answer {
 }
 
 impl Client {
-    /// `timeout` is for a whole request, from the name to the answer's head.
+    /// `timeout` is for a whole request, from the name to the answer's head; `concurrency` is how many a host gets at once.
     #[must_use]
-    pub fn new(timeout: Duration, allows_loopback: bool) -> Self {
-        Self { tls: Tls::new(), timeout, allows_loopback }
+    pub fn new(timeout: Duration, allows_loopback: bool, concurrency: usize) -> Self {
+        Self { pool: connection::pool(timeout, allows_loopback, concurrency), timeout }
     }
 
     /// Posts to a URL.
     pub async fn post(&self, url: &str, headers: HeaderMap, body: Bytes) -> Result<Answer, PostError> {
+        let request = request(url, headers, body)?;
         // On the heap: what waits for its turn is then small.
-        let sending = Box::pin(self.send(url, headers, body));
-        timeout(self.timeout, sending).await.unwrap_or(Err(PostError::Timeout))
+        let response = timeout(self.timeout, Box::pin(self.send(request))).await.unwrap_or(Err(PostError::Timeout))?;
+        let answer = Answer { status: response.status().as_u16(), retry_after: retry_after(&response) };
+        let _ = timeout(BODY_TIMEOUT, read_a_little(response.into_body())).await;
+        Ok(answer)
     }
 
-    async fn send(&self, url: &str, headers: HeaderMap, body: Bytes) -> Result<Answer, PostError> {
-        let url = Url::parse(url).map_err(|_| PostError::Url)?;
-        let is_plain = match url.scheme() {
-            "https" => false,
-            "http" if self.allows_loopback => true,
-            _ => return Err(PostError::Url),
-        };
-        let addresses = addresses(&url, self.allows_loopback).await?;
-        // In the clear nothing leaves the machine.
-        if is_plain && !addresses.iter().all(|address| address.ip().is_loopback()) {
-            return Err(PostError::NotPublic);
+    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, PostError> {
+        let mut resent = 0;
+        loop {
+            let mut request = request.clone();
+            let connection = capture_connection(&mut request);
+            match self.pool.request(request).await {
+                Ok(response) => {
+                    Past::note(&response, &connection);
+                    return Ok(response);
+                }
+                Err(error) if resent < MAX_RESENT && was_closed_while_kept(&error) => resent += 1,
+                Err(error) => return Err(PostError::of_request(&error)),
+            }
         }
-        let request = request(&url, headers, body)?;
-        let stream = connect(&addresses).await?;
-        if is_plain { exchange(stream, request).await } else { exchange(self.tls.over(stream, &url).await?, request).await }
     }
 }
 
-/// In origin form, to the host that the URL names.
-fn request(url: &Url, headers: HeaderMap, body: Bytes) -> Result<Request<Full<Bytes>>, PostError> {
+/// Whether a connection that had served before ended instead of answering.
+fn was_closed_while_kept(error: &Error) -> bool {
+    PostError::of_request(error) == PostError::Closed && error.connect_info().is_some_and(Past::has_served)
+}
+
+/// To the host that the URL names.
+fn request(url: &str, headers: HeaderMap, body: Bytes) -> Result<Request<Full<Bytes>>, PostError> {
+    let url = Url::parse(url).map_err(|_| PostError::Url)?;
     let host = url.host_str().ok_or(PostError::Url)?;
     let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
-    let target = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
-    let mut request = Request::post(target).body(Full::new(body)).map_err(|_| PostError::Url)?;
+    let mut request =
+        Request::post(Uri::try_from(url.as_str()).map_err(|_| PostError::Url)?).body(Full::new(body)).map_err(|_| PostError::Url)?;
     *request.headers_mut() = headers;
     request.headers_mut().insert(HOST, HeaderValue::try_from(host).map_err(|_| PostError::Url)?);
     request.headers_mut().insert(USER_AGENT, AGENT);
     Ok(request)
-}
-
-/// To one of the addresses that were checked, in their order; names are not looked up again.
-async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream, PostError> {
-    let mut failure = PostError::NoSuchHost;
-    for address in addresses.iter().take(MAX_ADDRESSES) {
-        match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => {
-                let _ = stream.set_nodelay(true);
-                return Ok(stream);
-            }
-            Ok(Err(error)) => failure = PostError::of_connection(&error),
-            Err(_) => failure = PostError::Timeout,
-        }
-    }
-    Err(failure)
-}
-
-async fn exchange<S>(stream: S, request: Request<Full<Bytes>>) -> Result<Answer, PostError>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    let mut client = http1::Builder::new();
-    client.max_buf_size(MAX_BYTES).max_headers(MAX_HEADERS);
-    let (mut sender, connection) = client.handshake(TokioIo::new(stream)).await.map_err(|error| of_exchange(&error))?;
-    // Ends with this function, however it ends.
-    let mut driver = JoinSet::new();
-    driver.spawn(connection);
-    let response = sender.send_request(request).await.map_err(|error| of_exchange(&error))?;
-    let answer = Answer { status: response.status().as_u16(), retry_after: retry_after(&response) };
-    let _ = timeout(BODY_TIMEOUT, read_a_little(response.into_body())).await;
-    Ok(answer)
 }
 
 fn retry_after(response: &Response<Incoming>) -> Option<Duration> {
@@ -139,7 +103,7 @@ fn retry_after(response: &Response<Incoming>) -> Option<Duration> {
 }
 
 async fn read_a_little(mut body: Incoming) {
-    let mut rest = MAX_BYTES;
+    let mut rest = MAX_BODY;
     while let Some(Ok(frame)) = body.frame().await {
         let Some(less) = rest.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else { break };
         rest = less;

@@ -8,6 +8,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use url::{Host, Url};
 
 /// Makes sessions.
+#[derive(Clone)]
 pub struct Tls(Option<TlsConnector>);
 
 impl Tls {

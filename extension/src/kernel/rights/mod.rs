@@ -28,7 +28,12 @@ use pgrx::PgTrigger;
 use principal::{GROUP_SLOT_BYTES, RC_BYTES, Tenant};
 pub use principal::{KeyState, PrincipalState, TenantState};
 use serde_json::{Value, json};
-use std::{cell::Cell, rc::Rc};
+use std::{
+    any::Any,
+    cell::Cell,
+    hash::{Hash, Hasher},
+    rc::{Rc, Weak},
+};
 use uuid::Uuid;
 
 /// Everything that decides.
@@ -99,6 +104,49 @@ impl Rights {
 
     fn view(&self) -> View<'_> {
         View { catalog: &self.catalog, conditions: &self.tenant.terms.conditions, scope: &self.scope }
+    }
+}
+
+/// What somebody's rights are made of, without whose they are: equal for all who have the same. The parts are told by where they lie; nothing else gets their
+/// addresses as long as this is kept, which doesn't keep the parts.
+pub struct Origin {
+    /// Some actions are the platform's alone.
+    is_platform: bool,
+    parts: Vec<Weak<dyn Any>>,
+}
+
+/// Where somebody's rights come from.
+#[must_use]
+pub fn origin(rights: &Rc<Rights>) -> Origin {
+    fn part<T: 'static>(part: &Rc<T>) -> Weak<dyn Any> {
+        Rc::downgrade(part) as Weak<dyn Any>
+    }
+    let parts = match &rights.scope {
+        Scope::Groups(groups) => [part(&rights.catalog), part(&rights.tenant.terms)].into_iter().chain(groups.iter().map(part)).collect(),
+        // A key's are its own.
+        Scope::Profile(_) | Scope::Listed(_) => vec![part(rights)],
+    };
+    Origin { is_platform: rights.tenant().is_some_and(TenantState::is_platform), parts }
+}
+
+impl Origin {
+    fn addresses(&self) -> impl Iterator<Item = *const ()> {
+        self.parts.iter().map(|part| part.as_ptr().cast())
+    }
+}
+
+impl PartialEq for Origin {
+    fn eq(&self, other: &Self) -> bool {
+        self.is_platform == other.is_platform && self.addresses().eq(other.addresses())
+    }
+}
+
+impl Eq for Origin {}
+
+impl Hash for Origin {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.is_platform.hash(state);
+        self.addresses().for_each(|address| address.hash(state));
     }
 }
 

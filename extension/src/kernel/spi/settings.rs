@@ -14,11 +14,20 @@ pub fn looking_up<T>(work: impl FnOnce() -> T) -> T {
     if is == [true; 4] {
         return work();
     }
-    let names = [(c"row_security", c"on"), (c"jit", c"off"), (c"enable_seqscan", c"off"), (c"enable_sort", c"off")];
+    with(&[(c"row_security", c"on"), (c"jit", c"off"), (c"enable_seqscan", c"off"), (c"enable_sort", c"off")], work)
+}
+
+/// Runs `work`, whose statements read whole tables, wherever it is called from: what is made for look-ups would plan them by chance.
+pub fn reading_all<T>(work: impl FnOnce() -> T) -> T {
+    with(&[(c"jit", c"off"), (c"enable_seqscan", c"on"), (c"enable_sort", c"on")], work)
+}
+
+/// With settings that end with `work`.
+fn with<T>(settings: &[(&CStr, &CStr)], work: impl FnOnce() -> T) -> T {
     // SAFETY: as a function's own settings: on an error the (sub)transaction's end takes them back.
     unsafe {
         let level = pg_sys::NewGUCNestLevel();
-        for (name, value) in names {
+        for (name, value) in settings {
             set(name, value);
         }
         let result = work();

@@ -49,6 +49,11 @@ impl Stage {
         hook(&self.acme, url, event)
     }
 
+    /// An event of acme's application.
+    fn emit(&self, event: &str) {
+        self.database.superuser().execute("select nebula.emit($1, '{}', null, $2)", &[&event, &self.acme.id]).unwrap();
+    }
+
     fn delivery_count(&self) -> i64 {
         self.database.number("select count(*) from nebula.webhook_delivery", &[])
     }
@@ -443,6 +448,44 @@ fn a_tenants_events_go_to_its_own_webhooks_and_only_while_these_are_active() {
     assert_eq!(received.len(), 1);
     assert_eq!((received[0].path.as_str(), &body(&received[0])["tenantId"]), ("/zeta", &json!(zeta.id)));
     assert!(!received[0].body.contains("acme"));
+}
+
+#[test]
+fn a_connection_serves_again_and_is_given_up_when_nothing_follows() {
+    let stage = Stage::with(&[ALLOWED, ("NEBULA_WORKER_HOST_CONCURRENCY", "2")]);
+    stage.hook(&stage.receiver.url("/hook"), "order.paid");
+    stage.receiver.usually(Behaviour::Keep(200));
+    (0..20).for_each(|_| stage.emit("order.paid"));
+    let received = stage.received(20);
+    assert!(received.iter().all(|request| request.headers["host"] == stage.receiver.address.to_string()));
+    assert!((1..=2).contains(&stage.receiver.connections()), "{}", stage.receiver.connections());
+    eventually("they are recorded", || stage.deliveries() == ["1 200"; 20]);
+    eventually("what is idle is closed", || stage.receiver.open() == 0);
+    stage.emit("order.paid");
+    stage.received(21);
+}
+
+#[test]
+fn a_receiver_that_closes_a_kept_connection_in_that_moment_has_not_failed() {
+    let stage = Stage::with(&[ALLOWED, ("NEBULA_WORKER_HOST_CONCURRENCY", "1")]);
+    stage.hook(&stage.receiver.url("/hook"), "order.paid");
+    stage.receiver.usually(Behaviour::Keep(200));
+    stage.emit("order.paid");
+    stage.received(1);
+    eventually("it is recorded", || stage.delivery_count() == 1);
+    // Over the connection that has served it comes to nothing, over a new one it is answered: one attempt, of the same message.
+    stage.receiver.next([Behaviour::Close]);
+    stage.emit("order.paid");
+    let received = stage.received(3);
+    assert_eq!(received[1].headers["webhook-id"], received[2].headers["webhook-id"]);
+    eventually("it is recorded", || stage.deliveries() == ["1 200", "1 200"]);
+    // A new connection that comes to nothing is a failure.
+    eventually("what is idle is closed", || stage.receiver.open() == 0);
+    stage.receiver.next([Behaviour::Close]);
+    stage.emit("order.paid");
+    stage.received(5);
+    eventually("it was tried again", || stage.delivery_count() == 4);
+    assert_eq!(stage.deliveries()[2..], ["1 - connection closed before the answer", "2 200"]);
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! The caller about themselves.
 
 use nebula_tests::{
-    Caller, Database, onboard,
+    Caller, Database, User,
+    http::id,
+    onboard,
     story::{accept, log_in},
 };
 use serde_json::json;
@@ -60,4 +62,35 @@ fn what_is_about_oneself_is_among_ones_actions_also_without_a_group() {
         .texts("select r ->> 'operation' from json_array_elements(nebula.routes()) r where r ->> 'operation' like 'me.%' order by 1", &[]);
     assert!(about_oneself.contains(&"me.read".to_owned()) && about_oneself.contains(&"me.sessions.revoke".to_owned()));
     assert_eq!(me["actions"], json!(about_oneself));
+}
+
+#[test]
+fn who_has_the_same_rights_is_told_the_same_and_of_nobody_else() {
+    let database = Database::new();
+    // One backend, which keeps what it has told.
+    let edge = database.serve_with(&[("NEBULA_POOL_SIZE", "1")]);
+    let (acme, zeta) = (onboard(&edge, "acme"), onboard(&edge, "zeta"));
+    let (bia, ..) = acme.member(&edge, "clerk", &["users.list", "groups.list"]);
+    let (zoe, ..) = zeta.member(&edge, "clerk", &["users.list", "groups.list"]);
+    database.execute("update nebula.\"group\" set name = 'Clerks' where name like 'group of %'");
+    let told = |user: &User| user.get("/v1/me").data(200);
+    for _ in 0..2 {
+        let (of_bia, of_zoe) = (told(&bia), told(&zoe));
+        assert_eq!((&of_bia["tenant"]["slug"], &of_zoe["tenant"]["slug"]), (&json!("acme"), &json!("zeta")));
+        assert_eq!((&of_bia["actor"]["email"], &of_zoe["actor"]["email"]), (&json!("clerk@acme.example"), &json!("clerk@zeta.example")));
+        assert_eq!((&of_bia["actions"], &of_bia["groups"]), (&of_zoe["actions"], &of_zoe["groups"]));
+        assert_ne!(of_bia["actions"], told(&acme.admin)["actions"]);
+    }
+    // The platform's own are nobody else's, whatever their group grants.
+    let own = edge.operator().get("/v1/me").data(200);
+    assert!(own["actions"].as_array().unwrap().contains(&json!("tenants.create")));
+    assert!(!told(&acme.admin)["actions"].as_array().unwrap().contains(&json!("tenants.create")));
+    // A change in one tenant is seen there at once, and nowhere else.
+    let before = told(&zoe);
+    let taken = "delete from nebula.group_permission where tenant_id = $1 and tool_action_id = (select id from nebula.tool_action where key = 'groups.list') \
+                 and group_id in (select group_id from nebula.user_group where tenant_id = $1 and user_id = $2)";
+    let bia_id = id(&told(&bia)["actor"]);
+    assert_eq!(database.superuser().execute(taken, &[&acme.id, &bia_id]).unwrap(), 1);
+    assert!(!told(&bia)["actions"].as_array().unwrap().contains(&json!("groups.list")));
+    assert_eq!(told(&zoe), before);
 }

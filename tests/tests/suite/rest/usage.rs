@@ -184,6 +184,45 @@ fn the_edge_has_it_written_every_few_seconds_and_before_it_stops() {
 }
 
 #[test]
+fn what_backends_have_handed_over_is_summed_up_by_whoever_flushes_and_where_nobody_does_by_a_request() {
+    let database = Database::new();
+    let acme = onboard_by_sql(&database, "acme");
+    let mut handles = [database.handle(), database.handle(), database.handle()];
+    for handle in &mut handles {
+        handle.call(acme.id, &acme.admin, "users.list", &json!({})).data(200);
+        handle.call(acme.id, &acme.admin, "groups.list", &json!({})).data(200);
+    }
+    let hand_over = |client: &mut Client| client.query_one("select nebula.hand_over_usage()", &[]).unwrap().get::<_, i32>(0);
+    let waiting = || database.number("select count(*) from nebula.gathered_usage", &[]);
+    let [first, second, _] = &mut handles;
+    assert_eq!((hand_over(&mut first.client), hand_over(&mut first.client), hand_over(&mut second.client)), (2, 0, 2));
+    assert_eq!((waiting(), used(&database, acme.id, "users.list")), (2, 0));
+    // What is rolled back was not handed over; in an open transaction nothing is.
+    first.call(acme.id, &acme.admin, "users.list", &json!({})).data(200);
+    first.client.batch_execute("select nebula.hand_over_usage() / 0").unwrap_err();
+    first.client.batch_execute("begin; select nebula.hand_over_usage(); commit").unwrap();
+    assert_eq!(waiting(), 2);
+    // In a transaction that keeps its snapshot it is handed over, and written by the next.
+    first.client.batch_execute("set default_transaction_isolation = 'repeatable read'").unwrap();
+    assert_eq!((flush(&mut first.client), waiting(), used(&database, acme.id, "users.list")), (1, 3, 0));
+    assert_eq!((flush(&mut second.client), waiting()), (0, 0));
+    assert_eq!((used(&database, acme.id, "users.list"), used(&database, acme.id, "groups.list")), (3, 2));
+    // Of somebody who is gone, and of nothing: forgotten, and nobody is kept from writing the rest.
+    database.execute(&format!(
+        "insert into nebula.gathered_usage (gathered_at, tenants, actions, hours, counts, key_tenants, keys, keys_used) values \
+         (now() - interval '1 minute', array['{0}', '{0}', '{1}']::uuid[], array['users.list', 'no.such', 'users.list'], array[3600, 3600, 3600], array[5, 6, 7], '{{}}', '{{}}', '{{}}')",
+        acme.id,
+        Uuid::now_v7()
+    ));
+    let [_, _, third] = &mut handles;
+    eventually("a request of a backend whose interval is over writes what nobody else does", || {
+        third.call(acme.id, &acme.admin, "me.read", &json!({})).data(200);
+        waiting() == 0
+    });
+    assert_eq!(used(&database, acme.id, "users.list"), 3 + 1 + 5);
+}
+
+#[test]
 fn a_stop_of_the_server_loses_nothing_and_a_killed_backend_what_it_had_gathered() {
     let installation = Box::leak(Box::new(install(Cluster::start(""))));
     let cluster = &installation.cluster;

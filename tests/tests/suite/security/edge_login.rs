@@ -58,6 +58,7 @@ fn no_function_can_be_called_but_the_entry_functions() {
     let entries = [
         "edge_state()",
         "flush()",
+        "hand_over_usage()",
         "handle(uuid,json)",
         "login_challenge(text,text,text)",
         "openapi()",

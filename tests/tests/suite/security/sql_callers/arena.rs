@@ -171,7 +171,7 @@ impl Arena {
                then ' t where coalesce(t.tenant_id::text, '''') <> ''' || $1 || '''' else ' t' end \
              from pg_class c where c.relnamespace in ('nebula'::regnamespace, 'public'::regnamespace) and c.relkind in ('r', 'p') and not c.relispartition \
                and (c.relnamespace = 'nebula'::regnamespace or c.relname in ('orders', 'line', 'event', 'parent')) \
-               and c.relname not in ('rate_limit', 'usage_metrics', 'login_failure', 'installation', 'tenant') order by 1",
+               and c.relname not in ('rate_limit', 'gathered_usage', 'usage_metrics', 'login_failure', 'installation', 'tenant') order by 1",
             &[&self.acme.id.to_string()],
         );
         let mut superuser = database.superuser();
