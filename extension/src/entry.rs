@@ -15,6 +15,7 @@ pub mod protect;
 pub mod prover;
 pub mod retention;
 pub mod supabase;
+mod table;
 pub mod webhook;
 pub mod worker;
 
@@ -30,10 +31,11 @@ use crate::kernel::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use nebula_core::{error::Language, rate::WINDOW_SECONDS};
 use pgrx::{
-    PgSqlErrorCode, PgTrigger, datum::Interval, ereport, heap_tuple::PgHeapTuple, iter::TableIterator, name, pg_extern, pg_guard,
-    pg_trigger, pgbox::AllocatedByPostgres,
+    PgSqlErrorCode, PgTrigger, datum::Interval, ereport, heap_tuple::PgHeapTuple, name, pg_extern, pg_guard, pg_trigger,
+    pgbox::AllocatedByPostgres,
 };
 use serde_json::{Value, json};
+use table::Table;
 use uuid::Uuid;
 
 /// The parameter as the rest of the crate knows it.
@@ -103,12 +105,9 @@ fn rights_changed<'a>(trigger: &'a PgTrigger<'a>) -> Result<Option<PgHeapTuple<'
 
 #[pg_extern(sql = false)]
 #[allow(clippy::type_complexity)]
-fn handle(
-    tenant: pgrx::Uuid,
-    request: &str,
-) -> TableIterator<'static, (name!(status, i32), name!(body, Option<String>), name!(context, String))> {
+fn handle(tenant: pgrx::Uuid, request: &str) -> Table<(name!(status, i32), name!(body, Option<String>), name!(context, String))> {
     let answer = spi::looking_up(|| handle::handle(uuid(tenant), request));
-    TableIterator::once((i32::from(answer.status), answer.body, answer.context.to_string()))
+    Table::one((i32::from(answer.status), answer.body, answer.context.to_string()))
 }
 
 #[pg_extern(sql = false)]
@@ -189,8 +188,7 @@ fn dispatch(
     action: Option<&str>,
     input: Option<&str>,
     idempotency_key: Option<&str>,
-) -> TableIterator<'static, (name!(status, i32), name!(body, Option<String>), name!(code, Option<String>), name!(details, Option<String>))>
-{
+) -> Table<(name!(status, i32), name!(body, Option<String>), name!(code, Option<String>), name!(details, Option<String>))> {
     let (status, outcome) = match (action, input) {
         (Some(action), Some(input)) => spi::looking_up(|| handle::call(action, input, idempotency_key)),
         _ => (400, Err(Refusal::invalid("input", "json"))),
@@ -204,7 +202,7 @@ fn dispatch(
             refusal.details.map(|details| details.to_string()),
         ),
     };
-    TableIterator::once(row)
+    Table::one(row)
 }
 
 #[pg_extern(sql = false)]

@@ -19,20 +19,23 @@ export QUEUES_URL
 # Their own statements, as scripts for pgbench.
 "$node" "$js/statements.mjs" "$dir" "$jobs" $batch
 psql -qX -d queues -f "$here/jobs/bare.sql" 2>/dev/null
-cp "$here"/jobs/bare_*.sql "$dir/"
+psql -qX -v ON_ERROR_STOP=1 -f "$here/jobs/hand.sql" 2>/dev/null
+cp "$here"/jobs/bare_*.sql "$here"/jobs/hand_*.sql "$dir/"
 for script in emit bulk claim; do cp "$here/jobs/$script.sql" "$dir/nebula_$script.sql"; done
 tenant=$(psql -qXAt -c "select id from nebula.tenant limit 1")
-queues=(nebula graphile boss bare)
+queues=(nebula graphile boss bare hand)
 
-query() { psql -qXAt -d "$([ "$1" = nebula ] && echo "$PGDATABASE" || echo queues)" -c "$2"; } # queue statement
-declare -A table=([nebula]=nebula.outbox_live [graphile]=graphile_worker._private_jobs [boss]=pgboss.job_common [bare]=bare)
-declare -A waiting=([nebula]=true [graphile]=true [boss]="state < 'active'" [bare]=true)
+is_beside_nebula() { [ "$1" = nebula ] || [ "$1" = hand ]; } # in the same database
+query() { psql -qXAt -d "$(is_beside_nebula "$1" && echo "$PGDATABASE" || echo queues)" -c "$2"; } # queue statement
+declare -A table=([nebula]=nebula.outbox_live [graphile]=graphile_worker._private_jobs [boss]=pgboss.job_common [bare]=bare [hand]=hand.live)
+declare -A waiting=([nebula]=true [graphile]=true [boss]="state < 'active'" [bare]=true [hand]=true)
 # Nebula's history refuses to be truncated; so nobody's is.
 empty() { # queue
   local name=${table[$1]}
   [ "$1" != nebula ] || name="nebula.outbox"
   query "$1" "delete from $name"
   query "$1" "vacuum $name"
+  [ "$1" != hand ] || { query hand "delete from hand.done"; query hand "vacuum hand.done"; }
 }
 
 # The worker of `nebula up` would take what is measured; so one is started where one is wanted.
@@ -45,7 +48,7 @@ stop_worker
 # Seconds that so many transactions of a script took, by so many clients together.
 pgbench_seconds() { # queue script clients transactions
   local url=$QUEUES_URL
-  [ "$1" != nebula ] || url=$NEBULA_ADMIN_DATABASE_URL
+  ! is_beside_nebula "$1" || url=$NEBULA_ADMIN_DATABASE_URL
   # What the worker does is done as its login.
   [ "$1 $2" != "nebula claim" ] || url=$NEBULA_WORKER_DATABASE_URL
   "$NEBULA_PG_BINDIR/pgbench" -n -M prepared -c "$3" -j "$(($3 < 2 ? 1 : 2))" -t "$(($4 / $3))" -f "$dir/$1_$2.sql" -D tenant="$tenant" -D jobs="$jobs" "$url" 2>>"$dir/pgbench.log" |
@@ -55,7 +58,7 @@ pgbench_seconds() { # queue script clients transactions
 # Jobs a second, each emitted in a transaction of its own.
 emits() { # queue
   local url=$QUEUES_URL
-  [ "$1" != nebula ] || url=$NEBULA_ADMIN_DATABASE_URL
+  ! is_beside_nebula "$1" || url=$NEBULA_ADMIN_DATABASE_URL
   empty "$1"
   pgbench_tps "$url" $emitters "$dir/$1_emit.sql" -D tenant="$tenant" -D type=bench.noop
 }
@@ -126,7 +129,10 @@ beside_better "single emits, $emitters clients" emits ">= 2"
 beside_better "bulk emits, $jobs by one statement" bulk ">= 2"
 beside_better "claim and complete in batches of $batch, $claimers clients" claims ">= 1.5"
 beside_better "one worker, $jobs no-op jobs waiting" worker ">= 1"
-for name in emits bulk claims; do result "the same: $name" "$(of "nebula_$name")" "a bare table" "$(of "bare_$name")" /s ""; done
+for name in emits bulk claims; do
+  result "the same: $name" "$(of "nebula_$name")" "the same rows by hand" "$(of "hand_$name")" /s ""
+  result "the same" "$(of "nebula_$name")" "a bare table" "$(of "bare_$name")" /s ""
+done
 result "from the commit to the first attempt at $rate/s, 99th percentile" "$(of nebula_p99_ms)" "what is asked for" 50 ms "<= 1"
 result "the same" "$(of nebula_p99_ms)" graphile-worker "$(of graphile_p99_ms)" ms ""
 result "the same" "$(of nebula_p99_ms)" pg-boss "$(of boss_p99_ms)" ms ""

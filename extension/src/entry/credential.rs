@@ -1,12 +1,12 @@
 //! Sealed secrets: which key is which version, sealing anew, and what is revealed to whom.
 
-use super::{announce_keys, back, uuid};
+use super::{Table, announce_keys, back, uuid};
 use crate::{
     domain::credential::{self, Wanted},
     kernel::sealing::{self, SealedRow, Source},
 };
 use nebula_core::text::Name;
-use pgrx::{PgSqlErrorCode, ereport, iter::TableIterator, name, pg_extern};
+use pgrx::{PgSqlErrorCode, ereport, name, pg_extern};
 
 /// Raises what a worker or a DBA got wrong.
 fn invalid(argument: &str) -> ! {
@@ -25,14 +25,14 @@ fn register_sealing_key(version: i32, fingerprint: &[u8]) -> bool {
 
 #[pg_extern(sql = false)]
 #[allow(clippy::type_complexity)]
-fn sealing_keys() -> TableIterator<'static, (name!(version, i32), name!(fingerprint, Vec<u8>))> {
-    TableIterator::new(sealing::registered())
+fn sealing_keys() -> Table<(name!(version, i32), name!(fingerprint, Vec<u8>))> {
+    Table::of(sealing::registered())
 }
 
 #[pg_extern(sql = false)]
 #[allow(clippy::type_complexity)]
-fn sealed_row_counts() -> TableIterator<'static, (name!(version, i32), name!(row_count, i64))> {
-    TableIterator::new(sealing::counts())
+fn sealed_row_counts() -> Table<(name!(version, i32), name!(row_count, i64))> {
+    Table::of(sealing::counts())
 }
 
 #[pg_extern(sql = false)]
@@ -43,10 +43,10 @@ fn sealed_rows(
     after_tenant: pgrx::Uuid,
     after_id: pgrx::Uuid,
     limit: i32,
-) -> TableIterator<'static, (name!(tenant_id, pgrx::Uuid), name!(id, pgrx::Uuid), name!(key_version, i32), name!(sealed, Vec<u8>))> {
+) -> Table<(name!(tenant_id, pgrx::Uuid), name!(id, pgrx::Uuid), name!(key_version, i32), name!(sealed, Vec<u8>))> {
     let Some(source) = Source::named(source) else { invalid("source") };
     let rows = sealing::rows(source, below_version, (uuid(after_tenant), uuid(after_id)), limit);
-    TableIterator::new(rows.into_iter().map(|row| (back(row.tenant), back(row.id), row.version, row.sealed)))
+    Table::of(rows.into_iter().map(|row| (back(row.tenant), back(row.id), row.version, row.sealed)))
 }
 
 #[pg_extern(sql = false)]
@@ -74,10 +74,12 @@ fn reveal_credential(
     name: Option<&str>,
     purpose: Option<&str>,
     worker: Option<&str>,
-) -> TableIterator<
-    'static,
-    (name!(outcome, String), name!(credential_id, Option<pgrx::Uuid>), name!(sealed, Option<Vec<u8>>), name!(key_version, Option<i32>)),
-> {
+) -> Table<(
+    name!(outcome, String),
+    name!(credential_id, Option<pgrx::Uuid>),
+    name!(sealed, Option<Vec<u8>>),
+    name!(key_version, Option<i32>),
+)> {
     let Some(tenant) = tenant else { invalid("tenant") };
     let wanted = match (id, provider, name) {
         (Some(id), None, None) => Wanted::Id(uuid(id)),
@@ -86,5 +88,5 @@ fn reveal_credential(
     };
     let said = |text: Option<&str>, argument: &str| text.and_then(|text| Name::parse(text).ok()).unwrap_or_else(|| invalid(argument));
     let revealed = credential::reveal(uuid(tenant), &wanted, &said(purpose, "purpose"), &said(worker, "worker"));
-    TableIterator::once((revealed.outcome.to_owned(), revealed.id.map(back), revealed.sealed, revealed.key_version))
+    Table::one((revealed.outcome.to_owned(), revealed.id.map(back), revealed.sealed, revealed.key_version))
 }

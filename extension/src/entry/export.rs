@@ -1,12 +1,12 @@
 //! A tenant out of the database and into one.
 #![allow(unsafe_code, clippy::needless_pass_by_value)]
 
-use super::{back, uuid};
+use super::{Table, back, uuid};
 use crate::kernel::{
     export::{self, Holder},
     import,
 };
-use pgrx::{PgSqlErrorCode, ereport, iter::TableIterator, name, pg_extern};
+use pgrx::{PgSqlErrorCode, ereport, name, pg_extern};
 
 fn holder(worker: &str, job: pgrx::Uuid, attempt: i32) -> Holder<'_> {
     Holder { worker, job: uuid(job), attempt }
@@ -30,8 +30,8 @@ fn export_rows(
     table: &str,
     after: &str,
     limit: i32,
-) -> TableIterator<'static, (name!(place, String), name!(line, String))> {
-    TableIterator::new(export::rows(holder(worker, job, attempt), table, after, limit))
+) -> Table<(name!(place, String), name!(line, String))> {
+    Table::of(export::rows(holder(worker, job, attempt), table, after, limit))
 }
 
 #[pg_extern(sql = false)]

@@ -1,7 +1,7 @@
 //! Events: writing them, and the worker's claim, completion and failure. SQL shapes are in `sql/functions/outbox.sql`.
 #![allow(unsafe_code, clippy::needless_pass_by_value)]
 
-use super::{back, microseconds, uuid};
+use super::{Table, back, microseconds, uuid};
 use crate::kernel::{
     context,
     error::Result,
@@ -14,9 +14,7 @@ use crate::kernel::{
 use pgrx::{
     AnyElement, PgSqlErrorCode,
     datum::{Interval, TimestampWithTimeZone},
-    ereport,
-    iter::TableIterator,
-    name, pg_extern,
+    ereport, name, pg_extern,
 };
 use uuid::Uuid;
 
@@ -124,18 +122,15 @@ fn claim(
     per_tenant: Option<i32>,
     busy: Option<Vec<Option<pgrx::Uuid>>>,
     jobs_only: Option<bool>,
-) -> TableIterator<
-    'static,
-    (
-        name!(id, pgrx::Uuid),
-        name!(tenant_id, Option<pgrx::Uuid>),
-        name!(kind, String),
-        name!(data, String),
-        name!(attempt, i32),
-        name!(created_at, TimestampWithTimeZone),
-        name!(aggregate, Option<String>),
-    ),
-> {
+) -> Table<(
+    name!(id, pgrx::Uuid),
+    name!(tenant_id, Option<pgrx::Uuid>),
+    name!(kind, String),
+    name!(data, String),
+    name!(attempt, i32),
+    name!(created_at, TimestampWithTimeZone),
+    name!(aggregate, Option<String>),
+)> {
     let (worker, limit, lease) = (given(worker), given(limit), given(lease));
     if worker.is_empty() || worker.len() > 200 {
         refuse(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, "a worker's name has 1 to 200 bytes");
@@ -145,15 +140,15 @@ fn claim(
     let parts: &[Part] = if jobs_only == Some(true) { &[Part::Jobs] } else { &[Part::Events, Part::Jobs] };
     let (limit, lease) = (usize::try_from(limit).unwrap_or(0), lease_of(lease));
     let jobs = spi::looking_up(|| queue::claim(worker, parts, limit, lease, per_tenant, &busy));
-    TableIterator::new(jobs.into_iter().map(|Job { id, tenant, kind, data, attempt, created_at, aggregate }| {
+    Table::of(jobs.into_iter().map(|Job { id, tenant, kind, data, attempt, created_at, aggregate }| {
         (back(id), tenant.map(back), kind, data, attempt, created_at, aggregate)
     }))
 }
 
 #[pg_extern(sql = false)]
-fn complete(worker: &str, ids: Vec<Option<pgrx::Uuid>>, attempts: Vec<Option<i32>>) -> TableIterator<'static, (name!(id, pgrx::Uuid),)> {
+fn complete(worker: &str, ids: Vec<Option<pgrx::Uuid>>, attempts: Vec<Option<i32>>) -> Table<(name!(id, pgrx::Uuid),)> {
     let done = spi::looking_up(|| queue::complete(worker, &leases(ids, attempts)));
-    TableIterator::new(done.into_iter().map(|id| (back(id),)))
+    Table::of(done.into_iter().map(|id| (back(id),)))
 }
 
 #[pg_extern(sql = false)]
@@ -171,15 +166,10 @@ fn fail(
 }
 
 #[pg_extern(sql = false)]
-fn extend(
-    worker: &str,
-    ids: Vec<Option<pgrx::Uuid>>,
-    attempts: Vec<Option<i32>>,
-    lease: Interval,
-) -> TableIterator<'static, (name!(id, pgrx::Uuid),)> {
+fn extend(worker: &str, ids: Vec<Option<pgrx::Uuid>>, attempts: Vec<Option<i32>>, lease: Interval) -> Table<(name!(id, pgrx::Uuid),)> {
     let lease = lease_of(lease);
     let kept = spi::looking_up(|| queue::extend(worker, &leases(ids, attempts), lease));
-    TableIterator::new(kept.into_iter().map(|id| (back(id),)))
+    Table::of(kept.into_iter().map(|id| (back(id),)))
 }
 
 #[pg_extern(sql = false)]

@@ -1,7 +1,7 @@
 //! Protected tables: what their policies and triggers call, and what a DBA calls. SQL shapes are in `sql/functions/protect.sql`.
 #![allow(unsafe_code, clippy::needless_pass_by_value)]
 
-use super::back;
+use super::{Table, back};
 use crate::{
     kernel::{row_change, row_right},
     platform::protect::{
@@ -11,8 +11,7 @@ use crate::{
     },
 };
 use pgrx::{
-    PgLogLevel, PgTrigger, heap_tuple::PgHeapTuple, iter::TableIterator, name, pg_extern, pg_sys::panic::ErrorReport, pg_trigger,
-    pgbox::AllocatedByPostgres,
+    PgLogLevel, PgTrigger, heap_tuple::PgHeapTuple, name, pg_extern, pg_sys::panic::ErrorReport, pg_trigger, pgbox::AllocatedByPostgres,
 };
 
 /// Raises a refusal, with what to do as its hint.
@@ -39,8 +38,8 @@ fn emit_change<'a>(trigger: &'a PgTrigger<'a>) -> Result<Option<PgHeapTuple<'a, 
 
 type Row = (i32, String, Option<String>, bool, Option<String>);
 
-fn numbered(outcomes: Vec<Outcome>) -> TableIterator<'static, Row> {
-    TableIterator::new((1..).zip(outcomes).map(|(step, Outcome { name, sql, is_done, note })| (step, name.to_owned(), sql, is_done, note)))
+fn numbered(outcomes: Vec<Outcome>) -> Table<Row> {
+    Table::of((1..).zip(outcomes).map(|(step, Outcome { name, sql, is_done, note })| (step, name.to_owned(), sql, is_done, note)))
 }
 
 #[pg_extern(sql = false)]
@@ -49,10 +48,7 @@ fn protection_steps(
     target: &str,
     options: &str,
     dry_run: bool,
-) -> TableIterator<
-    'static,
-    (name!(step, i32), name!(name, String), name!(sql, Option<String>), name!(is_done, bool), name!(note, Option<String>)),
-> {
+) -> Table<(name!(step, i32), name!(name, String), name!(sql, Option<String>), name!(is_done, bool), name!(note, Option<String>))> {
     numbered(raised(run::protect(target, options, dry_run)))
 }
 
@@ -72,10 +68,7 @@ fn unprotection_steps(
     target: &str,
     drop_column: bool,
     dry_run: bool,
-) -> TableIterator<
-    'static,
-    (name!(step, i32), name!(name, String), name!(sql, Option<String>), name!(is_done, bool), name!(note, Option<String>)),
-> {
+) -> Table<(name!(step, i32), name!(name, String), name!(sql, Option<String>), name!(is_done, bool), name!(note, Option<String>))> {
     numbered(raised(undo::unprotect(target, drop_column, dry_run)))
 }
 

@@ -1,9 +1,9 @@
 //! What is too old: partitions, archives, tokens. SQL shapes are in `sql/functions/retention.sql`.
 #![allow(unsafe_code, clippy::needless_pass_by_value)]
 
-use super::{back, uuid};
+use super::{Table, back, uuid};
 use crate::kernel::{expiry, partition::Source, retention};
-use pgrx::{iter::TableIterator, name, pg_extern};
+use pgrx::{name, pg_extern};
 
 #[pg_extern(sql = false)]
 fn retention_plan() -> String {
@@ -22,9 +22,9 @@ fn archive_page(
     month: &str,
     position: &str,
     limit: i32,
-) -> TableIterator<'static, (name!(lines, String), name!(row_count, i32), name!(next_position, String))> {
+) -> Table<(name!(lines, String), name!(row_count, i32), name!(next_position, String))> {
     let page = retention::archive_page(uuid(tenant), source, month, position, limit);
-    TableIterator::new(page.into_iter().map(|page| (page.lines, page.count, page.next)))
+    Table::of(page.into_iter().map(|page| (page.lines, page.count, page.next)))
 }
 
 #[pg_extern(sql = false)]
@@ -44,8 +44,8 @@ fn settle_default(source: &str) -> i64 {
 }
 
 #[pg_extern(sql = false)]
-fn expired_archives() -> TableIterator<'static, (name!(tenant, pgrx::Uuid), name!(id, pgrx::Uuid), name!(location, String))> {
-    TableIterator::new(retention::expired_archives().into_iter().map(|(tenant, archive, location)| (back(tenant), back(archive), location)))
+fn expired_archives() -> Table<(name!(tenant, pgrx::Uuid), name!(id, pgrx::Uuid), name!(location, String))> {
+    Table::of(retention::expired_archives().into_iter().map(|(tenant, archive, location)| (back(tenant), back(archive), location)))
 }
 
 #[pg_extern(sql = false)]

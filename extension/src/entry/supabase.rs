@@ -1,5 +1,6 @@
 //! Supabase: what its Auth and PostgREST call, and how far PostgREST is believed.
 
+use super::Table;
 use crate::{
     kernel::{
         installation::{self, Trust},
@@ -8,7 +9,7 @@ use crate::{
     platform::access_token_hook,
 };
 use nebula_core::error::Language;
-use pgrx::{PgSqlErrorCode, ereport, iter::TableIterator, name, pg_extern};
+use pgrx::{PgSqlErrorCode, ereport, name, pg_extern};
 
 #[pg_extern(sql = false)]
 fn access_token_claims(event: &str) -> Option<String> {
@@ -18,10 +19,9 @@ fn access_token_claims(event: &str) -> Option<String> {
 #[pg_extern(sql = false)]
 #[allow(clippy::type_complexity)]
 fn caller_refusal()
--> TableIterator<'static, (name!(status, i32), name!(message, Option<String>), name!(code, Option<String>), name!(details, Option<String>))>
-{
+-> Table<(name!(status, i32), name!(message, Option<String>), name!(code, Option<String>), name!(details, Option<String>))> {
     let refusal = sql_caller::admit("pre_request").err();
-    TableIterator::new(refusal.into_iter().map(|refusal| {
+    Table::of(refusal.into_iter().map(|refusal| {
         (
             i32::from(refusal.code.status()),
             Some(refusal.code.message(Language::Portuguese).to_owned()),

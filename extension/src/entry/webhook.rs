@@ -2,11 +2,11 @@
 #![allow(unsafe_code, clippy::needless_pass_by_value)]
 
 use super::{
-    back,
+    Table, back,
     outbox::{leases, refuse},
 };
 use crate::{domain::webhook_delivery, kernel::spi};
-use pgrx::{PgSqlErrorCode, iter::TableIterator, name, pg_extern};
+use pgrx::{PgSqlErrorCode, name, pg_extern};
 
 #[pg_extern(sql = false)]
 #[allow(clippy::type_complexity)]
@@ -14,23 +14,20 @@ fn webhook_requests(
     worker: &str,
     ids: Vec<Option<pgrx::Uuid>>,
     attempts: Vec<Option<i32>>,
-) -> TableIterator<
-    'static,
-    (
-        name!(id, pgrx::Uuid),
-        name!(tenant_id, pgrx::Uuid),
-        name!(webhook_id, Option<pgrx::Uuid>),
-        name!(url, Option<String>),
-        name!(secret, Option<Vec<u8>>),
-        name!(secret_version, Option<i32>),
-        name!(previous_secret, Option<Vec<u8>>),
-        name!(previous_secret_version, Option<i32>),
-        name!(event_id, Option<pgrx::Uuid>),
-        name!(body, Option<String>),
-    ),
-> {
+) -> Table<(
+    name!(id, pgrx::Uuid),
+    name!(tenant_id, pgrx::Uuid),
+    name!(webhook_id, Option<pgrx::Uuid>),
+    name!(url, Option<String>),
+    name!(secret, Option<Vec<u8>>),
+    name!(secret_version, Option<i32>),
+    name!(previous_secret, Option<Vec<u8>>),
+    name!(previous_secret_version, Option<i32>),
+    name!(event_id, Option<pgrx::Uuid>),
+    name!(body, Option<String>),
+)> {
     let requests = spi::looking_up(|| webhook_delivery::requests(worker, &leases(ids, attempts)));
-    TableIterator::new(requests.into_iter().map(|request| {
+    Table::of(requests.into_iter().map(|request| {
         let ((secret, version), (previous, previous_version)) = (request.secret, request.previous);
         (
             back(request.job),

@@ -119,7 +119,7 @@ pub fn emit_custom(tenant: Uuid, event: &str, data: Made, details: Details) -> R
     if details.aggregate.is_some_and(|aggregate| aggregate.is_empty() || aggregate.len() > 200) {
         return Err(Refusal::invalid("aggregate", "length"));
     }
-    let payload = checked(jsonb::Envelope::new().and_then(|mut envelope| envelope.around(data)))?;
+    let payload = checked(jsonb::envelope(data))?;
     Ok(put_one(tenant, event.as_str(), payload, details))
 }
 
@@ -127,10 +127,9 @@ pub fn emit_custom(tenant: Uuid, event: &str, data: Made, details: Details) -> R
 pub fn emit_each(tenant: Uuid, event: &str, data: Made) -> Result<i64> {
     let event = check_custom(event)?;
     let count = jsonb::array_length(data).ok_or_else(|| Refusal::invalid("data", "type"))?;
-    let mut envelope = jsonb::Envelope::new().ok_or(Code::InternalError)?;
     let mut writer = Writer::open(&OUTBOX);
     for at in 0..count {
-        let payload = checked(writer.within_batch(|| envelope.around(jsonb::array_element(data, at)?)))?;
+        let payload = checked(writer.within_batch(|| jsonb::envelope(jsonb::array_element(data, at)?)))?;
         put(&mut writer, tenant, event.as_str(), payload, Details::default());
     }
     writer.finish();

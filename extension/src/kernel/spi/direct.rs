@@ -67,12 +67,14 @@ fn may(tenant: Uuid) -> bool {
 pub struct Writer {
     table: &'static Table,
     open: Option<Open>,
+    /// The tenant whose rows were found to be allowed last: neither the context nor the role changes while a writer is open.
+    allowed: Option<Uuid>,
 }
 
 impl Writer {
     #[must_use]
     pub fn open(table: &'static Table) -> Self {
-        Self { table, open: Open::new(table) }
+        Self { table, open: Open::new(table), allowed: None }
     }
 
     /// Makes a value in the memory of the batch that the next row belongs to.
@@ -84,7 +86,10 @@ impl Writer {
     /// One row; `values` in the order of the table's columns, and not those of a [`Made`](super::Made) that goes before the writer finishes.
     pub fn write(&mut self, tenant: Uuid, values: &[Arg]) {
         match &mut self.open {
-            Some(open) if may(tenant) => open.put(values),
+            Some(open) if self.allowed == Some(tenant) || may(tenant) => {
+                self.allowed = Some(tenant);
+                open.put(values);
+            }
             // Whatever is refused is refused there, as everywhere.
             _ => {
                 super::run(&self.table.statement(), values);

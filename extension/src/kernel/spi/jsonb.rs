@@ -2,7 +2,115 @@
 
 use super::Made;
 use pgrx::{FromDatum, IntoDatum, pg_sys};
-use std::ptr;
+use std::{marker::PhantomData, ptr};
+
+/// What is put into an [`Object`].
+pub(super) enum Value<'a> {
+    Number(i64),
+    /// A text in the database's encoding.
+    Text(&'a [u8]),
+    /// A `jsonb`.
+    Json(pg_sys::Datum),
+}
+
+/// An object in the making, by what Postgres' own functions make one with: `jsonb_build_object` and `||` look types up for each value, and take apart again what is made.
+pub(super) struct Object<'a> {
+    state: *mut pg_sys::JsonbParseState,
+    /// Names and texts are read when it is finished.
+    texts: PhantomData<&'a [u8]>,
+}
+
+impl<'a> Object<'a> {
+    pub fn new() -> Self {
+        let mut object = Self { state: ptr::null_mut(), texts: PhantomData };
+        object.begin();
+        object
+    }
+
+    /// An object begins: the whole one, or the value of the member that was named.
+    pub fn begin(&mut self) {
+        self.push(pg_sys::JsonbIteratorToken::WJB_BEGIN_OBJECT, None);
+    }
+
+    pub fn end(&mut self) {
+        self.push(pg_sys::JsonbIteratorToken::WJB_END_OBJECT, None);
+    }
+
+    /// A member's name; its value, or an object, comes next.
+    pub fn name(&mut self, name: &'a str) {
+        self.push(pg_sys::JsonbIteratorToken::WJB_KEY, Some(text(name.as_bytes())));
+    }
+
+    /// # Safety
+    /// What is said to be a `jsonb` is one.
+    pub unsafe fn value(&mut self, value: &Value<'a>) {
+        let value = match value {
+            Value::Number(number) => {
+                let mut value = pg_sys::JsonbValue { type_: pg_sys::jbvType::jbvNumeric, ..Default::default() };
+                // SAFETY: makes a value in the current memory.
+                value.val.numeric = unsafe { pg_sys::int64_to_numeric(*number) };
+                value
+            }
+            Value::Text(bytes) => text(bytes),
+            Value::Json(datum) => {
+                let mut value = pg_sys::JsonbValue { type_: pg_sys::jbvType::jbvBinary, ..Default::default() };
+                // SAFETY: as the caller promises. Whoever reads it asks the container for its length.
+                value.val.binary = pg_sys::JsonbValue__bindgen_ty_1__bindgen_ty_4 { len: 0, data: unsafe { container(*datum) } };
+                value
+            }
+        };
+        self.push(pg_sys::JsonbIteratorToken::WJB_VALUE, Some(value));
+    }
+
+    /// The members of another object.
+    ///
+    /// # Safety
+    /// It is a `jsonb`, and an object.
+    pub unsafe fn members_of(&mut self, object: pg_sys::Datum) {
+        // SAFETY: as the caller promises; the iterator reads what stays until the object is finished.
+        unsafe {
+            let mut iterator = pg_sys::JsonbIteratorInit(container(object));
+            let mut value = pg_sys::JsonbValue::default();
+            pg_sys::JsonbIteratorNext(&raw mut iterator, &raw mut value, true);
+            loop {
+                let token = pg_sys::JsonbIteratorNext(&raw mut iterator, &raw mut value, true);
+                if !matches!(token, pg_sys::JsonbIteratorToken::WJB_KEY | pg_sys::JsonbIteratorToken::WJB_VALUE) {
+                    break;
+                }
+                self.push(token, Some(value));
+            }
+        }
+    }
+
+    /// The whole object, in the current memory.
+    pub fn finish(mut self) -> pg_sys::Datum {
+        let whole = self.push(pg_sys::JsonbIteratorToken::WJB_END_OBJECT, None);
+        // SAFETY: the outermost object was ended.
+        unsafe { pg_sys::JsonbValueToJsonb(whole) }.into()
+    }
+
+    fn push(&mut self, token: pg_sys::JsonbIteratorToken::Type, value: Option<pg_sys::JsonbValue>) -> *mut pg_sys::JsonbValue {
+        let mut value = value;
+        let value = value.as_mut().map_or(ptr::null_mut(), ptr::from_mut);
+        // SAFETY: the state is Postgres' own; the value is copied, and what it refers to lives as long as the object.
+        unsafe { pg_sys::pushJsonbValue(&raw mut self.state, token, value) }
+    }
+}
+
+fn text(bytes: &[u8]) -> pg_sys::JsonbValue {
+    let mut value = pg_sys::JsonbValue { type_: pg_sys::jbvType::jbvString, ..Default::default() };
+    // What is longer than Postgres' values can be does not get here.
+    let len = i32::try_from(bytes.len()).unwrap_or(i32::MAX);
+    value.val.string = pg_sys::JsonbValue__bindgen_ty_1__bindgen_ty_1 { len, val: bytes.as_ptr().cast_mut().cast() };
+    value
+}
+
+/// # Safety
+/// The datum is a `jsonb`.
+unsafe fn container(datum: pg_sys::Datum) -> *mut pg_sys::JsonbContainer {
+    // SAFETY: as the caller promises.
+    unsafe { &raw mut (*pg_sys::pg_detoast_datum(datum.cast_mut_ptr()).cast::<pg_sys::Jsonb>()).root }
+}
 
 /// `jsonb_build_object` of one name and a value of one type.
 pub(super) struct Builder {
@@ -38,40 +146,45 @@ impl Builder {
     }
 }
 
-/// # Safety
-/// Both are `jsonb`.
-pub(super) unsafe fn concat(one: pg_sys::Datum, another: pg_sys::Datum) -> Option<pg_sys::Datum> {
-    // SAFETY: as the caller promises.
-    unsafe { pgrx::direct_function_call_as_datum(pg_sys::jsonb_concat, &[Some(one), Some(another)]) }
-}
-
-/// `{"version": 1, "data": data}`, for any number of values.
-pub struct Envelope {
-    version: pg_sys::Datum,
-    data: Builder,
-}
-
-impl Envelope {
-    /// For as long as the current memory.
-    #[must_use]
-    pub fn new() -> Option<Self> {
-        // SAFETY: the type exists.
-        let data = unsafe { Builder::new("data", pg_sys::JSONBOID) }?;
-        Some(Self { version: super::Arg::Json("{\"version\":1}").make().datum?, data })
+/// `{"version": 1, "data": data}` around a `jsonb`, for as long as the current memory.
+#[must_use]
+pub fn envelope(data: Made) -> Option<Made> {
+    let mut object = Object::new();
+    // SAFETY: the data is of type jsonb.
+    unsafe {
+        object.name("data");
+        object.value(&Value::Json(data.datum?));
+        object.name("version");
+        object.value(&Value::Number(1));
     }
-
-    /// Puts a `jsonb` into it.
-    #[must_use]
-    pub fn around(&mut self, data: Made) -> Option<Made> {
-        // SAFETY: all are of type jsonb.
-        let datum = unsafe { concat(self.version, self.data.call(data.datum?)) };
-        Some(Made { datum, oid: pg_sys::JSONBOID })
-    }
+    Some(Made { datum: Some(object.finish()), oid: pg_sys::JSONBOID })
 }
 
 /// `value #>> path` of a `jsonb`.
 #[must_use]
 pub fn member_text(value: Made, path: &[&str]) -> Option<String> {
+    // SAFETY: the value is of that type.
+    let mut inner = unsafe { container(value.datum?) };
+    for (at, name) in path.iter().enumerate() {
+        // SAFETY: a container of the value's; it is asked for a member only if it is an object.
+        unsafe {
+            if (*inner).header & pg_sys::JB_FOBJECT == 0 {
+                break;
+            }
+            let length = i32::try_from(name.len()).ok()?;
+            let member = pg_sys::getKeyJsonValueFromContainer(inner, name.as_ptr().cast(), length, ptr::null_mut()).as_ref()?;
+            match member.type_ {
+                pg_sys::jbvType::jbvBinary => inner = member.val.binary.data,
+                pg_sys::jbvType::jbvString if at + 1 == path.len() => {
+                    let text = member.val.string;
+                    let bytes = std::slice::from_raw_parts(text.val.cast::<u8>(), usize::try_from(text.len).ok()?);
+                    return Some(String::from_utf8_lossy(bytes).into_owned());
+                }
+                _ => break,
+            }
+        }
+    }
+    // What is no text, or stands in an array, Postgres tells.
     let path = path.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     // SAFETY: a built-in function of these two types.
     unsafe { pgrx::direct_function_call(pg_sys::jsonb_extract_path_text, &[value.datum, path.into_datum()]) }

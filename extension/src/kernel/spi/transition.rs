@@ -2,9 +2,9 @@
 
 use super::{
     Made,
-    jsonb::{Builder, concat},
+    jsonb::{Builder, Object, Value},
 };
-use pgrx::{FromDatum, IntoDatum, PgTrigger, PgTupleDesc, pg_sys};
+use pgrx::{FromDatum, PgTrigger, PgTupleDesc, pg_sys};
 use std::ffi::CStr;
 use uuid::Uuid;
 
@@ -102,14 +102,22 @@ unsafe extern "C-unwind" {
 /// Columns of a row as a JSON object, by the rules of `jsonb_build_object`.
 pub struct JsonColumns {
     members: Vec<Member>,
-    wrap: Builder,
 }
 
 struct Member {
     at: usize,
-    /// The type's output function, for a value that is told as its text.
-    output: Option<pg_sys::Oid>,
-    build: Builder,
+    name: String,
+    form: Form,
+}
+
+/// How a value is told.
+enum Form {
+    Integer(pg_sys::Oid),
+    Text,
+    /// As the text that its type's output function makes.
+    Output(pg_sys::Oid),
+    /// As `jsonb_build_object` tells it.
+    Built(Builder),
 }
 
 impl JsonColumns {
@@ -121,35 +129,48 @@ impl JsonColumns {
             let descriptor = PgTupleDesc::from_pg_unchecked((*trigger.trigger_data().tg_relation).rd_att);
             let members = columns.iter().map(|(at, is_plain)| {
                 let column = descriptor.get(*at)?;
-                let (mut output, mut is_variable) = (pg_sys::InvalidOid, false);
-                pg_sys::getTypeOutputInfo(column.atttypid, &raw mut output, &raw mut is_variable);
-                let told_as = if *is_plain { column.atttypid } else { pg_sys::TEXTOID };
-                Some(Member { at: *at, output: (!is_plain).then_some(output), build: Builder::new(column.name(), told_as)? })
+                let form = match column.atttypid {
+                    kind @ (pg_sys::INT2OID | pg_sys::INT4OID | pg_sys::INT8OID) => Form::Integer(kind),
+                    pg_sys::TEXTOID | pg_sys::VARCHAROID => Form::Text,
+                    kind if *is_plain && kind != pg_sys::UUIDOID => Form::Built(Builder::new(column.name(), kind)?),
+                    kind => {
+                        let (mut output, mut is_variable) = (pg_sys::InvalidOid, false);
+                        pg_sys::getTypeOutputInfo(kind, &raw mut output, &raw mut is_variable);
+                        Form::Output(output)
+                    }
+                };
+                Some(Member { at: *at, name: column.name().to_owned(), form })
             });
-            Some(Self { members: members.collect::<Option<_>>()?, wrap: Builder::new("key", pg_sys::JSONBOID)? })
+            Some(Self { members: members.collect::<Option<_>>()? })
         }
     }
 
     /// `base || {"key": {column: value, …}}`; made in the current memory.
     pub fn append_to(&mut self, base: Made, row: &Rows) -> Option<Made> {
-        // SAFETY: values are of the types that the builders were made for, and functions of built-in types get what they take.
+        let mut object = Object::new();
+        // SAFETY: the base is an object; values are of the types that the forms were found for, and functions of built-in types get what they take.
         unsafe {
-            let mut object = None;
-            for member in &mut self.members {
-                let value = row.datum(member.at)?;
-                let value = match member.output {
-                    Some(output) => CStr::from_ptr(pg_sys::OidOutputFunctionCall(output, value)).to_str().ok()?.into_datum()?,
-                    None => value,
+            object.members_of(base.datum?);
+            object.name("key");
+            object.begin();
+            for Member { at, name, form } in &mut self.members {
+                let value = row.datum(*at)?;
+                let value = match form {
+                    Form::Integer(pg_sys::INT2OID) => Value::Number(i16::from_datum(value, false)?.into()),
+                    Form::Integer(pg_sys::INT4OID) => Value::Number(i32::from_datum(value, false)?.into()),
+                    Form::Integer(_) => Value::Number(i64::from_datum(value, false)?),
+                    Form::Text => Value::Text(<&[u8]>::from_polymorphic_datum(value, false, pg_sys::BYTEAOID)?),
+                    Form::Output(output) => Value::Text(CStr::from_ptr(pg_sys::OidOutputFunctionCall(*output, value)).to_bytes()),
+                    Form::Built(builder) => {
+                        object.members_of(builder.call(value));
+                        continue;
+                    }
                 };
-                let one = member.build.call(value);
-                object = Some(match object {
-                    None => one,
-                    Some(before) => concat(before, one)?,
-                });
+                object.name(name);
+                object.value(&value);
             }
-            let Some(object) = object else { return Some(base) };
-            let key = self.wrap.call(object);
-            Some(Made { datum: Some(concat(base.datum?, key)?), oid: pg_sys::JSONBOID })
+            object.end();
         }
+        Some(Made { datum: Some(object.finish()), oid: pg_sys::JSONBOID })
     }
 }

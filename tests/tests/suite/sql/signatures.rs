@@ -101,8 +101,8 @@ fn in_rust() -> BTreeMap<String, Function<String>> {
                 };
                 function.args = parts(args).iter().map(pair).collect();
                 // However it is broken into lines.
-                let row = returns.replace("TableIterator< ", "TableIterator<").replace(", )", ")").replace("), >", ")>").replace("( ", "(");
-                if let Some(row) = row.strip_prefix("TableIterator<'static,") {
+                let row = returns.replace("Table< ", "Table<").replace(", )", ")").replace("), >", ")>").replace("( ", "(");
+                if let Some(row) = row.strip_prefix("Table<") {
                     let row = row.trim().strip_prefix('(').unwrap().strip_suffix(")>").unwrap();
                     let column = |column: &String| {
                         let (name, kind) = column.strip_prefix("name!(").unwrap().strip_suffix(')').unwrap().split_once(',').unwrap();
