@@ -107,7 +107,7 @@ fn rights_changed<'a>(trigger: &'a PgTrigger<'a>) -> Result<Option<PgHeapTuple<'
 #[allow(clippy::type_complexity)]
 fn handle(tenant: pgrx::Uuid, request: &str) -> Table<(name!(status, i32), name!(body, Option<String>), name!(context, String))> {
     let answer = spi::looking_up(|| handle::handle(uuid(tenant), request));
-    Table::one((i32::from(answer.status), answer.body, answer.context.to_string()))
+    Table::one((i32::from(answer.status), answer.body, answer.context))
 }
 
 #[pg_extern(sql = false)]

@@ -137,7 +137,7 @@ fn read(call: &Call, _: Nothing) -> Result<Reply> {
     };
     let actor = actor.ok_or(Code::NotFound)?;
     let standing = standing(&call.caller)?;
-    Ok(Reply::data(format!("{{\"actor\":{actor},{standing}}}")))
+    Ok(Reply::data(["{\"actor\":", &actor, ",", &standing, "}"].concat()))
 }
 
 const PERSON: Lookup = Lookup { table: c"user", index: c"pk_user", key: &[c"tenant_id", c"id"], columns: &[c"email", c"name"] };

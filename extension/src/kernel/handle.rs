@@ -19,7 +19,7 @@ use nebula_core::{
     exact_json,
     text::{IdempotencyKey, RequestId, TraceId},
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json, value::RawValue};
 use std::{net::IpAddr, rc::Rc};
 use uuid::Uuid;
@@ -54,7 +54,39 @@ fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Re
 pub struct Answer {
     pub status: u16,
     pub body: Option<String>,
-    pub context: Value,
+    /// JSON text.
+    pub context: String,
+}
+
+/// What goes back beside the body (docs/edge-protocol.md).
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Context<'a> {
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    rate_limits: &'a [Counted],
+    #[serde(flatten)]
+    caller: Option<Told>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replayed: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    claims: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<File>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_code: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_seconds: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alert: Option<&'static str>,
+}
+
+/// Whose request it was.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Told {
+    tenant_id: Uuid,
+    actor_type: &'static str,
+    actor_id: Option<Uuid>,
 }
 
 /// How a request ended well.
@@ -96,49 +128,34 @@ pub fn handle(tenant: Uuid, request: &str) -> Answer {
     let outcome = run(tenant, request, &request_id, &mut seen);
     usage::hand_over_if_due();
     match outcome {
-        Ok(outcome) => {
-            let mut context = describe(&seen);
-            if outcome.is_replayed {
-                context.insert("replayed".to_owned(), json!(true));
-            }
-            if let Some(claims) = outcome.claims {
-                context.insert("claims".to_owned(), claims);
-            }
-            if let Some(file) = outcome.file {
-                context.insert("file".to_owned(), json!(file));
-            }
-            Answer { status: outcome.status, body: outcome.body, context: Value::Object(context) }
+        Ok(Outcome { status, body, claims, file, is_replayed }) => {
+            let context = Context { replayed: is_replayed.then_some(true), claims, file, ..describe(&seen) };
+            Answer { status, body, context: json_text(&context) }
         }
         Err(refusal) => refuse(refusal, language, &request_id, &seen),
     }
 }
 
-fn describe(seen: &Seen) -> Map<String, Value> {
-    let mut context = Map::new();
-    if !seen.limits.is_empty() {
-        context.insert("rateLimits".to_owned(), json!(seen.limits.iter().map(Counted::describe).collect::<Vec<_>>()));
-    }
-    if let Some(caller) = &seen.caller {
-        context.insert("tenantId".to_owned(), json!(caller.tenant));
-        context.insert("actorType".to_owned(), json!(caller.actor.type_name()));
-        context.insert("actorId".to_owned(), json!(caller.actor.id()));
-    }
-    context
+fn describe(seen: &Seen) -> Context<'_> {
+    let told = |caller: &Caller| Told { tenant_id: caller.tenant, actor_type: caller.actor.type_name(), actor_id: caller.actor.id() };
+    Context { rate_limits: &seen.limits, caller: seen.caller.as_ref().map(told), ..Context::default() }
+}
+
+fn json_text(context: &Context) -> String {
+    serde_json::to_string(context).unwrap_or_else(|error| pgrx::error!("an answer's context is no JSON: {error}"))
 }
 
 fn refuse(refusal: Refusal, language: Language, request_id: &str, seen: &Seen) -> Answer {
-    let mut context = describe(seen);
-    context.insert("errorCode".to_owned(), json!(refusal.code.as_str()));
-    if let Some(seconds) = refusal.retry_after_seconds {
-        context.insert("retryAfterSeconds".to_owned(), json!(seconds));
-    }
-    if let Some(alert) = refusal.alert {
-        context.insert("alert".to_owned(), json!(alert));
-    }
+    let context = Context {
+        error_code: Some(refusal.code.as_str()),
+        retry_after_seconds: refusal.retry_after_seconds,
+        alert: refusal.alert,
+        ..describe(seen)
+    };
     Answer {
         status: refusal.status(),
         body: Some(envelope(refusal.code, language, request_id, refusal.details.as_ref()).to_string()),
-        context: Value::Object(context),
+        context: json_text(&context),
     }
 }
 

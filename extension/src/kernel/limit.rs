@@ -13,7 +13,8 @@ use nebula_core::{
     opaque_token::OpaqueToken,
     rate::{Verdict, WINDOW_SECONDS, Window},
 };
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use std::net::{IpAddr, Ipv6Addr};
 use uuid::Uuid;
@@ -68,21 +69,20 @@ const AUTH_PER_ADDRESS: u32 = 300;
 const AUTH_PER_TOKEN: u32 = 300;
 const BY_ADDRESS: &str = "auth-address";
 
-/// One limit that counted a request, as the edge's headers show it.
+/// One limit that counted a request, as the edge's headers show it: a member of `context.rateLimits` (docs/edge-protocol.md).
+#[derive(Serialize)]
 pub struct Counted {
     policy: String,
     limit: u32,
-    verdict: Verdict,
+    /// In seconds, as what follows.
+    window: u32,
+    remaining: u32,
+    reset: u32,
 }
 
 impl Counted {
-    /// A member of `context.rateLimits` (docs/edge-protocol.md).
-    #[must_use]
-    pub fn describe(&self) -> Value {
-        json!({
-            "policy": self.policy, "limit": self.limit, "window": WINDOW_SECONDS,
-            "remaining": self.verdict.remaining, "reset": self.verdict.reset_seconds,
-        })
+    fn new(policy: &str, limit: u32, verdict: Verdict) -> Self {
+        Self { policy: policy.to_owned(), limit, window: WINDOW_SECONDS, remaining: verdict.remaining, reset: verdict.reset_seconds }
     }
 }
 
@@ -112,7 +112,7 @@ pub fn of_public(operation: &Operation, caller: &Caller, input: &Map<String, Val
         TenantFrom::BodyToken(field) => {
             let verdict = peek(address, AUTH_PER_ADDRESS);
             if !verdict.is_admitted {
-                counted.push(Counted { policy: BY_ADDRESS.to_owned(), limit: AUTH_PER_ADDRESS, verdict });
+                counted.push(Counted::new(BY_ADDRESS, AUTH_PER_ADDRESS, verdict));
                 return Err(Refusal::rate_limited(BY_ADDRESS, verdict.reset_seconds));
             }
             let token = OpaqueToken::parse(text(field)).map(|token| token.id).unwrap_or_default();
@@ -152,7 +152,7 @@ pub fn peek_public(tenant: Uuid, account: &str, ip: Option<IpAddr>) -> Option<(R
         [(BY_ADDRESS, address_key(ip), AUTH_PER_ADDRESS), (Category::Auth.as_str(), account_key(tenant, account), auth_limit(tenant))];
     limits.into_iter().find_map(|(policy, key, limit)| {
         let verdict = peek(key, limit);
-        let counted = Counted { policy: policy.to_owned(), limit, verdict };
+        let counted = Counted::new(policy, limit, verdict);
         (!verdict.is_admitted).then(|| (Refusal::rate_limited(policy, verdict.reset_seconds), counted))
     })
 }
@@ -208,7 +208,7 @@ fn count(policy: &str, key: [u8; 16], limit: u32, counted: &mut Vec<Counted>) ->
     // A key that is new to the memory may have been counted in the table while the memory was full.
     let known = shared_memory::hit(key, now, limit, None);
     let verdict = known.or_else(|| shared_memory::hit(key, now, limit, Some(stored(key)))).unwrap_or_else(|| hit_stored(key, now, limit));
-    counted.push(Counted { policy: policy.to_owned(), limit, verdict });
+    counted.push(Counted::new(policy, limit, verdict));
     if verdict.is_admitted { Ok(()) } else { Err(Refusal::rate_limited(policy, verdict.reset_seconds)) }
 }
 

@@ -409,8 +409,8 @@ impl Operation {
     pub fn envelope(&self, reply: &Reply) -> (u16, Option<String>) {
         match (&reply.data, &reply.meta) {
             (None, _) => (self.success, None),
-            (Some(data), None) => (self.success, Some(format!("{{\"data\":{data}}}"))),
-            (Some(data), Some(meta)) => (self.success, Some(format!("{{\"data\":{data},\"meta\":{meta}}}"))),
+            (Some(data), None) => (self.success, Some(["{\"data\":", data, "}"].concat())),
+            (Some(data), Some(meta)) => (self.success, Some(["{\"data\":", data, ",\"meta\":", meta, "}"].concat())),
         }
     }
 

@@ -4,7 +4,8 @@ use super::{
     authenticate,
     context::Origin,
     error::{Refusal, Result},
-    installation, limit,
+    installation,
+    limit::{self, Counted},
     login_guard::Guard,
     spi::{self, Arg},
     sql_caller::PLATFORM,
@@ -80,7 +81,7 @@ pub fn login_challenge(slug: &str, email: &str, ip: Option<IpAddr>) -> Value {
         let (tenant, stored) = found.unwrap_or_default();
         let tenant = tenant.unwrap_or_else(|| made_up_tenant(slug));
         if let Some((refusal, counted)) = limit::peek_public(tenant, &email, ip) {
-            return refused(&refusal, &[counted.describe()]);
+            return refused(&refusal, &[counted]);
         }
         match Guard::new(tenant, &email, ip).peek() {
             Err(refusal) => refused(&refusal, &[]),
@@ -89,7 +90,7 @@ pub fn login_challenge(slug: &str, email: &str, ip: Option<IpAddr>) -> Value {
     })
 }
 
-fn refused(refusal: &Refusal, limits: &[Value]) -> Value {
+fn refused(refusal: &Refusal, limits: &[Counted]) -> Value {
     json!({ "refused": { "code": refusal.code.as_str(), "details": refusal.details, "retryAfterSeconds": refusal.retry_after_seconds, "rateLimits": limits } })
 }
 

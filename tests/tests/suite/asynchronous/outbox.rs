@@ -53,6 +53,72 @@ fn status(database: &Database, id: Uuid) -> String {
 }
 
 #[test]
+fn data_of_any_shape_is_the_event_s_and_names_what_it_is_about() {
+    let (database, tenant, _) = quiet("acme");
+    let mut superuser = database.superuser();
+    let shapes = [
+        "5",
+        "-0.50",
+        "\"text\"",
+        "null",
+        "true",
+        "[]",
+        "{}",
+        "[1, [2, {\"a\": null}], \"x\"]",
+        "{\"id\": \"né\\\"w\"}",
+        "{\"id\": 7}",
+        "{\"id\": null}",
+        "{\"id\": true, \"data\": {\"id\": 1}}",
+        "{\"id\": {\"a\": [1]}, \"version\": 2}",
+        "{\"id\": [\"x\"]}",
+        "{\"ID\": \"x\", \"nested\": {\"id\": \"y\"}, \"long\": [1.25, 1e20, \"\"]}",
+    ];
+    for shape in shapes {
+        superuser.execute("delete from nebula.outbox_live", &[]).unwrap();
+        superuser.execute("select nebula.emit('order.paid', $1::text::jsonb, null, $2)", &[&shape, &tenant]).unwrap();
+        superuser
+            .execute("select nebula.emit_each('order.paid', jsonb_build_array($1::text::jsonb, $1::text::jsonb), $2)", &[&shape, &tenant])
+            .unwrap();
+        let wrong = "select count(*) from nebula.outbox_live where payload <> jsonb_build_object('version', 1, 'data', $1::text::jsonb) \
+                     or aggregate is distinct from 'order/' || ($1::text::jsonb #>> '{id}')";
+        assert_eq!((database.number("select count(*) from nebula.outbox_live", &[]), database.number(wrong, &[&shape])), (3, 0), "{shape}");
+    }
+    // What was compressed or moved out of its row too.
+    superuser.batch_execute("create table public.large (data jsonb); insert into public.large select jsonb_build_object('id', 'x', 'text', repeat('long', 20000))").unwrap();
+    superuser.execute("select nebula.emit('order.paid', data, null, $1) from public.large", &[&tenant]).unwrap();
+    let same = "select count(*) from nebula.outbox_live o, public.large l where o.payload -> 'data' = l.data and o.aggregate = 'order/x'";
+    assert_eq!(database.number(same, &[]), 1);
+}
+
+#[test]
+fn what_returns_a_table_may_stand_wherever_sql_has_a_place_for_it() {
+    let (database, tenant, _) = quiet("acme");
+    emit(&database, tenant, 8, None);
+    let mut superuser = database.superuser();
+    let claim = "nebula.claim('w1', 2, interval '1 minute')";
+    // As a table, in the list of a select, taken apart, and beside other rows.
+    for (sql, rows) in [
+        (format!("select id, data ->> 'number' from {claim}"), 2),
+        (format!("select c from (select {claim} as c) t"), 2),
+        (format!("select ({claim}).id limit 1"), 1),
+        (format!("select c.id from generate_series(1, 3) n cross join lateral {claim} c where n > 0"), 6),
+        (format!("select * from {claim}"), 0),
+    ] {
+        assert_eq!(superuser.query(&sql, &[]).unwrap_or_else(|error| panic!("{sql}: {error:?}")).len(), rows, "{sql}");
+    }
+    let lease = "(select array_agg(id) from nebula.outbox_live), (select array_agg(attempts) from nebula.outbox_live)";
+    let done = format!("select nebula.complete('w1', {lease})");
+    assert_eq!(superuser.query(&done, &[]).unwrap().len(), 8);
+    assert!(superuser.query(&format!("select * from nebula.complete('w1', '{{}}', '{{}}') with ordinality"), &[]).unwrap().is_empty());
+    // By a cursor that is not read to its end, and with a snapshot of before.
+    emit(&database, tenant, 2, None);
+    let mut transaction = superuser.transaction().unwrap();
+    transaction.batch_execute(&format!("declare c cursor for select * from {claim}; fetch 1 from c; close c")).unwrap();
+    transaction.commit().unwrap();
+    assert_eq!(database.number("select count(*) from nebula.outbox_live where status = 'running'", &[]), 2);
+}
+
+#[test]
 fn what_is_committed_is_claimed_once_and_what_is_rolled_back_never() {
     let (database, tenant, mut worker) = quiet("acme");
     let mut superuser = database.superuser();

@@ -405,6 +405,37 @@ fn each_changed_row_is_audited_with_who_changed_it_and_no_value() {
 }
 
 #[test]
+fn a_key_is_told_as_postgres_would_tell_it_whatever_its_types() {
+    let shop = Shop::new();
+    shop.database.execute(&format!(
+        "create type public.size as enum ('small', 'large'); \
+         create table public.keys ( \
+           a smallint, b integer, c bigint, d text, e varchar(9), f char(4), g numeric(9, 3), h boolean, i date, j uuid, k timestamptz, l public.size, m double precision, \
+           n bytea, \"näme \"\"o\" text, primary key (a, b, c, d, e, f, g, h, i, j, k, l, m, n, \"näme \"\"o\")); \
+         select nebula.protect('public.keys', tenant => '{}', package => 'pro', grant_to => '{{nebula_app}}')",
+        shop.acme.id
+    ));
+    let values = [
+        "-32768, -2147483648, -9223372036854775808, E'a\\u0001\"\\\\ é😀', 'varchar', 'x', 1.500, true, '2026-02-28', '0190a0b0-0000-7000-8000-000000000001', \
+         '2026-02-28 12:00:00.5+03', 'large', 0.1, '\\x00ff', ''",
+        "32767, 2147483647, 9223372036854775807, '', '', '', 'NaN', false, 'infinity', '00000000-0000-0000-0000-000000000000', '-infinity', 'small', '-Infinity', '', 'n'",
+        "0, 0, 0, 'null', '1', '2', 0, false, '0001-01-01 BC', 'ffffffff-ffff-ffff-ffff-ffffffffffff', '2026-01-01 00:00:00Z', 'small', 1e300, '\\x', repeat('x', 500)",
+    ];
+    // As the trigger: UTC and ISO, whatever the caller has set. A double is told as its text.
+    let expected = "set timezone = 'UTC'; set datestyle = 'ISO'; set extra_float_digits = 1; set bytea_output = 'hex'";
+    let mut superuser = shop.database.superuser();
+    superuser.batch_execute(expected).unwrap();
+    for values in values {
+        shop.as_acme().execute(&format!("insert into public.keys values ({values})"), &[]).unwrap_or_else(|error| panic!("{error:?}"));
+        let sql = "select (to_jsonb(keys) - 'tenant_id' || jsonb_build_object('m', keys.m::text))::text, (a.metadata -> 'key')::text from public.keys, \
+                   (select metadata from nebula.audit_log where entity_type = 'public.keys' order by created_at desc, id desc limit 1) a";
+        let row = superuser.query_one(sql, &[]).unwrap();
+        assert_eq!(row.get::<_, String>(1), row.get::<_, String>(0), "{values}");
+        superuser.batch_execute("delete from public.keys").unwrap();
+    }
+}
+
+#[test]
 fn tables_of_any_key_and_any_type_are_audited() {
     let shop = Shop::new();
     shop.database.execute(&format!(
