@@ -20,8 +20,8 @@ use uuid::Uuid;
 
 pub use relation::heard_of;
 
-/// So many rows are gathered before they are written.
-const BATCH: usize = 256;
+/// So many rows are gathered before they are written: about what fits into a processor's caches, and into memory that the next batch gets again.
+const BATCH: usize = 64;
 
 /// Where the rows of a table are.
 #[derive(Debug, PartialEq, Eq)]
