@@ -3,7 +3,7 @@
 use super::{
     error::{Refusal, Result},
     spi::{
-        self, Arg, Made,
+        self, Arg, Made, Sequence,
         direct::{Leaf, Table, Writer},
         jsonb,
     },
@@ -11,6 +11,7 @@ use super::{
 };
 use nebula_core::{error::Code, text::Key};
 use pgrx::PgTrigger;
+use std::ffi::CStr;
 use uuid::Uuid;
 
 const OUTBOX: Table = Table {
@@ -63,14 +64,17 @@ pub fn emit(tenant: Uuid, event: &str, data: &str) -> Result<Uuid> {
     Ok(put_one(tenant, event, payload, Details::default()))
 }
 
+/// The order of events.
+const POSITIONS: &CStr = c"outbox_position_seq";
+
 fn put_one(tenant: Uuid, event: &str, payload: Made, details: Details) -> Uuid {
     let mut writer = Writer::open(&OUTBOX);
-    let id = put(&mut writer, tenant, event, payload, details);
+    let id = put(&mut writer, &Sequence::in_nebula(POSITIONS), tenant, event, payload, details);
     writer.finish();
     id
 }
 
-fn put(writer: &mut Writer, tenant: Uuid, event: &str, payload: Made, details: Details) -> Uuid {
+fn put(writer: &mut Writer, positions: &Sequence, tenant: Uuid, event: &str, payload: Made, details: Details) -> Uuid {
     wake::at_commit();
     let about = details.aggregate.map(str::to_owned).or_else(|| {
         let noun = event.split('.').next().unwrap_or_default();
@@ -91,7 +95,7 @@ fn put(writer: &mut Writer, tenant: Uuid, event: &str, payload: Made, details: D
             Arg::Int(0),
             details.available_at.map_or(Arg::Now, Arg::Made),
             Arg::Bool(false),
-            Arg::BigInt(spi::next_value(c"outbox_position_seq")),
+            Arg::BigInt(positions.next()),
             Arg::Now,
         ],
     );
@@ -126,14 +130,15 @@ pub fn emit_custom(tenant: Uuid, event: &str, data: Made, details: Details) -> R
 /// An event for each element of a `jsonb` array, in its order. How many.
 pub fn emit_each(tenant: Uuid, event: &str, data: Made) -> Result<i64> {
     let event = check_custom(event)?;
-    let count = jsonb::array_length(data).ok_or_else(|| Refusal::invalid("data", "type"))?;
+    let array = jsonb::Array::open(data).ok_or_else(|| Refusal::invalid("data", "type"))?;
     let mut writer = Writer::open(&OUTBOX);
-    for at in 0..count {
-        let payload = checked(writer.within_batch(|| jsonb::envelope(jsonb::array_element(data, at)?)))?;
-        put(&mut writer, tenant, event.as_str(), payload, Details::default());
+    let positions = Sequence::in_nebula(POSITIONS);
+    for at in 0..array.length {
+        let payload = checked(writer.within_batch(|| array.envelope(at)))?;
+        put(&mut writer, &positions, tenant, event.as_str(), payload, Details::default());
     }
     writer.finish();
-    Ok(i64::from(count))
+    Ok(i64::from(array.length))
 }
 
 fn checked(payload: Option<Made>) -> Result<Made> {

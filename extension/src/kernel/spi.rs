@@ -145,12 +145,21 @@ fn parse(input: unsafe fn(pg_sys::FunctionCallInfo) -> pg_sys::Datum, text: &str
     }
 }
 
-/// The next value of a sequence of the schema `nebula`.
-#[must_use]
-pub fn next_value(sequence: &CStr) -> i64 {
-    let relation = relation_in_nebula(sequence).map(pg_sys::Oid::from);
-    // SAFETY: a built-in function; it raises where there is none, or the role may not use it.
-    unsafe { pgrx::direct_function_call(pg_sys::nextval_oid, &[relation.unwrap_or(pg_sys::InvalidOid).into_datum()]) }.unwrap_or_default()
+/// A sequence.
+pub struct Sequence(pg_sys::Oid);
+
+impl Sequence {
+    /// By name, of the schema `nebula`. Where there is none, asking for a value raises.
+    #[must_use]
+    pub fn in_nebula(name: &CStr) -> Self {
+        Self(relation_in_nebula(name).map_or(pg_sys::InvalidOid, pg_sys::Oid::from))
+    }
+
+    #[must_use]
+    pub fn next(&self) -> i64 {
+        // SAFETY: a built-in function; it raises where there is none, or the role may not use it.
+        unsafe { pgrx::direct_function_call(pg_sys::nextval_oid, &[self.0.into_datum()]) }.unwrap_or_default()
+    }
 }
 
 /// One row of a result; its values are copied out before the statement's memory is freed.

@@ -60,6 +60,7 @@ path call.users.read "$bound" 6 call -D "input={\"id\":\"$user\"}"
 path insert.1 "$bound" 20 insert_1
 pairs=1 path insert.1000 "$bound" 1 insert_1000
 path emit "$NEBULA_ADMIN_DATABASE_URL" 15 emit
+pairs=1 path emit.1000 "$NEBULA_ADMIN_DATABASE_URL" 1 emit_1000 -D "data=[{}$(printf ', {}%.0s' {2..1000})]"
 pairs=1 path claim.100 "$NEBULA_WORKER_DATABASE_URL" 2 claim
 
 trap - EXIT

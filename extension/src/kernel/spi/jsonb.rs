@@ -11,6 +11,8 @@ pub(super) enum Value<'a> {
     Text(&'a [u8]),
     /// A `jsonb`.
     Json(pg_sys::Datum),
+    /// Something inside of a `jsonb`.
+    Part(pg_sys::JsonbValue),
 }
 
 /// An object in the making, by what Postgres' own functions make one with: `jsonb_build_object` and `||` look types up for each value, and take apart again what is made.
@@ -52,6 +54,7 @@ impl<'a> Object<'a> {
                 value
             }
             Value::Text(bytes) => text(bytes),
+            Value::Part(part) => *part,
             Value::Json(datum) => {
                 let mut value = pg_sys::JsonbValue { type_: pg_sys::jbvType::jbvBinary, ..Default::default() };
                 // SAFETY: as the caller promises. Whoever reads it asks the container for its length.
@@ -149,15 +152,49 @@ impl Builder {
 /// `{"version": 1, "data": data}` around a `jsonb`, for as long as the current memory.
 #[must_use]
 pub fn envelope(data: Made) -> Option<Made> {
-    let mut object = Object::new();
     // SAFETY: the data is of type jsonb.
+    unsafe { around(&Value::Json(data.datum?)) }
+}
+
+/// # Safety
+/// As [`Object::value`].
+unsafe fn around(data: &Value) -> Option<Made> {
+    let mut object = Object::new();
+    // SAFETY: as the caller promises.
     unsafe {
         object.name("data");
-        object.value(&Value::Json(data.datum?));
+        object.value(data);
         object.name("version");
         object.value(&Value::Number(1));
     }
     Some(Made { datum: Some(object.finish()), oid: pg_sys::JSONBOID })
+}
+
+/// The elements of a `jsonb` array, for as long as the memory that it was opened in.
+pub struct Array {
+    container: *mut pg_sys::JsonbContainer,
+    pub length: u32,
+}
+
+impl Array {
+    /// `None` for what is no array.
+    #[must_use]
+    pub fn open(value: Made) -> Option<Self> {
+        // SAFETY: the value is of that type.
+        let (container, header) = unsafe {
+            let container = container(value.datum?);
+            (container, (*container).header)
+        };
+        let is_array = header & pg_sys::JB_FARRAY != 0 && header & pg_sys::JB_FSCALAR == 0;
+        is_array.then_some(Self { container, length: header & pg_sys::JB_CMASK })
+    }
+
+    /// The [`envelope`] around an element, counted from 0, in the current memory.
+    #[must_use]
+    pub fn envelope(&self, at: u32) -> Option<Made> {
+        // SAFETY: the container is an array's; an element lies within it.
+        unsafe { around(&Value::Part(*pg_sys::getIthJsonbValueFromContainer(self.container, at).as_ref()?)) }
+    }
 }
 
 /// `value #>> path` of a `jsonb`.
@@ -188,24 +225,6 @@ pub fn member_text(value: Made, path: &[&str]) -> Option<String> {
     let path = path.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     // SAFETY: a built-in function of these two types.
     unsafe { pgrx::direct_function_call(pg_sys::jsonb_extract_path_text, &[value.datum, path.into_datum()]) }
-}
-
-/// How many elements a `jsonb` array has; `None` for what is none.
-#[must_use]
-pub fn array_length(value: Made) -> Option<i32> {
-    // SAFETY: built-in functions of these types.
-    unsafe {
-        let kind: Option<String> = pgrx::direct_function_call(pg_sys::jsonb_typeof, &[value.datum]);
-        if kind.as_deref() == Some("array") { pgrx::direct_function_call(pg_sys::jsonb_array_length, &[value.datum]) } else { None }
-    }
-}
-
-/// An element of a `jsonb` array, from 0.
-#[must_use]
-pub fn array_element(value: Made, at: i32) -> Option<Made> {
-    // SAFETY: a built-in function of these types.
-    let datum = unsafe { pgrx::direct_function_call_as_datum(pg_sys::jsonb_array_element, &[value.datum, at.into_datum()]) };
-    datum.map(|datum| Made { datum: Some(datum), oid: pg_sys::JSONBOID })
 }
 
 /// How many bytes a `jsonb` takes.

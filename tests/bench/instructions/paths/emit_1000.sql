@@ -1,0 +1,1 @@
+select nebula.emit_each('bench.tick', :data::jsonb, :tenant::uuid);
