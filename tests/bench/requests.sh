@@ -19,20 +19,24 @@ psql -qX -v tenant="$tenant" -v listed="$listed" -f "$here/prepare.sql" >/dev/nu
 # `select 1` and the permission check as the same login, which is bound to the tenant.
 bench_url=postgresql://nebula_bench:bench@127.0.0.1:$PGPORT/$PGDATABASE
 
-# A second edge in front of a copy of the database whose `handle` answers at once.
-psql -qX -c 'drop database if exists floor with (force)' -c 'create database floor'
-floor_admin_url=${NEBULA_ADMIN_DATABASE_URL%/*}/floor
-"$NEBULA_PG_BINDIR/pg_dump" -Fc "$NEBULA_ADMIN_DATABASE_URL" | "$NEBULA_PG_BINDIR/pg_restore" -d "$floor_admin_url"
-psql -qX "$floor_admin_url" -v ON_ERROR_STOP=1 -f "$here/floor.sql"
-floor_port=$((ports + 7))
-(
-  cd "$dir"
-  NEBULA_PREPARED_STATEMENTS=true NEBULA_DATABASE_URL=${NEBULA_DATABASE_URL%/*}/floor NEBULA_LISTEN=127.0.0.1:$floor_port exec "$NEBULA" serve >floor.log 2>&1
-) &
-floor=$!
-trap 'kill $floor || true; "$NEBULA" down --dir "$dir" --pg-bindir "$NEBULA_PG_BINDIR" >/dev/null' EXIT
-floor_url=http://127.0.0.1:$floor_port
-for _ in $(seq 50); do curl -sf "$floor_url/health/ready" >/dev/null && break; sleep 0.2; done
+# Two more edges, each in front of a copy of the database with another `handle`: one that answers at once, and the least that one by hand would do for `me`.
+floors=()
+trap 'kill "${floors[@]}" || true; "$NEBULA" down --dir "$dir" --pg-bindir "$NEBULA_PG_BINDIR" >/dev/null' EXIT
+floor() { # name port psql's arguments...
+  local name=$1 port=$2 admin_url=${NEBULA_ADMIN_DATABASE_URL%/*}/$1
+  shift 2
+  psql -qX -c "drop database if exists $name with (force)" -c "create database $name" 2>/dev/null
+  "$NEBULA_PG_BINDIR/pg_dump" -Fc "$NEBULA_ADMIN_DATABASE_URL" | "$NEBULA_PG_BINDIR/pg_restore" -d "$admin_url"
+  psql -qXAt "$admin_url" -v ON_ERROR_STOP=1 -f "$here/$name.sql" "$@"
+  (
+    cd "$dir"
+    NEBULA_PREPARED_STATEMENTS=true NEBULA_DATABASE_URL=${NEBULA_DATABASE_URL%/*}/$name NEBULA_LISTEN=127.0.0.1:$port exec "$NEBULA" serve >"$name.log" 2>&1
+  ) &
+  floors+=($!)
+  for _ in $(seq 50); do curl -sf "http://127.0.0.1:$port/health/ready" >/dev/null && return; sleep 0.2; done
+}
+floor floor $((ports + 7))
+floor floor_by_hand $((ports + 8)) -v tenant="$tenant" -v body="$(call GET /v1/me "$(login "$slug")")"
 
 claim() { cut -d . -f 2 <<<"$1" | tr _- /+ | base64 -d 2>/dev/null | jq -r ".$2"; } # token name
 by_hand() { # script
@@ -52,7 +56,8 @@ for _ in $(seq "$rounds"); do
   sample inserts "$(by_hand inserts.sql)"
   sample handle "$(pgbench_tps "$NEBULA_DATABASE_URL" $clients "$here/handle.sql" -D tenant="$tenant" -D token="$(login "$slug")")"
   sample me "$(wrk_rps "$(login "$slug")" $clients get.lua /v1/me)"
-  sample me_floor "$(NEBULA_URL=$floor_url wrk_rps "$(login "$slug")" $clients get.lua /v1/me)"
+  sample me_by_hand "$(NEBULA_URL=http://127.0.0.1:$((ports + 8)) wrk_rps "$(login "$slug")" $clients get.lua /v1/me)"
+  sample me_floor "$(NEBULA_URL=http://127.0.0.1:$((ports + 7)) wrk_rps "$(login "$slug")" $clients get.lua /v1/me)"
   sample list "$(wrk_rps "$(login "$slug-list")" $clients get.lua '/v1/users?limit=50')"
   sample list_by_hand "$(pgbench_tps "$NEBULA_ADMIN_DATABASE_URL" $clients "$here/list_by_hand.sql" -D tenant="$listed")"
   sample can "$(pgbench_tps "$bench_url" $clients "$here/can.sql")"
@@ -63,6 +68,7 @@ done
 result "\`POST /v1/users\` with idempotency key, through the edge" "$(of write)" "one statement with the same checks and effects, pgbench" "$(of write_by_hand)" /s ">= 1.1"
 result "the same as \`nebula.handle\`, without HTTP" "$(of handle)" "its four inserts alone, pgbench" "$(of inserts)" /s ">= 0.75"
 result "\`GET /v1/me\` through the edge" "$(of me)" "the same edge with an empty \`handle\`" "$(of me_floor)" /s ">= 0.85"
+result "the same edge with three look-ups by hand and a constant answer" "$(of me_by_hand)" "the same edge with an empty \`handle\`" "$(of me_floor)" /s ""
 result "\`GET /v1/users?limit=50\` of 10,000, through the edge" "$(of list)" "the page as one statement, pgbench" "$(of list_by_hand)" /s ">= 0.6"
 result "\`select nebula.can(…)\`" "$(of can)" "\`select 1\`" "$(of select_1)" /s ">= 0.95"
 result "a refused \`GET /v1/users\` (429)" "$(of refused)" "an accepted one, a page of 50" "$(of list)" /s ">= 1"
