@@ -1,7 +1,6 @@
 //! Settings that hold while a function runs.
 //!
-//! Not as a part of the function's declaration: for a function that returns rows, Postgres would set them anew for each row. Where a session has them already, as the
-//! logins of the edge and the worker do, they cost nothing.
+//! Not as a part of the function's declaration: where a session has them already, as the logins of the edge and the worker do, they cost nothing.
 
 use pgrx::pg_sys;
 use std::ffi::CStr;
