@@ -109,7 +109,7 @@ fn what_returns_a_table_may_stand_wherever_sql_has_a_place_for_it() {
     let lease = "(select array_agg(id) from nebula.outbox_live), (select array_agg(attempts) from nebula.outbox_live)";
     let done = format!("select nebula.complete('w1', {lease})");
     assert_eq!(superuser.query(&done, &[]).unwrap().len(), 8);
-    assert!(superuser.query(&format!("select * from nebula.complete('w1', '{{}}', '{{}}') with ordinality"), &[]).unwrap().is_empty());
+    assert!(superuser.query("select * from nebula.complete('w1', '{}', '{}') with ordinality", &[]).unwrap().is_empty());
     // By a cursor that is not read to its end, and with a snapshot of before.
     emit(&database, tenant, 2, None);
     let mut transaction = superuser.transaction().unwrap();
