@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2154,SC2164 # count.sh, which sources this, sets what is used here, and -e
 # The edge's part (sourced by count.sh): an edge under callgrind, one connection, one request after the other. What the database does meanwhile is not counted.
-edge_port=$((PGPORT + 7))
+edge_port=$((ports + 9))
 sent=0
 
 (
@@ -9,8 +9,9 @@ sent=0
     --log-file="$dir/edge-valgrind.log" "$NEBULA" serve >"$dir/edge-counted.log" 2>&1
 ) &
 counted_edge=$!
-trap 'kill $counted_edge; stop' EXIT
+trap 'kill $counted_edge || true; stop' EXIT
 for _ in $(seq 100); do curl -sf "http://127.0.0.1:$edge_port/health/ready" >/dev/null && break; sleep 0.2; done
+kill -0 $counted_edge || { echo "the edge under callgrind has ended:" >&2; cat "$dir/edge-counted.log" >&2; exit 1; }
 tell_edge() { callgrind_control "$@" $counted_edge >"$dir/callgrind_control.log" 2>&1 || { cat "$dir/callgrind_control.log" "$dir/edge-counted.log" >&2; return 1; }; }
 tell_edge --instr=on
 
@@ -25,7 +26,8 @@ edge_requests() { # count status token path body
       printf 'header = "Content-Type: application/json"\nheader = "Idempotency-Key: edge-%06d"\ndata = "%s"\n' $sent "${5//#/$(printf %06d $sent)}"
     fi
   done >"$dir/requests"
-  answers=$(curl -K "$dir/requests" | sort | uniq -c | awk '{ print $1, $2 }')
+  # Where curl fails, its codes say so.
+  answers=$({ curl -K "$dir/requests" || true; } | sort | uniq -c | awk '{ print $1, $2 }')
   if [ "$answers" != "$1 $2" ]; then echo "answers to $4: $answers" >&2; return 1; fi
 }
 
