@@ -29,6 +29,24 @@ stop_worker() {
   if kill "$pid" 2>/dev/null; then while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done; fi
 }
 
+# A copy of the database of `nebula up` beside it, with the same signing key, in place of one of that name.
+copy_database() { # name
+  psql -qX -d postgres -c "drop database if exists $1 with (force)" -c "create database $1" 2>>"$dir/psql.log"
+  "$NEBULA_PG_BINDIR/pg_dump" -Fc -d "$NEBULA_ADMIN_DATABASE_URL" | "$NEBULA_PG_BINDIR/pg_restore" -d "${NEBULA_ADMIN_DATABASE_URL%/*}/$1"
+}
+
+servers=()
+# An edge for a database, as `nebula up` starts it, until the script ends; prints nothing, and sets $url.
+serve_edge() { # name port
+  (cd "$dir" && NEBULA_DATABASE_URL=${NEBULA_DATABASE_URL%/*}/$1 NEBULA_LISTEN=127.0.0.1:$2 NEBULA_PREPARED_STATEMENTS=true exec "$NEBULA" serve >"$1.edge.log" 2>&1) &
+  servers+=($!)
+  trap 'kill "${servers[@]}" || true; wait "${servers[@]}" || true; "$NEBULA" down --dir "$dir" --pg-bindir "$NEBULA_PG_BINDIR" >/dev/null' EXIT
+  url=http://127.0.0.1:$2
+  for _ in $(seq 100); do curl -sf "$url/health/ready" >/dev/null && return; sleep 0.1; done
+  echo "the edge of $1 does not become ready; its log is in $dir" >&2
+  exit 1
+}
+
 call() { # method path token body
   curl -sf -X "$1" "$NEBULA_URL$2" -H "Authorization: Bearer $3" -H 'Content-Type: application/json' ${4:+-d "$4"}
 }

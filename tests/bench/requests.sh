@@ -20,20 +20,12 @@ psql -qX -v tenant="$tenant" -v listed="$listed" -f "$here/prepare.sql" >/dev/nu
 bench_url=postgresql://nebula_bench:bench@127.0.0.1:$PGPORT/$PGDATABASE
 
 # Two more edges, each in front of a copy of the database with another `handle`: one that answers at once, and the least that one by hand would do for `me`.
-floors=()
-trap 'kill "${floors[@]}" || true; "$NEBULA" down --dir "$dir" --pg-bindir "$NEBULA_PG_BINDIR" >/dev/null' EXIT
 floor() { # name port psql's arguments...
-  local name=$1 port=$2 admin_url=${NEBULA_ADMIN_DATABASE_URL%/*}/$1
+  local name=$1 port=$2
   shift 2
-  psql -qX -c "drop database if exists $name with (force)" -c "create database $name" 2>/dev/null
-  "$NEBULA_PG_BINDIR/pg_dump" -Fc "$NEBULA_ADMIN_DATABASE_URL" | "$NEBULA_PG_BINDIR/pg_restore" -d "$admin_url"
-  psql -qXAt "$admin_url" -v ON_ERROR_STOP=1 -f "$here/$name.sql" "$@"
-  (
-    cd "$dir"
-    NEBULA_PREPARED_STATEMENTS=true NEBULA_DATABASE_URL=${NEBULA_DATABASE_URL%/*}/$name NEBULA_LISTEN=127.0.0.1:$port exec "$NEBULA" serve >"$name.log" 2>&1
-  ) &
-  floors+=($!)
-  for _ in $(seq 50); do curl -sf "http://127.0.0.1:$port/health/ready" >/dev/null && return; sleep 0.2; done
+  copy_database "$name"
+  psql -qXAt -d "$name" -v ON_ERROR_STOP=1 -f "$here/$name.sql" "$@"
+  serve_edge "$name" "$port"
 }
 floor floor $((ports + 7))
 floor floor_by_hand $((ports + 8)) -v tenant="$tenant" -v body="$(call GET /v1/me "$(login "$slug")")"

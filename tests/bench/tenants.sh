@@ -1,13 +1,11 @@
 # shellcheck shell=bash
 # What the benches with many tenants share (sourced, after lib.sh): databases full of them, an edge and a worker for each, logins, and requests of them all.
 
-servers=()
 # An empty database beside the one of `nebula up`, with the same signing key; nothing happens where it is there with this comment. Returns whether it was made.
 fresh_database() { # name comment
   local name=$1
   [ "$(psql -qXAt -d postgres -c "select shobj_description(oid, 'pg_database') from pg_database where datname = '$name'")" != "$2" ] || return 1
-  psql -qX -d postgres -c "drop database if exists $name with (force)" -c "create database $name" 2>>"$dir/psql.log"
-  "$NEBULA_PG_BINDIR/pg_dump" -Fc -d "$NEBULA_ADMIN_DATABASE_URL" | "$NEBULA_PG_BINDIR/pg_restore" -d "${NEBULA_ADMIN_DATABASE_URL%/*}/$name"
+  copy_database "$name"
 }
 
 # So many tenants, with so much of everything, in a database of its own; kept for the next run. A bench that was stopped on the way leaves none.
@@ -22,16 +20,9 @@ fill_database() { # name tenants users audit_rows answers
 
 # An edge and a worker for a database, as `nebula up` starts them, until the script ends; prints nothing, and sets $url.
 serve_database() { # name port
-  local name=$1 port=$2
-  (cd "$dir" && NEBULA_DATABASE_URL=${NEBULA_DATABASE_URL%/*}/$name NEBULA_LISTEN=127.0.0.1:$port NEBULA_PREPARED_STATEMENTS=true exec "$NEBULA" serve >"$name.edge.log" 2>&1) &
+  serve_edge "$1" "$2"
+  (cd "$dir" && NEBULA_WORKER_DATABASE_URL=${NEBULA_WORKER_DATABASE_URL%/*}/$1 exec "$NEBULA" worker >"$1.worker.log" 2>&1) &
   servers+=($!)
-  (cd "$dir" && NEBULA_WORKER_DATABASE_URL=${NEBULA_WORKER_DATABASE_URL%/*}/$name exec "$NEBULA" worker >"$name.worker.log" 2>&1) &
-  servers+=($!)
-  trap 'kill "${servers[@]}" || true; wait "${servers[@]}" || true; "$NEBULA" down --dir "$dir" --pg-bindir "$NEBULA_PG_BINDIR" >/dev/null' EXIT
-  url=http://127.0.0.1:$port
-  for _ in $(seq 100); do curl -sf "$url/health/ready" >/dev/null && return; sleep 0.1; done
-  echo "the edge of $name does not become ready; its log is in $dir" >&2
-  exit 1
 }
 
 # Access tokens of the first so many tenants' administrators, into a file. They are good for a quarter of an hour.
