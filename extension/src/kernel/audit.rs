@@ -14,7 +14,7 @@ use super::{
     sql_caller::{self, PLATFORM},
 };
 use pgrx::{PgTrigger, PgTriggerOperation};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 const AUDIT_LOG: Table = Table {
@@ -45,7 +45,8 @@ pub struct Author {
     api_key: Option<Uuid>,
     actor_type: &'static str,
     action: Option<String>,
-    metadata: Value,
+    /// Members of the metadata.
+    about: Vec<(&'static str, String)>,
     ip: Option<String>,
     user_agent: Option<String>,
     tenant: Option<Uuid>,
@@ -71,7 +72,7 @@ impl Author {
                 api_key: None,
                 actor_type: "system",
                 action: None,
-                metadata: json!({ "role": spi::session_user() }),
+                about: vec![("role", spi::session_user())],
                 ip: None,
                 user_agent: None,
                 tenant: None,
@@ -79,21 +80,15 @@ impl Author {
         };
         // Of the platform's service account in another tenant, that tenant's log tells whose it was; where it came from stays in the platform's.
         let is_guest = caller.is_acting() && log != Some(caller.home);
-        let mut metadata = json!({ "requestId": caller.origin.request_id });
-        if let Some(members) = metadata.as_object_mut() {
-            if let Some(trace) = &caller.origin.trace_id {
-                members.insert("traceId".to_owned(), json!(trace));
-            }
-            if is_guest {
-                members.insert("actorTenantId".to_owned(), json!(caller.home));
-            }
-        }
+        let mut about = vec![("requestId", caller.origin.request_id.clone())];
+        about.extend(caller.origin.trace_id.as_ref().map(|trace| ("traceId", trace.as_str().to_owned())));
+        about.extend(is_guest.then(|| ("actorTenantId", caller.home.to_string())));
         Self {
             user: caller.actor.user(),
             api_key: caller.actor.service(),
             actor_type: caller.actor.type_name(),
             action: Some(caller.action.to_string()),
-            metadata,
+            about,
             ip: caller.origin.ip.filter(|_| !is_guest).map(|ip| ip.to_string()),
             user_agent: caller.origin.user_agent.clone().filter(|_| !is_guest),
             tenant: Some(caller.tenant),
@@ -159,11 +154,10 @@ impl Said {
 
 /// Records something that changed no audited row: a refusal, a login.
 pub fn record(tenant: Uuid, entity_type: &str, entity_id: Option<Uuid>, extra: &Value) {
-    let mut author = Author::current(Some(tenant));
-    if let (Some(metadata), Some(extra)) = (author.metadata.as_object_mut(), extra.as_object()) {
-        metadata.extend(extra.clone());
-    }
-    let metadata = Arg::Json(&author.metadata.to_string()).make();
+    let author = Author::current(Some(tenant));
+    let mut metadata = author.about.iter().map(|(name, text)| ((*name).to_owned(), json!(text))).collect::<Map<_, _>>();
+    metadata.extend(extra.as_object().cloned().unwrap_or_default());
+    let metadata = Arg::Json(&Value::Object(metadata).to_string()).make();
     let entry = Entry { tenant, entity_id, metadata, tells_origin: true };
     AUDIT_LOG.insert(tenant, &author.said(entity_type, entity_type).row(&entry));
 }

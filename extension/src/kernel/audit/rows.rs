@@ -4,13 +4,13 @@ use super::{AUDIT_LOG, Author, Entry};
 use crate::kernel::{
     installation,
     spi::{
-        Arg, Made,
+        Made,
         direct::Writer,
+        jsonb::Object,
         transition::{self, JsonColumns, Rows},
     },
 };
 use pgrx::PgTrigger;
-use serde_json::{Value, json};
 use std::{cell::OnceCell, collections::HashMap};
 
 /// What is told of the rows of a table. Places begin with 0.
@@ -35,8 +35,7 @@ pub struct Audited<'a> {
 pub fn write(trigger: &PgTrigger, author: &Author, audited: &Audited) {
     let (mut old, mut new) = (transition::old_rows(trigger), transition::new_rows(trigger));
     let said = author.said(audited.action, audited.entity_type);
-    let mut metadata = Metadata { author, audited, made: HashMap::new() };
-    let mut key = if audited.key.is_empty() { None } else { JsonColumns::new(trigger, &audited.key) };
+    let mut metadata = Metadata::new(author, audited, trigger);
     let platform = OnceCell::new();
     let mut writer = Writer::open(&AUDIT_LOG);
     loop {
@@ -57,11 +56,7 @@ pub fn write(trigger: &PgTrigger, author: &Author, audited: &Audited) {
             audited.tenant.and_then(|at| row.uuid(at)).or(author.tenant).or_else(|| *platform.get_or_init(installation::platform_tenant));
         let Some(tenant) = tenant else { continue };
         let is_elsewhere = author.tenant.is_some_and(|own| own != tenant);
-        let base = metadata.of(changed, is_elsewhere);
-        let metadata = match &mut key {
-            Some(key) => writer.within_batch(|| key.append_to(base, row)).unwrap_or(base),
-            None => base,
-        };
+        let metadata = metadata.of(row, changed, is_elsewhere, &mut writer);
         let entry = Entry { tenant, entity_id: audited.id.and_then(|at| row.uuid(at)), metadata, tells_origin: !is_elsewhere };
         writer.write(tenant, &said.row(&entry));
     }
@@ -69,27 +64,43 @@ pub fn write(trigger: &PgTrigger, author: &Author, audited: &Audited) {
     [old, new].into_iter().flatten().for_each(Rows::close);
 }
 
-/// The metadata of rows in which the same columns changed, made once.
+/// The metadata of a statement's rows.
 struct Metadata<'a> {
     author: &'a Author,
     audited: &'a Audited<'a>,
+    own_tenant: String,
+    key: Option<JsonColumns>,
+    /// Where no row tells its key: that of rows in which the same columns changed, made once.
     made: HashMap<(Vec<usize>, bool), Made>,
 }
 
-impl Metadata<'_> {
-    fn of(&mut self, changed: Vec<usize>, is_elsewhere: bool) -> Made {
-        let (author, audited) = (self.author, self.audited);
-        *self.made.entry((changed, is_elsewhere)).or_insert_with_key(|(changed, _)| {
-            let names = changed.iter().filter_map(|place| audited.news.get(*place)).map(|(_, name)| *name).collect::<Vec<_>>();
-            let mut metadata = author.metadata.clone();
-            if let Value::Object(members) = &mut metadata {
-                members.insert("verb".to_owned(), json!(audited.verb));
-                members.insert("changed".to_owned(), json!(names));
-                if is_elsewhere {
-                    members.insert("actorTenantId".to_owned(), json!(author.tenant));
-                }
+impl<'a> Metadata<'a> {
+    fn new(author: &'a Author, audited: &'a Audited, trigger: &PgTrigger) -> Self {
+        let key = if audited.key.is_empty() { None } else { JsonColumns::new(trigger, &audited.key) };
+        let own_tenant = author.tenant.map(|tenant| tenant.to_string()).unwrap_or_default();
+        Self { author, audited, own_tenant, key, made: HashMap::new() }
+    }
+
+    /// That of a row; lasts as long as the writer's batch.
+    fn of(&mut self, row: &Rows, changed: Vec<usize>, is_elsewhere: bool, writer: &mut Writer) -> Made {
+        let Self { author, audited, own_tenant, key, made } = self;
+        let begun = |changed: &[usize]| {
+            let mut object = Object::default();
+            author.about.iter().for_each(|(name, text)| object.text(name, text));
+            object.text("verb", audited.verb);
+            object.texts("changed", changed.iter().filter_map(|place| audited.news.get(*place)).map(|(_, name)| *name));
+            if is_elsewhere {
+                object.text("actorTenantId", own_tenant);
             }
-            Arg::Json(&metadata.to_string()).make()
-        })
+            object
+        };
+        match key {
+            None => *made.entry((changed, is_elsewhere)).or_insert_with_key(|(changed, _)| begun(changed).finish()),
+            Some(key) => writer.within_batch(|| {
+                let mut object = begun(&changed);
+                key.put(&mut object, "key", row);
+                object.finish()
+            }),
+        }
     }
 }

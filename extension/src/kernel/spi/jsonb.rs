@@ -1,4 +1,6 @@
 //! Values of type `jsonb`, made and taken apart by the functions of Postgres.
+//!
+//! Texts are in the database's encoding and without the character NUL, as all that Postgres holds are.
 
 use super::Made;
 use pgrx::{FromDatum, IntoDatum, pg_sys};
@@ -7,7 +9,6 @@ use std::{marker::PhantomData, ptr};
 /// What is put into an [`Object`].
 pub(super) enum Value<'a> {
     Number(i64),
-    /// A text in the database's encoding.
     Text(&'a [u8]),
     /// A `jsonb`.
     Json(pg_sys::Datum),
@@ -16,19 +17,22 @@ pub(super) enum Value<'a> {
 }
 
 /// An object in the making, by what Postgres' own functions make one with: `jsonb_build_object` and `||` look types up for each value, and take apart again what is made.
-pub(super) struct Object<'a> {
+pub struct Object<'a> {
     state: *mut pg_sys::JsonbParseState,
     /// Names and texts are read when it is finished.
     texts: PhantomData<&'a [u8]>,
 }
 
-impl<'a> Object<'a> {
-    pub fn new() -> Self {
+impl Default for Object<'_> {
+    fn default() -> Self {
         let mut object = Self { state: ptr::null_mut(), texts: PhantomData };
         object.begin();
         object
     }
+}
 
+/// Of members of the same name the last one counts.
+impl<'a> Object<'a> {
     /// An object begins: the whole one, or the value of the member that was named.
     pub fn begin(&mut self) {
         self.push(pg_sys::JsonbIteratorToken::WJB_BEGIN_OBJECT, None);
@@ -40,12 +44,28 @@ impl<'a> Object<'a> {
 
     /// A member's name; its value, or an object, comes next.
     pub fn name(&mut self, name: &'a str) {
-        self.push(pg_sys::JsonbIteratorToken::WJB_KEY, Some(text(name.as_bytes())));
+        self.push(pg_sys::JsonbIteratorToken::WJB_KEY, Some(string(name.as_bytes())));
+    }
+
+    /// A member that is a text.
+    pub fn text(&mut self, name: &'a str, text: &'a str) {
+        self.name(name);
+        self.push(pg_sys::JsonbIteratorToken::WJB_VALUE, Some(string(text.as_bytes())));
+    }
+
+    /// A member that is an array of texts.
+    pub fn texts(&mut self, name: &'a str, texts: impl IntoIterator<Item = &'a str>) {
+        self.name(name);
+        self.push(pg_sys::JsonbIteratorToken::WJB_BEGIN_ARRAY, None);
+        for text in texts {
+            self.push(pg_sys::JsonbIteratorToken::WJB_ELEM, Some(string(text.as_bytes())));
+        }
+        self.push(pg_sys::JsonbIteratorToken::WJB_END_ARRAY, None);
     }
 
     /// # Safety
     /// What is said to be a `jsonb` is one.
-    pub unsafe fn value(&mut self, value: &Value<'a>) {
+    pub(super) unsafe fn value(&mut self, value: &Value<'a>) {
         let value = match value {
             Value::Number(number) => {
                 let mut value = pg_sys::JsonbValue { type_: pg_sys::jbvType::jbvNumeric, ..Default::default() };
@@ -53,7 +73,7 @@ impl<'a> Object<'a> {
                 value.val.numeric = unsafe { pg_sys::int64_to_numeric(*number) };
                 value
             }
-            Value::Text(bytes) => text(bytes),
+            Value::Text(bytes) => string(bytes),
             Value::Part(part) => *part,
             Value::Json(datum) => {
                 let mut value = pg_sys::JsonbValue { type_: pg_sys::jbvType::jbvBinary, ..Default::default() };
@@ -69,7 +89,7 @@ impl<'a> Object<'a> {
     ///
     /// # Safety
     /// It is a `jsonb`, and an object.
-    pub unsafe fn members_of(&mut self, object: pg_sys::Datum) {
+    pub(super) unsafe fn members_of(&mut self, object: pg_sys::Datum) {
         // SAFETY: as the caller promises; the iterator reads what stays until the object is finished.
         unsafe {
             let mut iterator = pg_sys::JsonbIteratorInit(container(object));
@@ -86,10 +106,11 @@ impl<'a> Object<'a> {
     }
 
     /// The whole object, in the current memory.
-    pub fn finish(mut self) -> pg_sys::Datum {
+    #[must_use]
+    pub fn finish(mut self) -> Made {
         let whole = self.push(pg_sys::JsonbIteratorToken::WJB_END_OBJECT, None);
         // SAFETY: the outermost object was ended.
-        unsafe { pg_sys::JsonbValueToJsonb(whole) }.into()
+        Made { datum: Some(unsafe { pg_sys::JsonbValueToJsonb(whole) }.into()), oid: pg_sys::JSONBOID }
     }
 
     fn push(&mut self, token: pg_sys::JsonbIteratorToken::Type, value: Option<pg_sys::JsonbValue>) -> *mut pg_sys::JsonbValue {
@@ -100,7 +121,7 @@ impl<'a> Object<'a> {
     }
 }
 
-fn text(bytes: &[u8]) -> pg_sys::JsonbValue {
+fn string(bytes: &[u8]) -> pg_sys::JsonbValue {
     let mut value = pg_sys::JsonbValue { type_: pg_sys::jbvType::jbvString, ..Default::default() };
     // What is longer than Postgres' values can be does not get here.
     let len = i32::try_from(bytes.len()).unwrap_or(i32::MAX);
@@ -153,13 +174,13 @@ impl Builder {
 #[must_use]
 pub fn envelope(data: Made) -> Option<Made> {
     // SAFETY: the data is of type jsonb.
-    unsafe { around(&Value::Json(data.datum?)) }
+    Some(unsafe { around(&Value::Json(data.datum?)) })
 }
 
 /// # Safety
 /// As [`Object::value`].
-unsafe fn around(data: &Value) -> Option<Made> {
-    let mut object = Object::new();
+unsafe fn around(data: &Value) -> Made {
+    let mut object = Object::default();
     // SAFETY: as the caller promises.
     unsafe {
         object.name("data");
@@ -167,7 +188,7 @@ unsafe fn around(data: &Value) -> Option<Made> {
         object.name("version");
         object.value(&Value::Number(1));
     }
-    Some(Made { datum: Some(object.finish()), oid: pg_sys::JSONBOID })
+    object.finish()
 }
 
 /// The elements of a `jsonb` array, for as long as the memory that it was opened in.
@@ -193,7 +214,7 @@ impl Array {
     #[must_use]
     pub fn envelope(&self, at: u32) -> Option<Made> {
         // SAFETY: the container is an array's; an element lies within it.
-        unsafe { around(&Value::Part(*pg_sys::getIthJsonbValueFromContainer(self.container, at).as_ref()?)) }
+        unsafe { Some(around(&Value::Part(*pg_sys::getIthJsonbValueFromContainer(self.container, at).as_ref()?))) }
     }
 }
 

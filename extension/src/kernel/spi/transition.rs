@@ -1,9 +1,6 @@
 //! The rows that a trigger fired for, read where Postgres gathered them.
 
-use super::{
-    Made,
-    jsonb::{Builder, Object, Value},
-};
+use super::jsonb::{Builder, Object, Value};
 use pgrx::{FromDatum, PgTrigger, PgTupleDesc, pg_sys};
 use std::ffi::CStr;
 use uuid::Uuid;
@@ -145,32 +142,44 @@ impl JsonColumns {
         }
     }
 
-    /// `base || {"key": {column: value, …}}`; made in the current memory.
-    pub fn append_to(&mut self, base: Made, row: &Rows) -> Option<Made> {
-        let mut object = Object::new();
-        // SAFETY: the base is an object; values are of the types that the forms were found for, and functions of built-in types get what they take.
-        unsafe {
-            object.members_of(base.datum?);
-            object.name("key");
-            object.begin();
-            for Member { at, name, form } in &mut self.members {
-                let value = row.datum(*at)?;
-                let value = match form {
-                    Form::Integer(pg_sys::INT2OID) => Value::Number(i16::from_datum(value, false)?.into()),
-                    Form::Integer(pg_sys::INT4OID) => Value::Number(i32::from_datum(value, false)?.into()),
-                    Form::Integer(_) => Value::Number(i64::from_datum(value, false)?),
-                    Form::Text => Value::Text(<&[u8]>::from_polymorphic_datum(value, false, pg_sys::BYTEAOID)?),
-                    Form::Output(output) => Value::Text(CStr::from_ptr(pg_sys::OidOutputFunctionCall(*output, value)).to_bytes()),
-                    Form::Built(builder) => {
-                        object.members_of(builder.call(value));
-                        continue;
-                    }
-                };
-                object.name(name);
-                object.value(&value);
-            }
-            object.end();
+    /// The columns of a row as an object, a member of one that has begun; no member where one of them is null.
+    pub fn put<'a>(&'a mut self, object: &mut Object<'a>, name: &'a str, row: &Rows) {
+        if self.members.iter().any(|member| row.datum(member.at).is_none()) {
+            return;
         }
-        Some(Made { datum: Some(object.finish()), oid: pg_sys::JSONBOID })
+        object.name(name);
+        object.begin();
+        for Member { at, name, form } in &mut self.members {
+            // SAFETY: values are of the types that the forms were found for, and not null.
+            if let Some(value) = row.datum(*at).and_then(|value| unsafe { form.tell(object, value) }) {
+                object.name(name);
+                // SAFETY: it holds no `jsonb`.
+                unsafe { object.value(&value) };
+            }
+        }
+        object.end();
+    }
+}
+
+impl Form {
+    /// The value as one of JSON; `None` where it has been put into the object, name and all.
+    ///
+    /// # Safety
+    /// It is of the type that the form was found for.
+    unsafe fn tell<'a>(&mut self, object: &mut Object<'a>, value: pg_sys::Datum) -> Option<Value<'a>> {
+        // SAFETY: as the caller promises; functions of built-in types get what they take.
+        unsafe {
+            Some(match self {
+                Form::Integer(pg_sys::INT2OID) => Value::Number(i16::from_datum(value, false)?.into()),
+                Form::Integer(pg_sys::INT4OID) => Value::Number(i32::from_datum(value, false)?.into()),
+                Form::Integer(_) => Value::Number(i64::from_datum(value, false)?),
+                Form::Text => Value::Text(<&[u8]>::from_polymorphic_datum(value, false, pg_sys::BYTEAOID)?),
+                Form::Output(output) => Value::Text(CStr::from_ptr(pg_sys::OidOutputFunctionCall(*output, value)).to_bytes()),
+                Form::Built(builder) => {
+                    object.members_of(builder.call(value));
+                    return None;
+                }
+            })
+        }
     }
 }
