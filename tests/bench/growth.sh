@@ -47,7 +47,7 @@ done
 
 declare -A name=([write]="\`POST /v1/users\` with idempotency key" [list]="\`GET /v1/users?limit=50\`" [me]="\`GET /v1/me\`")
 for kind in write list me; do
-  result "${name[$kind]}, big" "$(of ${kind}_big)" "small" "$(of ${kind}_small)" /s ">= 0.9"
-  result "${name[$kind]}, big: 99th percentile" "$(of ${kind}_big_p99_ms)" "small" "$(of ${kind}_small_p99_ms)" ms "<= 1.5"
+  result "${name[$kind]}, big" "${kind}_big" "small" "${kind}_small" /s ">= 0.9"
+  result "${name[$kind]}, big: 99th percentile" "${kind}_big_p99_ms" "small" "${kind}_small_p99_ms" ms "<= 1.5"
 done
 report "Growth to $tenants tenants (requests of $asked), 16 connections"

@@ -120,20 +120,19 @@ done
 
 # Beside the better one of the two.
 beside_better() { # what name aim
-  local better=graphile-worker value
-  value=$(of "graphile_$2")
-  if awk -v a="$(of "boss_$2")" -v b="$value" 'BEGIN { exit !(a > b) }'; then better=pg-boss value=$(of "boss_$2"); fi
-  result "$1" "$(of "nebula_$2")" "$better" "$value" /s "$3"
+  local better=graphile-worker samples=graphile_$2
+  if awk -v a="$(of "boss_$2")" -v b="$(of "graphile_$2")" 'BEGIN { exit !(a > b) }'; then better=pg-boss samples=boss_$2; fi
+  result "$1" "nebula_$2" "$better" "$samples" /s "$3"
 }
 beside_better "single emits, $emitters clients" emits ">= 2"
 beside_better "bulk emits, $jobs by one statement" bulk ">= 2"
 beside_better "claim and complete in batches of $batch, $claimers clients" claims ">= 1.5"
 beside_better "one worker, $jobs no-op jobs waiting" worker ">= 1"
 for name in emits bulk claims; do
-  result "the same: $name" "$(of "nebula_$name")" "the same rows by hand" "$(of "hand_$name")" /s ""
-  result "the same" "$(of "nebula_$name")" "a bare table" "$(of "bare_$name")" /s ""
+  result "the same: $name" "nebula_$name" "the same rows by hand" "hand_$name" /s ""
+  result "the same" "nebula_$name" "a bare table" "bare_$name" /s ""
 done
-result "from the commit to the first attempt at $rate/s, 99th percentile" "$(of nebula_p99_ms)" "what is asked for" 50 ms "<= 1"
-result "the same" "$(of nebula_p99_ms)" graphile-worker "$(of graphile_p99_ms)" ms ""
-result "the same" "$(of nebula_p99_ms)" pg-boss "$(of boss_p99_ms)" ms ""
+result "from the commit to the first attempt at $rate/s, 99th percentile" nebula_p99_ms "what is asked for" 50 ms "<= 1"
+result "the same" nebula_p99_ms graphile-worker graphile_p99_ms ms ""
+result "the same" nebula_p99_ms pg-boss boss_p99_ms ms ""
 report "The outbox"

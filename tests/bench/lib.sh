@@ -1,5 +1,5 @@
 # What every bench shares (sourced): a cluster, an edge and a worker of its own under target/bench-NAME, samples, and the table and chart made of them.
-# Only ratios mean anything: machines are shared and noisy. So what is compared runs in turns, in one run on one cluster, and the median of the rounds counts.
+# Only ratios mean anything: machines are shared and noisy. So what is compared runs in turns, in one run on one cluster, and the median of the rounds' ratios counts.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -94,13 +94,14 @@ of() { # name
   awk -F '\t' -v name="$1" '$1 == name { print $2 }' "$dir/samples.tsv" | sort -g | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'
 }
 
-# A line of the result: what it is, its value and what it is divided by, the unit of both, and what the ratio should be (">= 1.1"; "" where there is no aim).
-result() { # what value beside value unit aim
+# A line of the result: what it is and its samples, what it is divided by and the samples of that, the unit of both, and what the ratio should be (">= 1.1"; "" where there is no aim).
+# In place of samples a number. Where both have some, the ratio is the median of the rounds': what a machine does to one sample, it does to the one beside it.
+result() { # what samples beside samples unit aim
   printf '%s\t%s\t%s\t%s\t%s\t%s\n' "$@" >>"$dir/result.tsv"
 }
 
 # Prints the table, and writes it and a chart beside the samples; the chart for the documentation where DOCS is set.
 report() { # title
-  python3 "$here/report.py" "$1" "$dir/result.tsv" "$dir/result.svg" | tee "$dir/result.md"
+  python3 "$here/report.py" "$1" "$dir/result.tsv" "$dir/samples.tsv" "$dir/result.svg" | tee "$dir/result.md"
   if [ -n "${DOCS:-}" ]; then mkdir -p "$root/docs/performance" && cp "$dir/result.svg" "$root/docs/performance/$bench.svg"; fi
 }

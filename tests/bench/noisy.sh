@@ -38,9 +38,9 @@ done
 
 declare -A name=([write]="\`POST /v1/users\`" [list]="\`GET /v1/users?limit=50\`" [me]="\`GET /v1/me\`")
 for kind in "${kinds[@]}"; do
-  result "${name[$kind]} of others, while one tenant changes rights" "$(of ${kind}_rights)" "without" "$(of ${kind}_alone)" /s ">= 0.9"
-  result "the same, while it creates people instead" "$(of ${kind}_users)" "without" "$(of ${kind}_alone)" /s ""
+  result "${name[$kind]} of others, while one tenant changes rights" "${kind}_rights" "without" "${kind}_alone" /s ">= 0.9"
+  result "the same, while it creates people instead" "${kind}_users" "without" "${kind}_alone" /s ""
   # Who is throttled is no noise.
-  result "changes of rights meanwhile" "$(of ${kind}_rights_rate)" "meant" "$rate" /s ">= 0.9"
+  result "changes of rights meanwhile" "${kind}_rights_rate" "meant" "$rate" /s ">= 0.9"
 done
 report "A tenant that changes rights $rate times a second, $((tenants - 1)) others, 16 connections"

@@ -33,8 +33,8 @@ pair scan bench_tables "select count(*) $mine" postgres "select count(*) $litera
 pair tenant_for bench_tables "select count(*) $all = nebula.tenant_for('orders.read')" bench_tables "select count(*) $all = nebula.current_tenant()" "$scan"
 
 beside="a literal, no row security"
-result "protected: count(*) from the index alone" "$(of count)" "$beside" "$(of count_beside)" ms "<= 1.1"
-result "protected: sum(total) by the index" "$(of sum)" "$beside" "$(of sum_beside)" ms "<= 1.1"
-result "protected: a scan of all rows" "$(of scan)" "$beside" "$(of scan_beside)" ms ""
-result "a scan by \`tenant_for\`" "$(of tenant_for)" "by \`current_tenant\`" "$(of tenant_for_beside)" ms "<= 1"
+result "protected: count(*) from the index alone" count "$beside" count_beside ms "<= 1.1"
+result "protected: sum(total) by the index" sum "$beside" sum_beside ms "<= 1.1"
+result "protected: a scan of all rows" scan "$beside" scan_beside ms ""
+result "a scan by \`tenant_for\`" tenant_for "by \`current_tenant\`" tenant_for_beside ms "<= 1"
 report "A protected table, $rows rows of 100 tenants, those of one"

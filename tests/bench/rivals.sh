@@ -123,26 +123,24 @@ for side in "${sides[@]}"; do
   done
 done
 for _ in $(seq "$rounds"); do
-  for side in "${sides[@]}"; do
-    sample "write_$side" "$(NEBULA_URL=${url[$side]} wrk_rps "$(token_of "$slug")" $clients post_users.lua /v1/users)"
-    sample "list_$side" "$(NEBULA_URL=${url[$side]} wrk_rps "$(token_of "$slug-list")" $clients get.lua '/v1/users?limit=50')"
-    sample "me_$side" "$(NEBULA_URL=${url[$side]} wrk_rps "$(token_of "$slug")" $clients get.lua /v1/me)"
-    sample "write_p99_$side" "$(wrk_p99_ms "$side" "$(token_of "$slug")" post_users.lua /v1/users)"
-    sample "list_p99_$side" "$(wrk_p99_ms "$side" "$(token_of "$slug-list")" get.lua '/v1/users?limit=50')"
-    sample "me_p99_$side" "$(wrk_p99_ms "$side" "$(token_of "$slug")" get.lua /v1/me)"
-  done
+  for side in "${sides[@]}"; do sample "write_$side" "$(NEBULA_URL=${url[$side]} wrk_rps "$(token_of "$slug")" $clients post_users.lua /v1/users)"; done
+  for side in "${sides[@]}"; do sample "list_$side" "$(NEBULA_URL=${url[$side]} wrk_rps "$(token_of "$slug-list")" $clients get.lua '/v1/users?limit=50')"; done
+  for side in "${sides[@]}"; do sample "me_$side" "$(NEBULA_URL=${url[$side]} wrk_rps "$(token_of "$slug")" $clients get.lua /v1/me)"; done
+  for side in "${sides[@]}"; do sample "write_p99_$side" "$(wrk_p99_ms "$side" "$(token_of "$slug")" post_users.lua /v1/users)"; done
+  for side in "${sides[@]}"; do sample "list_p99_$side" "$(wrk_p99_ms "$side" "$(token_of "$slug-list")" get.lua '/v1/users?limit=50')"; done
+  for side in "${sides[@]}"; do sample "me_p99_$side" "$(wrk_p99_ms "$side" "$(token_of "$slug")" get.lua /v1/me)"; done
 done
 prisma="NestJS, Prisma"
 sql="NestJS, hand-written SQL"
-result "\`POST /v1/users\` with idempotency key" "$(of write_nebula)" "$prisma" "$(of write_prisma)" /s ">= 18"
-result "\`POST /v1/users\` with idempotency key" "$(of write_nebula)" "$sql" "$(of write_pg)" /s ">= 6"
-result "\`GET /v1/users?limit=50\` of 10,000" "$(of list_nebula)" "$prisma" "$(of list_prisma)" /s ">= 10"
-result "\`GET /v1/users?limit=50\` of 10,000" "$(of list_nebula)" "$sql" "$(of list_pg)" /s ""
-result "\`GET /v1/me\`" "$(of me_nebula)" "$prisma" "$(of me_prisma)" /s ">= 10"
-result "\`GET /v1/me\`" "$(of me_nebula)" "$sql" "$(of me_pg)" /s ""
+result "\`POST /v1/users\` with idempotency key" write_nebula "$prisma" write_prisma /s ">= 18"
+result "\`POST /v1/users\` with idempotency key" write_nebula "$sql" write_pg /s ">= 6"
+result "\`GET /v1/users?limit=50\` of 10,000" list_nebula "$prisma" list_prisma /s ">= 10"
+result "\`GET /v1/users?limit=50\` of 10,000" list_nebula "$sql" list_pg /s ""
+result "\`GET /v1/me\`" me_nebula "$prisma" me_prisma /s ">= 10"
+result "\`GET /v1/me\`" me_nebula "$sql" me_pg /s ""
 for what in write:'a write' list:'a page' me:me; do
   name=${what%%:*}_p99
-  result "99th percentile of ${what#*:}, $crowd clients" "$(of "${name}_nebula")" "$prisma" "$(of "${name}_prisma")" ms "<= 0.1"
-  result "99th percentile of ${what#*:}, $crowd clients" "$(of "${name}_nebula")" "$sql" "$(of "${name}_pg")" ms ""
+  result "99th percentile of ${what#*:}, $crowd clients" "${name}_nebula" "$prisma" "${name}_prisma" ms "<= 0.1"
+  result "99th percentile of ${what#*:}, $crowd clients" "${name}_nebula" "$sql" "${name}_pg" ms ""
 done
 report "Beside the stack that users would pick instead, $clients clients"

@@ -41,23 +41,22 @@ single_ms() { # table settings
   PGOPTIONS=${2:-} pgbench_tps "$tables_url" 1 "$dir/insert.sql" | awk '{ print 1000 / $1 }'
 }
 no_wait='-c synchronous_commit=off'
+tables=(orders orders_unaudited orders_classic)
 for _ in $(seq "$rounds"); do
-  for table in orders orders_unaudited orders_classic; do
-    sample "bulk_$table" "$(bulk_ms $table)"
-    sample "single_$table" "$(single_ms $table)"
-    sample "quick_$table" "$(single_ms $table "$no_wait")"
-  done
+  for table in "${tables[@]}"; do sample "bulk_$table" "$(bulk_ms "$table")"; done
+  for table in "${tables[@]}"; do sample "single_$table" "$(single_ms "$table")"; done
+  for table in "${tables[@]}"; do sample "quick_$table" "$(single_ms "$table" "$no_wait")"; done
 done
 
 beside="the same without row security"
-result "prefix of \`email\`, under row security" "$(of prefix)" "$beside" "$(of prefix_beside)" ms "<= 1.5"
-result "prefix of \`lower(email)\`, under row security" "$(of prefix_lower)" "$beside" "$(of prefix_lower_beside)" ms "<= 1.5"
-result "\`users.list\` with \`q\`, as \`nebula.handle\`" "$(of users_search)" "prefix of \`lower(email)\` without row security" "$(of users_search_beside)" ms ""
+result "prefix of \`email\`, under row security" prefix "$beside" prefix_beside ms "<= 1.5"
+result "prefix of \`lower(email)\`, under row security" prefix_lower "$beside" prefix_lower_beside ms "<= 1.5"
+result "\`users.list\` with \`q\`, as \`nebula.handle\`" users_search "prefix of \`lower(email)\` without row security" users_search_beside ms ""
 beside="the same table without audit"
-result "$inserted rows in one statement, audited" "$(of bulk_orders)" "$beside" "$(of bulk_orders_unaudited)" ms "<= 1.9"
-result "the same, classic row trigger with \`to_jsonb(new)\`" "$(of bulk_orders_classic)" "$beside" "$(of bulk_orders_unaudited)" ms ""
-result "one row and commit, audited" "$(of single_orders)" "$beside" "$(of single_orders_unaudited)" ms "<= 1.6"
-result "the same, classic row trigger" "$(of single_orders_classic)" "$beside" "$(of single_orders_unaudited)" ms ""
-result "one row, not waiting for the disk, audited" "$(of quick_orders)" "$beside" "$(of quick_orders_unaudited)" ms "<= 1.6"
-result "the same, classic row trigger" "$(of quick_orders_classic)" "$beside" "$(of quick_orders_unaudited)" ms ""
+result "$inserted rows in one statement, audited" bulk_orders "$beside" bulk_orders_unaudited ms "<= 1.9"
+result "the same, classic row trigger with \`to_jsonb(new)\`" bulk_orders_classic "$beside" bulk_orders_unaudited ms ""
+result "one row and commit, audited" single_orders "$beside" single_orders_unaudited ms "<= 1.6"
+result "the same, classic row trigger" single_orders_classic "$beside" single_orders_unaudited ms ""
+result "one row, not waiting for the disk, audited" quick_orders "$beside" quick_orders_unaudited ms "<= 1.6"
+result "the same, classic row trigger" quick_orders_classic "$beside" quick_orders_unaudited ms ""
 report "Rows of protected tables, $rows people, $inserted rows inserted"

@@ -71,6 +71,6 @@ for _ in $(seq "$rounds"); do
   sample sent "$(sent)"
   sample sent_once "$(sent once)"
 done
-result "webhooks delivered by one worker, $concurrency at once" "$(of delivered)" "the same requests by a plain client" "$(of sent)" /s ">= 0.8"
-result "the same" "$(of delivered)" "by a client that opens a connection for each" "$(of sent_once)" /s ""
+result "webhooks delivered by one worker, $concurrency at once" delivered "the same requests by a plain client" sent /s ">= 0.8"
+result "the same" delivered "by a client that opens a connection for each" sent_once /s ""
 report "Webhooks to a receiver on the same machine"
