@@ -68,6 +68,7 @@ alter function nebula.requeue(uuid) owner to nebula_platform;
 alter function nebula.fan_out(text, uuid[], integer[]) owner to nebula_platform;
 alter function nebula.relay(text, integer) owner to nebula_platform;
 alter function nebula.wait_for_work(integer) owner to nebula_platform;
+alter function nebula.await_work(integer) owner to nebula_platform;
 alter function nebula.may_deliver() owner to nebula_platform;
 alter function nebula.delivery_place_here() owner to nebula_platform;
 alter function nebula.adopt_here() owner to nebula_platform;
@@ -129,7 +130,7 @@ grant execute on function nebula.handle(uuid, json), nebula.login_challenge(text
 -- The worker: its queue.
 grant execute on function nebula.claim(text, integer, interval, integer, uuid[], boolean), nebula.complete(text, uuid[], integer[]),
   nebula.fail(text, uuid, integer, text, interval, boolean), nebula.extend(text, uuid[], integer[], interval), nebula.fan_out(text, uuid[], integer[]),
-  nebula.relay(text, integer), nebula.wait_for_work(integer), nebula.may_deliver(), nebula.start_task(text, text, interval, interval), nebula.finish_task(text, text, text) to nebula_worker;
+  nebula.relay(text, integer), nebula.wait_for_work(integer), nebula.await_work(integer), nebula.may_deliver(), nebula.start_task(text, text, interval, interval), nebula.finish_task(text, text, text) to nebula_worker;
 
 -- The worker: webhooks.
 alter function nebula.webhook_requests(text, uuid[], integer[]) owner to nebula_platform;

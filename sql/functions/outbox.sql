@@ -51,6 +51,11 @@ language c volatile strict parallel unsafe security definer set search_path = pg
 comment on function nebula.wait_for_work(integer) is
   'Returns when work was committed that this session was not told of, or after the timeout; whether there was some.';
 
+create function nebula.await_work(timeout_ms integer) returns table (events boolean, jobs boolean)
+language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp set row_security = on as 'MODULE_PATHNAME', 'await_work_wrapper';
+comment on function nebula.await_work(integer) is
+  'As nebula.wait_for_work, which it tells for at the same time; whether there were events to hand on, and whether jobs to claim.';
+
 create function nebula.relay(worker text, "limit" integer) returns integer
 language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp as 'MODULE_PATHNAME', 'relay_wrapper';
 comment on function nebula.relay(text, integer) is

@@ -10,7 +10,7 @@ use crate::{
     error::Error,
     telemetry::{Telemetry, metrics::Metrics},
 };
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, QueueMode, RecyclingMethod, Runtime};
 use std::{sync::Arc, time::Duration};
 use tokio_postgres::{
     Row,
@@ -41,6 +41,8 @@ impl WorkerDatabase {
         );
         let pool = Pool::builder(manager)
             .max_size(connections.max(2))
+            // The one that was used last: at a light load few sessions do everything, with what they know at hand.
+            .queue_mode(QueueMode::Lifo)
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(Duration::from_secs(30)))
             .create_timeout(Some(Duration::from_secs(5)))

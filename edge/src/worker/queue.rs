@@ -71,11 +71,22 @@ pub async fn extend(context: &Context, leases: &[Lease]) -> Result<Vec<Uuid>, Fa
     first_column(&context.database.rows("select nebula.extend($1, $2, $3, make_interval(secs => $4))", &parameters).await?)
 }
 
-/// Waits in the database until there is something to claim that this session has not told of; false after the timeout.
-pub async fn wait_for_work(context: &Context, session: &Object, timeout: Duration) -> Result<bool, Failure> {
+/// What there is to do that a session was not told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Work {
+    /// Events, to be handed on.
+    pub events: bool,
+    /// Jobs, to be claimed.
+    pub jobs: bool,
+}
+
+/// Waits in the database until there is something to do that this session has not told of; nothing after the timeout.
+pub async fn await_work(context: &Context, session: &Object, timeout: Duration) -> Result<Work, Failure> {
     let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
-    let rows = context.database.rows_in(session, "select nebula.wait_for_work($1)", &[(&timeout_ms, Type::INT4)]).await?;
-    rows.first().map_or(Ok(false), read)
+    let rows = context.database.rows_in(session, "select events, jobs from nebula.await_work($1)", &[(&timeout_ms, Type::INT4)]).await?;
+    let row = rows.first().ok_or_else(|| Failure::Statement("nothing came back".to_owned()))?;
+    let column = |at: usize| row.try_get(at).map_err(|error| Failure::of(&error));
+    Ok(Work { events: column(0)?, jobs: column(1)? })
 }
 
 /// Whether this database stands where it was installed or adopted.

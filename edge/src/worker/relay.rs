@@ -22,7 +22,7 @@ fn is_all(count: usize, batch: usize) -> bool {
 }
 
 /// Hands on whatever is due, when it is woken and as often as the settings say, until the worker stops.
-pub async fn keep(context: Arc<Context>, mut work: watch::Receiver<()>, stopping: CancellationToken) {
+pub async fn keep(context: Arc<Context>, mut events: watch::Receiver<()>, stopping: CancellationToken) {
     let poll = Duration::from_millis(context.config.worker_poll_ms.max(1));
     let mut patience = Patience::with("hand events on");
     loop {
@@ -34,7 +34,7 @@ pub async fn keep(context: Arc<Context>, mut work: watch::Receiver<()>, stopping
             Err(failure) => patience.after(&failure),
         };
         tokio::select! {
-            _ = timeout(pause, work.changed()) => {}
+            _ = timeout(pause, events.changed()) => {}
             () = stopping.cancelled() => return,
         }
     }

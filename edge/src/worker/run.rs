@@ -83,17 +83,17 @@ pub async fn run(context: Context, until: Until, stop: impl Future<Output = ()> 
     if !running.may_start().await? {
         return Ok(());
     }
-    let (woken, work) = watch::channel(());
+    let ((events_came, events), (jobs_came, jobs)) = (watch::channel(()), watch::channel(()));
     parts.spawn(leases::keep(Arc::clone(&running.context), Arc::clone(&running.hand)));
-    parts.spawn(wake::listen(Arc::clone(&running.context), woken));
+    parts.spawn(wake::listen(Arc::clone(&running.context), wake::Listeners { events: events_came, jobs: jobs_came }));
     if until == Until::Told {
-        parts.spawn(relay::keep(Arc::clone(&running.context), work.clone(), running.stopping.clone()));
+        parts.spawn(relay::keep(Arc::clone(&running.context), events, running.stopping.clone()));
         for task in schedule::Task::ALL {
             parts.spawn(schedule::keep(Arc::clone(&running.context), task));
         }
     }
     tracing::info!("worker {} works", running.context.worker);
-    let outcome = running.claim(work, until).await;
+    let outcome = running.claim(jobs, until).await;
     running.stopping.cancel();
     tracing::info!("stopping: nothing more is claimed, what runs finishes");
     if timeout(Duration::from_secs(running.context.config.drain_seconds), running.hand.emptied()).await.is_err() {
@@ -120,7 +120,7 @@ impl Running {
     }
 
     /// Claims and hands out. Returns when it is to stop; an error where this database may not send (any more).
-    async fn claim(self: &Arc<Self>, mut work: watch::Receiver<()>, until: Until) -> Result<(), Error> {
+    async fn claim(self: &Arc<Self>, mut jobs: watch::Receiver<()>, until: Until) -> Result<(), Error> {
         let mut patience = Patience::with("claim work");
         while let Some(room) = self.room().await {
             let was_idle = self.hand.is_empty();
@@ -144,7 +144,7 @@ impl Running {
                 Err(failure) => patience.after(&failure),
             };
             tokio::select! {
-                _ = work.changed() => {}
+                _ = jobs.changed() => {}
                 () = self.hand.freed.notified() => {}
                 () = sleep(pause) => {}
                 () = self.stopping.cancelled() => {}

@@ -1,6 +1,10 @@
 //! Being woken by the database as soon as there is something to do: one connection waits there. A poll stands behind it.
 
-use super::{Context, patience::Patience, queue};
+use super::{
+    Context,
+    patience::Patience,
+    queue::{self, Work},
+};
 use crate::db::Failure;
 use deadpool_postgres::Object;
 use std::{sync::Arc, time::Duration};
@@ -16,16 +20,27 @@ pub const PACE: Duration = Duration::from_millis(10);
 /// Each session knows what it has told of: a wait in another one would tell of the same again. So one is kept for all of them.
 type Session = Option<Object>;
 
-/// Tells whenever something was committed that may be claimed. Never returns.
-pub async fn listen(context: Arc<Context>, work: watch::Sender<()>) {
+/// Whom to tell: who hands events on, and who claims jobs. A statement for nothing at each event would cost about as much as handing it on.
+pub struct Listeners {
+    pub events: watch::Sender<()>,
+    pub jobs: watch::Sender<()>,
+}
+
+/// Tells whenever something was committed that is to be done. Never returns.
+pub async fn listen(context: Arc<Context>, listeners: Listeners) {
     let mut patience = Patience::with("wait for work");
     let mut session = None;
     loop {
         match wait(&context, &mut session).await {
-            Ok(is_there) => {
+            Ok(Work { events, jobs }) => {
                 patience.rewarded();
-                if is_there {
-                    work.send_replace(());
+                if events {
+                    listeners.events.send_replace(());
+                }
+                if jobs {
+                    listeners.jobs.send_replace(());
+                }
+                if events || jobs {
                     sleep(PACE).await;
                 }
             }
@@ -38,10 +53,10 @@ pub async fn listen(context: Arc<Context>, work: watch::Sender<()>) {
     }
 }
 
-async fn wait(context: &Context, session: &mut Session) -> Result<bool, Failure> {
+async fn wait(context: &Context, session: &mut Session) -> Result<Work, Failure> {
     let session = match session {
         Some(session) => session,
         None => session.insert(context.database.client().await?),
     };
-    queue::wait_for_work(context, session, WAIT).await
+    queue::await_work(context, session, WAIT).await
 }

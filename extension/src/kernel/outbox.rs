@@ -7,7 +7,7 @@ use super::{
         direct::{Leaf, Table, Writer},
         jsonb,
     },
-    wake,
+    wake::{self, Work},
 };
 use nebula_core::{error::Code, text::Key};
 use pgrx::PgTrigger;
@@ -75,7 +75,8 @@ fn put_one(tenant: Uuid, event: &str, payload: Made, details: Details) -> Uuid {
 }
 
 fn put(writer: &mut Writer, positions: &Sequence, tenant: Uuid, event: &str, payload: Made, details: Details) -> Uuid {
-    wake::at_commit();
+    let is_job = INTERNAL.contains(&event);
+    wake::at_commit(if is_job { Work::JOBS } else { Work::EVENTS });
     let about = details.aggregate.map(str::to_owned).or_else(|| {
         let noun = event.split('.').next().unwrap_or_default();
         jsonb::member_text(payload, &["data", "id"]).map(|id| format!("{noun}/{id}"))
@@ -89,7 +90,7 @@ fn put(writer: &mut Writer, positions: &Sequence, tenant: Uuid, event: &str, pay
             Arg::Text(event),
             Arg::OptText(about.as_deref()),
             Arg::Made(payload),
-            Arg::Bool(INTERNAL.contains(&event)),
+            Arg::Bool(is_job),
             Arg::Text("pending"),
             Arg::Int(0),
             Arg::Int(0),
@@ -159,6 +160,6 @@ pub fn emit_rows(trigger: &PgTrigger, relation: u32, event: &str, rows: &str) {
          select r.tenant_id, $1, jsonb_build_object('version', 1, 'data', r.data), r.aggregate from ({rows}) r where r.tenant_id is not null"
     );
     if spi::run_over_transition_tables(trigger, &sql, &[Arg::Text(event)]) > 0 {
-        wake::at_commit();
+        wake::at_commit(Work::EVENTS);
     }
 }

@@ -4,7 +4,8 @@ use super::{
     place,
     round::{self, Due, Part},
     spi::{self, Arg},
-    turn, wake,
+    turn,
+    wake::{self, Work},
 };
 use pgrx::datum::TimestampWithTimeZone;
 use std::collections::HashMap;
@@ -160,7 +161,7 @@ fn distribute(events: &[Uuid]) {
         &[Arg::Uuids(events)],
     );
     if made > 0 {
-        wake::at_commit();
+        wake::at_commit(Work::JOBS);
     }
 }
 
@@ -279,7 +280,7 @@ fn bury(id: Uuid, error: &str) {
 /// for its own.
 #[must_use]
 pub fn requeue(id: Uuid, tenant: Option<Uuid>) -> bool {
-    wake::at_commit();
+    wake::at_commit(Work::ANY);
     spi::run(
         moved!(
             "delete from nebula.outbox o where o.id = $1 and ($2 is null or o.tenant_id = $2) and o.status = 'dead'",

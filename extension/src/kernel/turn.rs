@@ -6,7 +6,7 @@
 use super::{
     round::Due,
     spi::{self, Arg},
-    wake,
+    wake::{self, Work},
 };
 use std::collections::{BTreeMap, HashMap, HashSet};
 use uuid::Uuid;
@@ -85,6 +85,6 @@ pub fn pass_on(About(tenants, aggregates): About) {
         &[Arg::Uuids(&tenants), Arg::Texts(&aggregates)],
     );
     if woken > 0 {
-        wake::at_commit();
+        wake::at_commit(Work::ANY);
     }
 }

@@ -1,7 +1,7 @@
 //! Waking workers when work was committed, without NOTIFY: that would make the commits of all tenants wait for one another.
 //!
-//! A counter and the latches of who waits, in a few bytes of the main shared memory, for which Postgres always has room. A backend that commits work adds to the
-//! counter and sets the latches; a poll stands behind, for work that becomes due by itself.
+//! Counters and the latches of who waits, in a few bytes of the main shared memory, for which Postgres always has room. A backend that commits work adds to the
+//! counter of its kind and sets the latches of its own database's; a poll stands behind, for work that becomes due by itself.
 //!
 //! Raw memory of Postgres, hence the exception.
 #![allow(unsafe_code)]
@@ -10,27 +10,74 @@ use super::{shared_memory, spi};
 use pgrx::pg_sys;
 use std::{
     cell::Cell,
-    sync::atomic::{AtomicI32, AtomicU64, Ordering},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 /// Who waits at once; more than these sleep until their timeout.
 const WAITERS: usize = 64;
+/// Databases share so many counters: who shares one is told for nothing.
+const DATABASES: usize = 32;
 /// With the layout's number: a newer library in a server that runs maps no older memory.
-const NAME: &core::ffi::CStr = c"nebula_wake_1";
+const NAME: &core::ffi::CStr = c"nebula_wake_2";
+
+/// What was written, or was committed: for whom there is something to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Events, to be handed on.
+    pub events: bool,
+    /// Jobs, to be claimed.
+    pub jobs: bool,
+}
+
+impl Work {
+    pub const EVENTS: Self = Self { events: true, jobs: false };
+    pub const JOBS: Self = Self { events: false, jobs: true };
+    pub const ANY: Self = Self { events: true, jobs: true };
+
+    #[must_use]
+    pub fn is_there(self) -> bool {
+        self.events || self.jobs
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self { events: self.events || other.events, jobs: self.jobs || other.jobs }
+    }
+}
+
+/// How many transactions with work of each kind have committed.
+#[repr(C)]
+struct Rung {
+    events: AtomicU64,
+    jobs: AtomicU64,
+}
 
 #[repr(C)]
 struct Bell {
-    /// How many transactions with work have committed, in whichever database.
-    rung: AtomicU64,
-    /// The number of each waiting process, plus one; 0: free, as all are in new memory.
-    waiters: [AtomicI32; WAITERS],
+    rung: [Rung; DATABASES],
+    /// Database and number, plus one, of each waiting process; 0: free, as all are in new memory.
+    waiters: [AtomicU64; WAITERS],
+}
+
+impl Bell {
+    fn rung(&self) -> &Rung {
+        let [first, ..] = &self.rung;
+        self.rung.get(spi::database_id() as usize % DATABASES).unwrap_or(first)
+    }
+}
+
+/// The counters as a backend saw them.
+#[derive(Clone, Copy, Default)]
+struct Heard {
+    events: u64,
+    jobs: u64,
 }
 
 thread_local! {
     static BELL: Cell<*const Bell> = const { Cell::new(std::ptr::null()) };
-    static HAS_WORK: Cell<bool> = const { Cell::new(false) };
+    /// What this transaction has written.
+    static WRITTEN: Cell<Work> = const { Cell::new(Work { events: false, jobs: false }) };
     /// What this backend has told its client of.
-    static HEARD: Cell<u64> = const { Cell::new(0) };
+    static HEARD: Cell<Heard> = const { Cell::new(Heard { events: 0, jobs: 0 }) };
     static WILL_LEAVE_AT_EXIT: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -47,22 +94,26 @@ fn bell() -> &'static Bell {
 }
 
 /// This transaction has written work: whoever waits is woken when it commits. The memory is found now, since a commit must not fail.
-pub fn at_commit() {
-    if !HAS_WORK.replace(true) {
+pub fn at_commit(work: Work) {
+    if !WRITTEN.replace(WRITTEN.get().and(work)).is_there() {
         bell();
     }
 }
 
 /// The transaction has committed, and what it wrote can be seen.
 pub fn committed() {
-    if !HAS_WORK.replace(false) || BELL.get().is_null() {
+    let written = WRITTEN.take();
+    if !written.is_there() || BELL.get().is_null() {
         return;
     }
     let bell = bell();
-    bell.rung.fetch_add(1, Ordering::SeqCst);
-    for waiter in &bell.waiters {
-        let number = waiter.load(Ordering::SeqCst);
-        if let Ok(number) = usize::try_from(number - 1) {
+    let rung = bell.rung();
+    for (_, counter) in [(written.events, &rung.events), (written.jobs, &rung.jobs)].into_iter().filter(|(is_written, _)| *is_written) {
+        counter.fetch_add(1, Ordering::SeqCst);
+    }
+    let own = u64::from(spi::database_id());
+    for waiter in bell.waiters.iter().map(|waiter| waiter.load(Ordering::SeqCst)).filter(|waiter| waiter >> 32 == own) {
+        if let Some(number) = usize::try_from(waiter & u64::from(u32::MAX)).ok().and_then(|number| number.checked_sub(1)) {
             // SAFETY: a process' place is there as long as the server; whoever has it by now is at worst woken for nothing, which every loop over a latch allows.
             unsafe { pg_sys::SetLatch(&raw mut (*(*pg_sys::ProcGlobal).allProcs.add(number)).procLatch) };
         }
@@ -71,25 +122,25 @@ pub fn committed() {
 
 /// The transaction was rolled back, and its work with it.
 pub fn rolled_back() {
-    HAS_WORK.set(false);
+    WRITTEN.take();
 }
 
 /// Leaves its place when dropped, also when a cancel ends the wait. A terminate ends the process without dropping anything: [`leave_at_exit`].
-struct Place(Option<&'static AtomicI32>);
+struct Place(Option<&'static AtomicU64>);
 
-/// This process' number, plus one.
-fn own_number() -> i32 {
+/// This process as a waiter: its database, and its number, plus one.
+fn own_entry() -> u64 {
     // SAFETY: both point into the one array of processes.
     let number = unsafe { pg_sys::MyProc.offset_from((*pg_sys::ProcGlobal).allProcs) };
-    i32::try_from(number + 1).unwrap_or(0)
+    u64::from(spi::database_id()) << 32 | u64::try_from(number + 1).unwrap_or(0)
 }
 
 #[pgrx::pg_guard]
 unsafe extern "C-unwind" fn leave_at_exit(_code: core::ffi::c_int, _argument: pg_sys::Datum) {
-    let number = own_number();
+    let own = own_entry();
     for place in &bell().waiters {
         // Whoever has it is told by its number.
-        let _ = place.compare_exchange(number, 0, Ordering::SeqCst, Ordering::SeqCst);
+        let _ = place.compare_exchange(own, 0, Ordering::SeqCst, Ordering::SeqCst);
     }
 }
 
@@ -99,8 +150,8 @@ impl Place {
             // SAFETY: the callback lives as long as the library, which Postgres never unloads.
             unsafe { pg_sys::before_shmem_exit(Some(leave_at_exit), pg_sys::Datum::null()) };
         }
-        let number = own_number();
-        let is_taken = |place: &&AtomicI32| place.compare_exchange(0, number, Ordering::SeqCst, Ordering::SeqCst).is_ok();
+        let own = own_entry();
+        let is_taken = |place: &&AtomicU64| place.compare_exchange(0, own, Ordering::SeqCst, Ordering::SeqCst).is_ok();
         Self(bell.waiters.iter().find(is_taken))
     }
 }
@@ -113,21 +164,24 @@ impl Drop for Place {
     }
 }
 
-/// Waits until work is committed that this backend's client wasn't told of, at most so long; whether there is some.
+/// Waits until work is committed that this backend's client wasn't told of, at most so long; of what kind it is.
 #[must_use]
-pub fn wait(timeout_milliseconds: i64) -> bool {
+pub fn wait(timeout_milliseconds: i64) -> Work {
     let bell = bell();
     let place = Place::take(bell);
     let deadline = spi::now_microseconds() + timeout_milliseconds * 1000;
     loop {
         // After the place is taken: what is committed from now on sets the latch.
-        let rung = bell.rung.load(Ordering::SeqCst);
-        if rung != HEARD.replace(rung) {
-            return true;
+        let rung = bell.rung();
+        let now = Heard { events: rung.events.load(Ordering::SeqCst), jobs: rung.jobs.load(Ordering::SeqCst) };
+        let before = HEARD.replace(now);
+        let work = Work { events: now.events != before.events, jobs: now.jobs != before.jobs };
+        if work.is_there() {
+            return work;
         }
         let left = (deadline - spi::now_microseconds()) / 1000;
         if left <= 0 {
-            return false;
+            return work;
         }
         spi::sleep_milliseconds(left.min(if place.0.is_some() { 60_000 } else { 100 }));
     }

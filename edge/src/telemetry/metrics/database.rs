@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn a_statement_is_known_by_the_function_that_it_calls() {
         assert_eq!(function_of("select status, body, context from nebula.handle($1, $2)"), "handle");
-        assert_eq!(function_of("select nebula.wait_for_work($1)"), "wait_for_work");
+        assert_eq!(function_of("select events, jobs from nebula.await_work($1)"), "await_work");
         assert_eq!(function_of("begin"), "other");
     }
 }

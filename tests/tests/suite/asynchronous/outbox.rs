@@ -483,6 +483,42 @@ fn whoever_waits_is_woken_by_a_commit_and_by_nothing_else() {
     });
 }
 
+/// What `nebula.await_work` tells, once there is nothing left to tell of.
+fn told_of(worker: &mut Queue, work: impl FnOnce()) -> (bool, bool) {
+    let await_work = |worker: &mut Queue, milliseconds: i32| {
+        let row = worker.client.query_one("select events, jobs from nebula.await_work($1)", &[&milliseconds]).unwrap();
+        (row.get(0), row.get(1))
+    };
+    while await_work(worker, 0) != (false, false) {}
+    work();
+    await_work(worker, 100)
+}
+
+/// Databases share a few counters, so that another test's work may be told of, too: what is asked is what comes out once at least.
+#[test]
+fn whoever_waits_is_told_of_events_and_jobs_apart() {
+    let (database, tenant, mut worker) = quiet("acme");
+    let is_told = |worker: &mut Queue, expected, work: &mut dyn FnMut()| (0..20).any(|_| told_of(worker, &mut *work) == expected);
+    assert!(is_told(&mut worker, (true, false), &mut || emit(&database, tenant, 1, None)), "an event");
+    assert!(is_told(&mut worker, (false, false), &mut || ()), "nothing");
+    subscribe(&database, tenant, &["*"]);
+    let mut relay = database.connect("nebula_worker");
+    let mut is_delivery_told = || {
+        emit(&database, tenant, 1, None);
+        told_of(&mut worker, || drop(relay.query_one("select nebula.relay('w2', 10)", &[]).unwrap())) == (false, true)
+    };
+    assert!((0..20).any(|_| is_delivery_told()), "a delivery, which handing on has made a job of");
+}
+
+#[test]
+fn work_of_another_database_wakes_nobody() {
+    let (database, _, mut worker) = quiet("acme");
+    let oid = |database: &Database| database.number("select oid::bigint from pg_database where datname = current_database()", &[]);
+    // Of one that doesn't share the counter.
+    let (other, tenant, _) = std::iter::repeat_with(|| quiet("other")).find(|(other, ..)| (oid(other) - oid(&database)) % 32 != 0).unwrap();
+    assert!((0..20).any(|_| told_of(&mut worker, || emit(&other, tenant, 1, None)) == (false, false)));
+}
+
 #[test]
 fn a_copied_database_gives_its_work_to_nobody_until_it_is_adopted() {
     let database = Database::new();

@@ -194,7 +194,7 @@ fn nothing_is_granted_to_public_or_beyond_the_list() {
            and not (acl.grantee::regrole::text = 'supabase_auth_admin' and p.proname = 'custom_access_token_hook') \
            and not (acl.grantee = 'pg_monitor'::regrole and p.proname in ('metrics', 'metrics_as_platform', 'metrics_of_statements')) \
            and not (acl.grantee = 'nebula_worker'::regrole and p.proname in ('reset_token', 'metrics', 'metrics_as_platform', 'metrics_of_statements', \
-             'claim', 'complete', 'fail', 'extend', 'fan_out', 'relay', 'wait_for_work', 'may_deliver', 'start_task', 'finish_task', \
+             'claim', 'complete', 'fail', 'extend', 'fan_out', 'relay', 'wait_for_work', 'await_work', 'may_deliver', 'start_task', 'finish_task', \
              'ensure_partitions', 'retention_plan', 'archive_columns', 'archive_page', 'record_archive', 'drop_partition', 'settle_default', \
              'expired_archives', 'forget_archive', 'purge', 'webhook_requests', 'record_deliveries', \
              'start_export', 'export_tables', 'export_rows', 'finish_export', 'expire_exports', 'sealing_keys', 'sealed_rows', 'reseal', 'reveal_credential', \
