@@ -318,7 +318,7 @@ fn a_terminated_waiter_leaves_its_place() {
     for _ in 0..3 {
         let mut waiters = (0..30).map(|_| session(database, "nebula_worker")).collect::<Vec<_>>();
         thread::scope(|scope| {
-            // Work that is committed anywhere in the cluster wakes them: then they wait again.
+            // Work that is committed wakes them: then they wait again.
             let waiting = waiters
                 .iter_mut()
                 .map(|client| scope.spawn(|| while client.batch_execute("select nebula.wait_for_work(60000)").is_ok() {}))
