@@ -6,6 +6,7 @@ source "$(dirname "$0")/lib.sh"
 # shellcheck source=tenants.sh
 source "$here/tenants.sh"
 scale=${SCALE:-1}
+warm_seconds=${WARM_SECONDS:-90}
 start growth
 # As docs/operations/capacity.md has it for a machine of 16 GB: pages of ten thousand tenants are written to all the time, and each counts once between two checkpoints.
 for setting in "shared_buffers = '${SHARED_BUFFERS:-4GB}'" "max_wal_size = '16GB'" "checkpoint_timeout = '15min'" "wal_compression = 'lz4'"; do
@@ -30,8 +31,8 @@ log_in_both() {
 log_in_both
 # Each of sixteen backends meets each of ten thousand tenants for the first time, which `bench-rights` measures.
 for size in small big; do
-  spread "${!size}" "$dir/$size.tokens" me 16 "${WARM_SECONDS:-90}" >/dev/null
-  for kind in write list; do spread "${!size}" "$dir/$size.tokens" $kind 16 $((${WARM_SECONDS:-90} / 6)) >/dev/null; done
+  spread "${!size}" "$dir/$size.tokens" me 16 "$warm_seconds" >/dev/null
+  for kind in write list; do spread "${!size}" "$dir/$size.tokens" $kind 16 $(((warm_seconds + 5) / 6)) >/dev/null; done
 done
 for round in $(seq "$rounds"); do
   # Access tokens are good for a quarter of an hour.

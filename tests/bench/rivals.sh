@@ -114,21 +114,27 @@ wrk_p99_ms() { # side token script path
 }
 
 check
+# What is asked for, and of whose tenant: a write and the caller go to a small one, the page to that of ten thousand people.
+declare -A script=([write]=post_users.lua [list]=get.lua [me]=get.lua)
+declare -A path=([write]=/v1/users [list]='/v1/users?limit=50' [me]=/v1/me)
+declare -A whose=([write]=$slug [list]=$slug-list [me]=$slug)
 # Node compiles what is hot while it runs: its first seconds are none of its speed.
 for side in "${sides[@]}"; do
-  write=$(token_of "$slug") read=$(token_of "$slug-list")
-  for request in "$write post_users.lua /v1/users" "$read get.lua /v1/users?limit=50" "$read get.lua /v1/me"; do
-    # shellcheck disable=SC2086
-    NEBULA_URL=${url[$side]} seconds=$warm_seconds wrk_rps ${request%% *} $clients ${request#* } >/dev/null
+  for kind in write list me; do
+    NEBULA_URL=${url[$side]} seconds=$warm_seconds wrk_rps "$(token_of "${whose[$kind]}")" $clients "${script[$kind]}" "${path[$kind]}" >/dev/null
   done
 done
 for _ in $(seq "$rounds"); do
-  for side in "${sides[@]}"; do sample "write_$side" "$(NEBULA_URL=${url[$side]} wrk_rps "$(token_of "$slug")" $clients post_users.lua /v1/users)"; done
-  for side in "${sides[@]}"; do sample "list_$side" "$(NEBULA_URL=${url[$side]} wrk_rps "$(token_of "$slug-list")" $clients get.lua '/v1/users?limit=50')"; done
-  for side in "${sides[@]}"; do sample "me_$side" "$(NEBULA_URL=${url[$side]} wrk_rps "$(token_of "$slug")" $clients get.lua /v1/me)"; done
-  for side in "${sides[@]}"; do sample "write_p99_$side" "$(wrk_p99_ms "$side" "$(token_of "$slug")" post_users.lua /v1/users)"; done
-  for side in "${sides[@]}"; do sample "list_p99_$side" "$(wrk_p99_ms "$side" "$(token_of "$slug-list")" get.lua '/v1/users?limit=50')"; done
-  for side in "${sides[@]}"; do sample "me_p99_$side" "$(wrk_p99_ms "$side" "$(token_of "$slug")" get.lua /v1/me)"; done
+  for kind in write list me; do
+    for side in "${sides[@]}"; do
+      sample "${kind}_$side" "$(NEBULA_URL=${url[$side]} wrk_rps "$(token_of "${whose[$kind]}")" $clients "${script[$kind]}" "${path[$kind]}")"
+    done
+  done
+  for kind in write list me; do
+    for side in "${sides[@]}"; do
+      sample "${kind}_p99_$side" "$(wrk_p99_ms "$side" "$(token_of "${whose[$kind]}")" "${script[$kind]}" "${path[$kind]}")"
+    done
+  done
 done
 prisma="NestJS, Prisma"
 sql="NestJS, hand-written SQL"

@@ -109,6 +109,13 @@ impl Database {
         eventually("nothing is left to do", || self.number(unsettled, &[]) == 0);
     }
 
+    /// Waits until every session has ended: a backend writes what it has gathered of its tenants' usage as it ends, which is after its client has gone.
+    #[track_caller]
+    pub fn wait_until_deserted(&self) {
+        let others = "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";
+        eventually("every session has ended", || self.number(others, &[]) == 0);
+    }
+
     /// A copy of the installation's keys that this test may change: the folder.
     #[must_use]
     pub fn own_keys(&self) -> PathBuf {

@@ -73,7 +73,7 @@ runs "$bound" "select nebula.can('users.read'); select nebula.why('users.read');
 runs "$NEBULA_ADMIN_DATABASE_URL" "select nebula.emit('bench.noop', '{\"a\":[1,null,\"x\"]}', 'agg', '$tenant') from generate_series(1, 300); select nebula.emit_each('bench.noop', '[{\"n\":1},{\"n\":2}]', '$tenant');
   select count(*) from nebula.doctor(); select count(*) from nebula.metrics(); select nebula.seed(); select nebula.ensure_partitions(2); select count(*) from nebula.prove_isolation();"
 runs "$NEBULA_WORKER_DATABASE_URL" "select nebula.may_deliver(); select nebula.relay('w', 100); select count(*) from nebula.claim('w', 50, '1 minute', 10, '{}');
-  with c as materialized (select id, attempt from nebula.claim('w', 50, '1 minute')) select nebula.complete('w', array_agg(id), array_agg(attempt)) from c; select nebula.wait_for_work(50); select count(*) from nebula.metrics();
+  with c as materialized (select id, attempt from nebula.claim('w', 50, '1 minute')) select nebula.complete('w', array_agg(id), array_agg(attempt)) from c; select nebula.wait_for_work(50); select * from nebula.await_work(50); select count(*) from nebula.metrics();
   select count(*) from nebula.audit_tenants(); select count(*) from nebula.audit_rows('$tenant', 0, null, 100);"
 trap - EXIT
 stop_server

@@ -39,7 +39,7 @@ impl Work {
         self.events || self.jobs
     }
 
-    fn and(self, other: Self) -> Self {
+    fn or(self, other: Self) -> Self {
         Self { events: self.events || other.events, jobs: self.jobs || other.jobs }
     }
 }
@@ -95,7 +95,7 @@ fn bell() -> &'static Bell {
 
 /// This transaction has written work: whoever waits is woken when it commits. The memory is found now, since a commit must not fail.
 pub fn at_commit(work: Work) {
-    if !WRITTEN.replace(WRITTEN.get().and(work)).is_there() {
+    if !WRITTEN.replace(WRITTEN.get().or(work)).is_there() {
         bell();
     }
 }
@@ -108,8 +108,11 @@ pub fn committed() {
     }
     let bell = bell();
     let rung = bell.rung();
-    for (_, counter) in [(written.events, &rung.events), (written.jobs, &rung.jobs)].into_iter().filter(|(is_written, _)| *is_written) {
-        counter.fetch_add(1, Ordering::SeqCst);
+    if written.events {
+        rung.events.fetch_add(1, Ordering::SeqCst);
+    }
+    if written.jobs {
+        rung.jobs.fetch_add(1, Ordering::SeqCst);
     }
     let own = u64::from(spi::database_id());
     for waiter in bell.waiters.iter().map(|waiter| waiter.load(Ordering::SeqCst)).filter(|waiter| waiter >> 32 == own) {

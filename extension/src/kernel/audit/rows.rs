@@ -68,7 +68,6 @@ pub fn write(trigger: &PgTrigger, author: &Author, audited: &Audited) {
 struct Metadata<'a> {
     author: &'a Author,
     audited: &'a Audited<'a>,
-    own_tenant: String,
     key: Option<JsonColumns>,
     /// Where no row tells its key: that of rows in which the same columns changed, made once.
     made: HashMap<(Vec<usize>, bool), Made>,
@@ -77,20 +76,20 @@ struct Metadata<'a> {
 impl<'a> Metadata<'a> {
     fn new(author: &'a Author, audited: &'a Audited, trigger: &PgTrigger) -> Self {
         let key = if audited.key.is_empty() { None } else { JsonColumns::new(trigger, &audited.key) };
-        let own_tenant = author.tenant.map(|tenant| tenant.to_string()).unwrap_or_default();
-        Self { author, audited, own_tenant, key, made: HashMap::new() }
+        Self { author, audited, key, made: HashMap::new() }
     }
 
     /// That of a row; lasts as long as the writer's batch.
     fn of(&mut self, row: &Rows, changed: Vec<usize>, is_elsewhere: bool, writer: &mut Writer) -> Made {
-        let Self { author, audited, own_tenant, key, made } = self;
+        let Self { author, audited, key, made } = self;
+        let own_tenant = author.tenant.filter(|_| is_elsewhere).map(|own| own.to_string());
         let begun = |changed: &[usize]| {
             let mut object = Object::default();
             author.about.iter().for_each(|(name, text)| object.text(name, text));
             object.text("verb", audited.verb);
             object.texts("changed", changed.iter().filter_map(|place| audited.news.get(*place)).map(|(_, name)| *name));
-            if is_elsewhere {
-                object.text("actorTenantId", own_tenant);
+            if let Some(own) = &own_tenant {
+                object.text("actorTenantId", own);
             }
             object
         };

@@ -27,6 +27,7 @@ fn shop() -> Shop {
     shop.as_acme()
         .batch_execute("insert into public.orders (customer_id, total) values (2, 7); update public.orders set total = total + 1")
         .unwrap();
+    shop.database.wait_until_deserted();
     shop
 }
 

@@ -53,6 +53,8 @@ fn lived_in() -> (Database, Tenant<String>, String) {
     );
     let dropped = database.connect("nebula_worker").query_one("select nebula.drop_partition('audit_log', '2021-03', '{}')", &[]).unwrap();
     assert_eq!(dropped.get::<_, Option<&str>>(0), Some("rebuilt"));
+    drop(handle);
+    database.wait_until_deserted();
     (database, acme, key)
 }
 

@@ -118,9 +118,7 @@ fn live(previous: &Previous) -> Value {
     );
     eventually("usage is written", || database.number("select count(*) from nebula.usage_metrics", &[]) > 0);
     drop(edge);
-    eventually("everybody has gone", || {
-        database.number("select count(*) from pg_stat_activity where usename in ('nebula_edge', 'nebula_worker')", &[]) == 0
-    });
+    database.wait_until_deserted();
     let missing = database
         .tables()
         .into_iter()
