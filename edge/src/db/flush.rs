@@ -14,7 +14,7 @@ impl Database {
         let mut complaint = None;
         loop {
             sleep(interval).await;
-            let found = self.flush_idle().await.err();
+            let found = self.flush_round().await.err();
             if complaint != found {
                 log(found.as_ref());
                 complaint = found;
@@ -41,16 +41,21 @@ impl Database {
     }
 
     /// One connection at a time, so that requests miss one, and for a statement only. The pool is a queue: each is met once, unless requests
-    /// turn it meanwhile, and what is missed now is met in the next round.
-    async fn flush_idle(&self) -> Result<(), Failure> {
+    /// turn it meanwhile, and what is missed now is met in the next round. Who writes waits in turn with the requests where none is idle: otherwise one of
+    /// those would write, and its client wait for thousands of tenants' counters.
+    async fn flush_round(&self) -> Result<(), Failure> {
+        if self.pool.status().size == 0 {
+            return Ok(());
+        }
         for _ in 0..self.pool.status().available {
             let Some(client) = self.idle().await else { break };
             self.run(client, HAND_OVER, &[]).await?;
         }
-        match self.idle().await {
-            Some(client) => self.run(client, FLUSH, &[]).await.map(|_| ()),
-            None => Ok(()),
-        }
+        let writer = match self.idle().await {
+            Some(client) => client,
+            None => self.pool.get().await?,
+        };
+        self.run(writer, FLUSH, &[]).await.map(|_| ())
     }
 
     /// An idle connection: nothing is waited for, and none is made.
@@ -84,7 +89,7 @@ mod tests {
         let settings =
             Settings { database_url: Some("postgresql://nebula_edge:x@127.0.0.1:1/nebula".parse().unwrap()), ..Settings::default() };
         let database = Database::new(&Config::of(settings), &Telemetry::default()).unwrap();
-        assert_eq!(database.flush_idle().await, Ok(()));
+        assert_eq!(database.flush_round().await, Ok(()));
         database.flush_all().await;
         assert_eq!(database.pool.status().size, 0);
     }

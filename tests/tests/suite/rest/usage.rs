@@ -10,7 +10,13 @@ use nebula_tests::{
 };
 use postgres::Client;
 use serde_json::{Value, json};
-use std::{mem::ManuallyDrop, process::Command};
+use std::{
+    mem::ManuallyDrop,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    process::Command,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
 use uuid::Uuid;
 
 /// Flushes only where a test says so.
@@ -181,6 +187,33 @@ fn the_edge_has_it_written_every_few_seconds_and_before_it_stops() {
     stop(edge);
     // What the edge could not have written in time, its backends write as they end, which nobody waits for.
     eventually("nothing is lost", || used(&database, acme.id, "users.list") == 80);
+}
+
+#[test]
+fn the_edge_has_it_written_while_requests_never_leave_a_connection_idle() {
+    let database = Database::new();
+    let edge = database.serve_with(&[("NEBULA_FLUSH_INTERVAL_MS", "100"), ("NEBULA_POOL_SIZE", "2")]);
+    let acme = onboard(&edge, "acme");
+    database.raise_limits(acme.id);
+    // Eight clients, two connections, and each request takes a tenth of a second. What was handed over is never old, so that no request writes it.
+    database.execute(
+        "create function public.slow() returns trigger language plpgsql as $$ begin perform pg_sleep(0.1); return new; end $$; \
+         create trigger slow before insert on nebula.user for each row execute function public.slow(); \
+         alter table nebula.gathered_usage alter gathered_at set default 'infinity'",
+    );
+    let is_written = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                while !is_written.load(Ordering::Relaxed) {
+                    acme.person(&Uuid::now_v7().to_string());
+                }
+            });
+        }
+        let written = catch_unwind(AssertUnwindSafe(|| eventually("it is written", || used(&database, acme.id, "users.create") > 0)));
+        is_written.store(true, Ordering::Relaxed);
+        written.unwrap_or_else(|panic| resume_unwind(panic));
+    });
 }
 
 #[test]
