@@ -2,6 +2,8 @@
 
 use tokio_postgres::error::SqlState;
 
+const CONNECTION_LOST: &str = "connection lost";
+
 /// Why there is no answer from the database. No text of Postgres is kept: it may quote data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
@@ -19,7 +21,7 @@ impl Failure {
             Some(state) => Self::Statement(format!("SQLSTATE {}", state.code())),
             // No SQLSTATE: the connection broke, or the answer did not decode. Both texts are the library's own.
             None if error.is_closed() || std::error::Error::source(error).is_some_and(|s| s.is::<std::io::Error>()) => {
-                Self::Unavailable("connection lost".to_owned())
+                Self::Unavailable(CONNECTION_LOST.to_owned())
             }
             None => Self::Statement(error.to_string()),
         }
@@ -27,12 +29,22 @@ impl Failure {
 
     /// Whether a statement failed with this SQLSTATE.
     pub fn is_state(&self, code: &str) -> bool {
-        self.reason().strip_prefix("SQLSTATE ") == Some(code)
+        self.state() == Some(code)
+    }
+
+    fn state(&self) -> Option<&str> {
+        self.reason().strip_prefix("SQLSTATE ")
     }
 
     /// Whether the server takes no writes, since it is a replica now or is being made one: a connection to it is of no use any more. The statement had no effect.
     pub fn is_of_another_server(&self) -> bool {
         self.is_state("25006")
+    }
+
+    /// Whether the connection is of no use any more. One that has ended tells so before its client sees that it is closed, and would be the next to be used.
+    pub fn ends_connection(&self) -> bool {
+        let state = self.state().unwrap_or_default();
+        self.reason() == CONNECTION_LOST || state.starts_with("08") || state.starts_with("57P0") || self.is_of_another_server()
     }
 
     /// For the log: a SQLSTATE or the library's own words.
@@ -80,6 +92,16 @@ mod tests {
         }
         for code in ["42883", "23505", "XX000", "57000", "42501"] {
             assert!(!passes_by_itself(&SqlState::from_code(code)), "{code}");
+        }
+    }
+
+    #[test]
+    fn what_ends_a_connection_is_told_from_what_it_outlives() {
+        for reason in [CONNECTION_LOST, "SQLSTATE 57P01", "SQLSTATE 57P02", "SQLSTATE 57P05", "SQLSTATE 08P01", "SQLSTATE 25006"] {
+            assert!(Failure::Unavailable(reason.to_owned()).ends_connection(), "{reason}");
+        }
+        for reason in ["SQLSTATE 57014", "SQLSTATE 40001", "SQLSTATE 53200", "SQLSTATE 23505", "no database connection in time (Wait)"] {
+            assert!(!Failure::Unavailable(reason.to_owned()).ends_connection(), "{reason}");
         }
     }
 }

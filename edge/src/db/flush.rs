@@ -40,21 +40,24 @@ impl Database {
         }
     }
 
-    /// One connection at a time, so that requests miss one, and for a statement only. The pool is a queue: each is met once, unless requests
-    /// turn it meanwhile, and what is missed now is met in the next round. Who writes waits in turn with the requests where none is idle: otherwise one of
-    /// those would write, and its client wait for thousands of tenants' counters.
+    /// Those that were met are kept until all were, since the pool would give the same one again, and no longer than until a request waits for one. Who writes
+    /// waits in turn with the requests where none is idle: otherwise one of those would write, and its client wait for thousands of tenants' counters.
     async fn flush_round(&self) -> Result<(), Failure> {
         if self.pool.status().size == 0 {
             return Ok(());
         }
-        for _ in 0..self.pool.status().available {
-            let Some(client) = self.idle().await else { break };
-            self.run(client, HAND_OVER, &[]).await?;
+        let mut met = Vec::new();
+        while self.pool.status().waiting == 0
+            && let Some(client) = self.idle().await
+        {
+            met.push(self.run(client, HAND_OVER, &[]).await?.1);
         }
-        let writer = match self.idle().await {
+        let writer = match met.pop() {
             Some(client) => client,
             None => self.pool.get().await?,
         };
+        // In the order in which requests shall find them: the one that was used last comes back last.
+        while met.pop().is_some() {}
         self.run(writer, FLUSH, &[]).await.map(|_| ())
     }
 

@@ -11,6 +11,7 @@ mod listener;
 mod observed;
 mod pool;
 pub mod protection;
+mod renewal;
 mod retention;
 mod servers;
 mod skew;

@@ -5,6 +5,7 @@ use super::{
     failure::Failure,
     json_text::JsonText,
     observed::{self, Call, Observed},
+    renewal::Renewal,
     servers::{ForPool, Servers},
     skew::Skew,
     state::{Context, EdgeState, LoginChallenge, Readiness},
@@ -14,7 +15,7 @@ use crate::{
     error::Error,
     telemetry::{Telemetry, metrics::Metrics},
 };
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, QueueMode, RecyclingMethod, Runtime};
 use serde::de::DeserializeOwned;
 use std::{sync::Arc, time::Duration};
 use tokio_postgres::{
@@ -39,6 +40,7 @@ const CANCEL_GRACE: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub struct Database {
     pub(super) pool: Pool,
+    renewal: Renewal,
     /// Where and how the pool connects: whoever cancels a statement connects so, too.
     servers: Arc<Servers>,
     /// After this a statement is cancelled.
@@ -56,8 +58,12 @@ impl Database {
         let settings = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = Manager::from_connect(url.postgres().clone(), ForPool(Arc::clone(&servers)), settings);
         let wait = Duration::from_millis(config.pool_wait_ms);
+        let renewal = Renewal::new();
         let pool = Pool::builder(manager)
             .max_size(config.pool_size.max(1))
+            // The backend that was used last has the most in its caches, and the processor in its own.
+            .queue_mode(QueueMode::Lifo)
+            .pre_recycle(renewal.hook())
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(wait))
             .create_timeout(Some(Duration::from_secs(5)))
@@ -66,6 +72,7 @@ impl Database {
             .map_err(|error| Error::Database(error.to_string()))?;
         Ok(Self {
             pool,
+            renewal,
             servers,
             statement_timeout: Duration::from_millis(config.request_timeout_ms),
             keeps_prepared: config.prepared_statements,
@@ -99,11 +106,11 @@ impl Database {
         self.json("select nebula.password_challenge($1, $2, $3)", &parameters).await
     }
 
-    /// `nebula.edge_state`. Where it came from a session whose library is not the newest there is, idle connections are given up for new ones.
+    /// `nebula.edge_state`. Where it came from a session whose library is not the newest there is, all connections are given up for new ones.
     pub async fn edge_state(&self) -> Result<EdgeState, Failure> {
         let state: EdgeState = self.json("select nebula.edge_state()", &[]).await?;
         if state.skew() != Skew::Suits {
-            self.pool.retain(|_, _| false);
+            self.renewal.renew(&self.pool);
         }
         Ok(state)
     }
@@ -139,13 +146,14 @@ impl Database {
         if let Some(call) = call {
             call.connected();
         }
-        match self.run(client?, statement, parameters).await {
+        let outcome = match self.run(client?, statement, parameters).await {
             // It took nothing from us and changed nothing: a new connection, to the server that takes writes now, is asked the same.
             Err(failure) if failure.is_of_another_server() && self.servers.is_primary_wanted() => {
                 self.run(self.pool.get().await?, statement, parameters).await
             }
             outcome => outcome,
-        }
+        };
+        outcome.map(|(row, _)| row)
     }
 
     /// Shows the pool.
@@ -154,8 +162,13 @@ impl Database {
     }
 
     /// One unnamed, typed statement: one round trip, and nothing stays in the session, so a pooler may stand between. Where none does, a setting
-    /// keeps the statement prepared, which saves Postgres parsing and planning it each time.
-    pub(super) async fn run(&self, client: Object, statement: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<Row, Failure> {
+    /// keeps the statement prepared, which saves Postgres parsing and planning it each time. The connection stays with the caller, unless it fails.
+    pub(super) async fn run(
+        &self,
+        client: Object,
+        statement: &str,
+        parameters: &[(&(dyn ToSql + Sync), Type)],
+    ) -> Result<(Row, Object), Failure> {
         let token = client.cancel_token();
         let outcome = {
             let query = async {
@@ -187,20 +200,21 @@ impl Database {
                 client.statement_cache.clear();
                 Err(Failure::Unavailable("a prepared statement is no longer valid".to_owned()))
             }
-            Some(result) => result.map_err(|error| {
+            Some(Ok(row)) => Ok((row, client)),
+            Some(Err(error)) => {
                 let failure = Failure::of(&error);
-                if failure.is_of_another_server() {
+                if failure.ends_connection() {
                     drop(Object::take(client));
-                    if self.servers.is_primary_wanted() {
-                        self.pool.retain(|_, _| false);
-                    }
                 }
-                failure
-            }),
+                if failure.is_of_another_server() && self.servers.is_primary_wanted() {
+                    self.renewal.renew(&self.pool);
+                }
+                Err(failure)
+            }
             None => {
                 drop(Object::take(client));
                 // The server says nothing at all: so it will to others, who need not wait for it each.
-                self.pool.retain(|_, _| false);
+                self.renewal.renew(&self.pool);
                 Err(Failure::Unavailable("a statement neither finished nor was cancelled".to_owned()))
             }
         }

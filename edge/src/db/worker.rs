@@ -3,6 +3,7 @@
 use super::{
     failure::Failure,
     observed::{self, Call, Observed},
+    renewal::Renewal,
     servers::{ForPool, Servers},
 };
 use crate::{
@@ -21,6 +22,7 @@ use tokio_postgres::{
 #[derive(Clone)]
 pub struct WorkerDatabase {
     pool: Pool,
+    renewal: Renewal,
     observed: Observed,
 }
 
@@ -39,17 +41,19 @@ impl WorkerDatabase {
             ForPool(Arc::new(servers)),
             ManagerConfig { recycling_method: RecyclingMethod::Fast },
         );
+        let renewal = Renewal::new();
         let pool = Pool::builder(manager)
             .max_size(connections.max(2))
             // The one that was used last: at a light load few sessions do everything, with what they know at hand.
             .queue_mode(QueueMode::Lifo)
+            .pre_recycle(renewal.hook())
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(Duration::from_secs(30)))
             .create_timeout(Some(Duration::from_secs(5)))
             .recycle_timeout(Some(Duration::from_secs(5)))
             .build()
             .map_err(|error| Error::Database(error.to_string()))?;
-        Ok(Self { pool, observed: Observed::default() })
+        Ok(Self { pool, renewal, observed: Observed::default() })
     }
 
     /// The same, watched.
@@ -91,7 +95,7 @@ impl WorkerDatabase {
         }
         let client = client?;
         let outcome = self.rows_in(&client, statement, parameters).await;
-        if outcome.as_ref().is_err_and(Failure::is_of_another_server) {
+        if outcome.as_ref().is_err_and(Failure::ends_connection) {
             drop(Object::take(client));
         }
         outcome
@@ -113,7 +117,7 @@ impl WorkerDatabase {
             session.statement_cache.clear();
             let failure = Failure::of(&error);
             if failure.is_of_another_server() {
-                self.pool.retain(|_, _| false);
+                self.renewal.renew(&self.pool);
             }
             failure
         })

@@ -1,7 +1,7 @@
 //! B9: the database is away, comes, goes, comes back; clients are slow; the edge is told to stop.
 
 use nebula_tests::{
-    Caller, Database, Edge,
+    Caller, Database, Edge, Gate,
     cluster::{Cluster, Installation, TEMPLATE, install},
     eventually, onboard, onboard_by_sql,
 };
@@ -156,22 +156,15 @@ fn told_to_stop_it_finishes_what_runs_and_takes_no_more() {
     let database = Database::new();
     let mut edge = database.serve();
     let acme = onboard(&edge, "acme");
-    database.execute(
-        "create function public.wait() returns trigger language plpgsql as $$ begin perform pg_advisory_xact_lock(42); return null; end $$; \
-         create trigger wait after insert on nebula.\"group\" for each statement execute function public.wait()",
-    );
-    let mut holder = database.superuser();
-    holder.batch_execute("select pg_advisory_lock(42)").unwrap();
+    let gate = Gate::before_groups(&database);
     let running = thread::spawn({
         let admin = acme.admin.clone();
         move || admin.post("/v1/groups", &json!({ "name": "Finished" }))
     });
-    eventually("the request runs", || {
-        database.number("select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'", &[]) == 1
-    });
+    gate.await_one();
     edge.terminate();
     eventually("no connection is accepted", || std::net::TcpStream::connect(edge.base.trim_start_matches("http://")).is_err());
-    holder.batch_execute("select pg_advisory_unlock(42)").unwrap();
+    gate.open();
     running.join().unwrap().data(201);
     assert!(edge.wait().success());
     assert_eq!(database.number("select count(*) from nebula.\"group\" where name = 'Finished'", &[]), 1);
@@ -194,23 +187,44 @@ fn when_every_connection_is_taken_more_requests_are_shed_in_time() {
     let database = Database::new();
     let acme = onboard_by_sql(&database, "acme");
     let edge = database.serve_with(&[("NEBULA_POOL_SIZE", "1"), ("NEBULA_POOL_WAIT_MS", "200")]);
-    database.execute(
-        "create function public.wait() returns trigger language plpgsql as $$ begin perform pg_advisory_xact_lock(42); return null; end $$; \
-         create trigger wait after insert on nebula.\"group\" for each statement execute function public.wait()",
-    );
-    let mut holder = database.superuser();
-    holder.batch_execute("select pg_advisory_lock(42)").unwrap();
+    let gate = Gate::before_groups(&database);
     let admin = edge.user(&acme.admin);
     let running = thread::spawn({
         let admin = admin.clone();
         move || admin.post("/v1/groups", &json!({ "name": "Slow" }))
     });
-    eventually("the request runs", || {
-        database.number("select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'", &[]) == 1
-    });
+    gate.await_one();
     admin.get("/v1/me").refused(503, "SERVICE_UNAVAILABLE");
     assert_eq!(edge.anonymous().get("/health").status, 200);
-    holder.batch_execute("select pg_advisory_unlock(42)").unwrap();
+    gate.open();
     running.join().unwrap().data(201);
     admin.get("/v1/me").data(200);
+}
+
+#[test]
+fn a_connection_that_was_in_use_when_all_were_given_up_is_given_up_when_it_comes_back() {
+    let database = Database::new();
+    let edge = database.serve();
+    let acme = onboard(&edge, "acme");
+    let gate = Gate::before_groups(&database);
+    thread::scope(|scope| {
+        let running = scope.spawn(|| acme.admin.post("/v1/groups", &json!({ "name": "Slow" })));
+        let in_use = gate.await_one();
+        let is_there = |pid: i32| database.number("select count(*) from pg_stat_activity where pid = $1", &[&pid]) == 1;
+        let idle = "select pid::text from pg_stat_activity where application_name = 'nebula-edge' and datname = current_database() and state = 'idle'";
+        let before = database.texts(idle, &[]);
+        assert!(!before.is_empty());
+        // As after an update of the extension: what the sessions have loaded is older.
+        let release = database.text("select extversion from pg_extension where extname = 'nebula'", &[]);
+        database.execute("update pg_extension set extversion = '99.0.0' where extname = 'nebula'; notify nebula_changed");
+        eventually("the idle ones are given up", || before.iter().all(|pid| !is_there(pid.parse().unwrap())));
+        database.execute(&format!("update pg_extension set extversion = '{release}' where extname = 'nebula'"));
+        assert!(is_there(in_use));
+        gate.open();
+        running.join().unwrap().data(201);
+        eventually("the other one is given up, too", || {
+            acme.admin.get("/v1/me").data(200);
+            !is_there(in_use)
+        });
+    });
 }

@@ -1,7 +1,7 @@
 //! One effect per key.
 
 use nebula_tests::{
-    Answer, Caller, Database, User, eventually,
+    Answer, Caller, Database, Gate, User,
     http::id,
     onboard, parallel,
     story::{PASSWORD, tenant_body},
@@ -241,18 +241,11 @@ fn the_second_of_two_gives_up_after_five_seconds_and_does_nothing() {
     let database = Database::new();
     let edge = database.serve();
     let acme = onboard(&edge, "acme");
-    database.execute(
-        "create function public.wait() returns trigger language plpgsql as $$ begin perform pg_advisory_xact_lock(42); return null; end $$; \
-         create trigger wait after insert on nebula.\"group\" for each statement execute function public.wait()",
-    );
-    let mut holder = database.superuser();
-    holder.batch_execute("select pg_advisory_lock(42)").unwrap();
+    let gate = Gate::before_groups(&database);
     let create = |name: &str| acme.admin.request("POST", "/v1/groups").key("slow").json(&json!({ "name": name })).send();
     thread::scope(|scope| {
         let first = scope.spawn(|| create("Slow"));
-        eventually("the first runs", || {
-            database.number("select count(*) from pg_locks where locktype = 'advisory' and not granted and objid = 42", &[]) == 1
-        });
+        gate.await_one();
         // However many wait, an equal request and another one, all are told the same.
         let answers = parallel(3, 3, |number| create(if number == 0 { "Other" } else { "Slow" }));
         for answer in answers {
@@ -260,7 +253,7 @@ fn the_second_of_two_gives_up_after_five_seconds_and_does_nothing() {
         }
         // Another key, another tenant's, another operation under the same key do not wait.
         acme.admin.request("POST", "/v1/users").key("slow").json(&bia()).send().data(201);
-        holder.batch_execute("select pg_advisory_unlock(42)").unwrap();
+        gate.open();
         first.join().unwrap().data(201);
     });
     assert_eq!(create("Slow").header("idempotency-replayed"), Some("true"));
