@@ -37,7 +37,6 @@ pub fn current() -> Rc<Issuers> {
     if let Some(known) = CACHE.with_borrow(|cache| cache.as_ref().filter(|(g, _)| *g == generation).map(|(_, i)| Rc::clone(i))) {
         return known;
     }
-    spi::learn_sentinel();
     let issuers = Rc::new(spi::as_role(OWNER, || spi::reading_latest(load)));
     if spi::global_rights_generation() == generation && !spi::is_parallel() {
         CACHE.set(Some((generation, Rc::clone(&issuers))));

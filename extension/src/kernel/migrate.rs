@@ -59,14 +59,13 @@ const MIGRATIONS: &[Migration] = migrations! {
     22 "0022_protected_table",
     23 "0023_exposed_operation",
     24 "0024_sql_caller",
-    25 "0025_rights_slot",
-    26 "0026_telemetry",
-    27 "0027_audit_chain",
-    28 "0028_gathered_usage",
+    25 "0025_telemetry",
+    26 "0026_audit_chain",
+    27 "0027_gathered_usage",
 };
 
 /// The oldest schema that this library works with.
-pub const REQUIRED_VERSION: i32 = 28;
+pub const REQUIRED_VERSION: i32 = 27;
 
 /// The schema of the first release: what it has is there in every installation, however much newer the library is.
 pub const FIRST_RELEASE_VERSION: i32 = 21;

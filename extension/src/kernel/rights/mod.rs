@@ -176,7 +176,6 @@ fn within(key: Key) -> Rc<Rights> {
 
 /// Reads what isn't known. In the tenant's context, whoever asks, and as the owner: RLS binds this too. A key of another tenant is the platform's to read.
 fn learn(key: Key, noted: Noted) -> Rc<Rights> {
-    spi::learn_sentinel();
     let Key { tenant, home, actor } = key;
     spi::as_role(if tenant == home { OWNER } else { PLATFORM }, || {
         let _scope = context::enter(Caller { tenant, home, actor, action: Rc::from("rights"), origin: Rc::default(), session: None });

@@ -1,78 +1,87 @@
 //! What tells a backend that rights have changed, and whose: relcache invalidations, which Postgres sends when a transaction commits and every backend receives before
 //! its next statement, on standbys too.
 //!
-//! A change is announced by two messages, one behind the other: of the sentinel, and of the tenant's slot or, where it is no single tenant's, of the slot of all.
-//! A library of 0.1.0 sends and knows the sentinel alone: without a slot behind it, it is a change of everything.
+//! A change is announced by two messages, one behind the other: of the sentinel, and of a number that stands for the tenant's slot or, where it is no single
+//! tenant's, for all. No relation needs to have that number: whoever receives it for one of the system's forgets what it knows of that relation, and reads it again.
+//! A library of 0.1.0 sends and knows the sentinel alone: without a number behind it, it is a change of everything.
 
 use super::relation_in_nebula;
 use pgrx::pg_sys;
 use std::{
     cell::{Cell, RefCell},
-    ffi::CString,
+    ffi::CStr,
 };
 use uuid::Uuid;
 
 /// Tenants share so many slots.
-const SLOTS: usize = 64;
-
-/// What is heard of, by oid.
-struct Relations {
-    all: u32,
-    slots: Vec<u32>,
-}
+const SLOTS: u16 = 4096;
+/// The number of what is no single tenant's; the slots' are below it. Oids as high as these are given last, if ever.
+const NUMBER_OF_ALL: u32 = u32::MAX;
+const SENTINEL_NAME: &CStr = c"rights_sentinel";
 
 thread_local! {
     /// 0: not known.
     static SENTINEL: Cell<u32> = const { Cell::new(0) };
-    static RELATIONS: RefCell<Option<Relations>> = const { RefCell::new(None) };
     /// The sentinel may have been made anew since it was looked up.
     static IS_UNSURE: Cell<bool> = const { Cell::new(true) };
     /// Changes that may concern every tenant.
     static OF_ALL: Cell<u64> = const { Cell::new(0) };
     /// Whether the last message was the sentinel's.
     static IS_OPEN: Cell<bool> = const { Cell::new(false) };
-    static OF_SLOTS: RefCell<[u64; SLOTS]> = const { RefCell::new([0; SLOTS]) };
+    static OF_SLOTS: RefCell<Vec<u64>> = RefCell::new(vec![0; usize::from(SLOTS)]);
     static CHANGES: Cell<u64> = const { Cell::new(0) };
 }
 
-fn slot(tenant: Uuid) -> usize {
+fn slot(tenant: Uuid) -> u16 {
     // The end of a version 7 is random.
-    usize::from(tenant.as_bytes()[15]) % SLOTS
+    let [.., high, low] = *tenant.as_bytes();
+    u16::from_be_bytes([high, low]) % SLOTS
 }
 
-fn look_up(name: &str) -> Option<u32> {
-    CString::new(format!("rights_{name}")).ok().and_then(|name| relation_in_nebula(&name))
+fn number(slot: u16) -> u32 {
+    NUMBER_OF_ALL - 1 - u32::from(slot)
+}
+
+/// Whose change a message tells: `Some(None)` where it is no single tenant's.
+fn told(relation: u32) -> Option<Option<u16>> {
+    match NUMBER_OF_ALL - relation {
+        0 => Some(None),
+        below => u16::try_from(below - 1).ok().filter(|slot| *slot < SLOTS).map(Some),
+    }
 }
 
 /// Tells every backend, when this transaction commits, that rights of this tenant have changed; `None`: of whomever.
 pub fn announce(tenant: Option<Uuid>) {
-    let Some(sentinel) = look_up("sentinel") else { return };
+    let Some(sentinel) = relation_in_nebula(SENTINEL_NAME) else { return };
     SENTINEL.set(sentinel);
-    send(sentinel);
-    // Where there are no slots yet, the sentinel says enough.
-    let name = tenant.map_or_else(|| "slot_all".to_owned(), |tenant| format!("slot_{}", slot(tenant)));
-    if let Some(slot) = look_up(&name) {
-        send(slot);
-    }
+    // SAFETY: queues an invalidation message of an existing relation.
+    unsafe { pg_sys::CacheInvalidateRelcacheByRelid(pg_sys::Oid::from(sentinel)) };
+    send(sentinel, tenant.map_or(NUMBER_OF_ALL, |tenant| number(slot(tenant))));
 }
 
-fn send(relation: u32) {
-    // SAFETY: queues an invalidation message of an existing relation.
-    unsafe { pg_sys::CacheInvalidateRelcacheByRelid(pg_sys::Oid::from(relation)) };
+/// Queues the message that a relation of this number would send, of which Postgres reads no more than a row of `pg_class` says: here the sentinel's.
+/// Where that has just gone, nothing is sent: the sentinel's own message says enough.
+fn send(sentinel: u32, number: u32) {
+    let key = pg_sys::Datum::from(sentinel);
+    // SAFETY: a copy of our own of a row of pg_class, whose beginning is that struct.
+    unsafe {
+        let nothing = pg_sys::Datum::null();
+        let row = pg_sys::SearchSysCacheCopy(pg_sys::SysCacheIdentifier::RELOID as i32, key, nothing, nothing, nothing);
+        if row.is_null() {
+            return;
+        }
+        let class = pg_sys::GETSTRUCT(row).cast::<pg_sys::FormData_pg_class>();
+        (*class).oid = pg_sys::Oid::from(number);
+        pg_sys::CacheInvalidateRelcacheByTuple(row);
+        pg_sys::heap_freetuple(row);
+    }
 }
 
 /// Learns what to hear of, so that other relations' invalidations clear nothing. Before that every one does.
 pub fn learn_sentinel() {
     if IS_UNSURE.get() {
-        SENTINEL.set(look_up("sentinel").unwrap_or(0));
+        SENTINEL.set(relation_in_nebula(SENTINEL_NAME).unwrap_or(0));
         IS_UNSURE.set(SENTINEL.get() == 0);
-    }
-    if RELATIONS.with_borrow(Option::is_none) {
-        let relations = || {
-            let slots = (0..SLOTS).map(|slot| look_up(&format!("slot_{slot}"))).collect::<Option<_>>()?;
-            Some(Relations { all: look_up("slot_all")?, slots })
-        };
-        RELATIONS.replace(relations());
     }
 }
 
@@ -94,13 +103,7 @@ pub(super) fn heard_of(relation: u32) {
         IS_OPEN.set(true);
         return of_all();
     }
-    let known = |relations: &RefCell<Option<Relations>>| {
-        let relations = relations.try_borrow().ok()?;
-        let relations = relations.as_ref()?;
-        let slot = relations.slots.iter().position(|slot| *slot == relation);
-        if relation == relations.all { Some(None) } else { slot.map(Some) }
-    };
-    match RELATIONS.with(known) {
+    match told(relation) {
         Some(Some(slot)) => {
             // What the sentinel before it said was this. Nothing has asked in between: messages are received one after the other.
             if is_open {
@@ -108,7 +111,7 @@ pub(super) fn heard_of(relation: u32) {
             }
             OF_SLOTS.with(|slots| {
                 if let Ok(mut slots) = slots.try_borrow_mut()
-                    && let Some(changes) = slots.get_mut(slot)
+                    && let Some(changes) = slots.get_mut(usize::from(slot))
                 {
                     *changes = changes.wrapping_add(1);
                 }
@@ -140,7 +143,7 @@ pub fn global_rights_generation() -> u64 {
 #[must_use]
 pub fn tenant_rights_generation(tenant: Uuid) -> u64 {
     receive();
-    OF_ALL.get().wrapping_add(OF_SLOTS.with_borrow(|slots| slots.get(slot(tenant)).copied().unwrap_or(0)))
+    OF_ALL.get().wrapping_add(OF_SLOTS.with_borrow(|slots| slots.get(usize::from(slot(tenant))).copied().unwrap_or(0)))
 }
 
 /// [`rights_generation`] as of what this backend has heard of: whoever has just opened a relation has heard everything.
@@ -155,7 +158,9 @@ pub fn heard_global_generation() -> u64 {
     OF_ALL.get()
 }
 
+/// Before the sentinel is known again, what changes any relation would count as a change of everybody's rights.
 fn receive() {
     // SAFETY: as every statement's start does; cheap when nothing waits. Callbacks that it runs only reset memory.
     unsafe { pg_sys::AcceptInvalidationMessages() };
+    learn_sentinel();
 }

@@ -348,3 +348,45 @@ fn a_sentinel_that_was_made_anew_still_clears_every_cache() {
         }
     }
 }
+
+/// How often a request of a tenant's administrator reads tables that decide rights.
+fn readings(handle: &mut Handle, tenant: &Tenant<String>) -> i64 {
+    let scans = "select coalesce(sum(coalesce(seq_scan, 0) + coalesce(idx_scan, 0)), 0)::bigint from pg_stat_xact_user_tables \
+                 where schemaname = 'nebula' and relname in ('group_permission', 'user_group', 'tenant_package', 'tenant', 'tool_action')";
+    let count = |handle: &mut Handle| handle.client.query_one(scans, &[]).unwrap().get::<_, i64>(0);
+    // What is counted is told to others at the end of a transaction, now and then.
+    handle.client.batch_execute("begin").unwrap();
+    let before = count(handle);
+    handle.call(tenant.id, &tenant.admin, "groups.list", &json!({})).data(200);
+    let readings = count(handle) - before;
+    handle.client.batch_execute("commit").unwrap();
+    readings
+}
+
+#[test]
+fn a_change_of_one_tenant_leaves_what_is_known_of_the_others() {
+    let database = Database::new();
+    let acme = onboard_by_sql(&database, "acme");
+    // A few thousand share what a change says of them; these don't.
+    let share = |tenant: Uuid| u16::from_be_bytes([tenant.as_bytes()[14], tenant.as_bytes()[15]]) % 4096;
+    let others = ["zeta", "beta"].map(|slug| onboard_by_sql(&database, slug));
+    let other = others.iter().find(|other| share(other.id) != share(acme.id)).unwrap();
+    let (mut warm, mut changing) = (database.handle(), database.handle());
+    for tenant in [&acme, other] {
+        assert_ne!(readings(&mut warm, tenant), 0);
+        assert_eq!(readings(&mut warm, tenant), 0);
+    }
+    let group = id(&acme.does(&mut changing, "groups.create", &json!({ "name": "Suporte" }), 201));
+    for status in ["suspenso", "ativo"] {
+        acme.does(&mut changing, "groups.status", &json!({ "id": group, "status": status }), 200);
+        assert_eq!(readings(&mut warm, other), 0);
+        // Nor is what happens to other relations meanwhile taken for a change of everybody's.
+        database.execute("analyze nebula.audit_log");
+        assert_eq!(readings(&mut warm, other), 0);
+    }
+    assert_ne!(readings(&mut warm, &acme), 0);
+    database.execute("update nebula.tenant_package set package_id = package_id");
+    for tenant in [&acme, other] {
+        assert_ne!(readings(&mut warm, tenant), 0, "a DBA's own SQL may concern everybody");
+    }
+}
