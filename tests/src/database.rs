@@ -109,6 +109,14 @@ impl Database {
         eventually("nothing is left to do", || self.number(unsettled, &[]) == 0);
     }
 
+    /// Each statement that inserts into this table takes so long.
+    pub fn slow_inserts(&self, table: &str, seconds: f64) {
+        self.execute(&format!(
+            "create function public.slow() returns trigger language plpgsql as $$ begin perform pg_sleep({seconds}); return null; end $$; \
+             create trigger zzz_slow after insert on {table} for each statement execute function public.slow()"
+        ));
+    }
+
     /// Waits until every session has ended: a backend writes what it has gathered of its tenants' usage as it ends, which is after its client has gone.
     #[track_caller]
     pub fn wait_until_deserted(&self) {

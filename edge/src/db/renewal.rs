@@ -2,7 +2,7 @@
 
 use deadpool_postgres::{Hook, HookError, Pool};
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
@@ -31,7 +31,7 @@ impl Renewal {
         pool.retain(|_, _| false);
     }
 
-    fn since(&self) -> std::sync::MutexGuard<'_, Instant> {
+    fn since(&self) -> MutexGuard<'_, Instant> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

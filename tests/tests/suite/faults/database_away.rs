@@ -78,10 +78,7 @@ fn a_killed_backend_costs_its_request_and_nothing_else() {
     let database = Database::new();
     let edge = database.serve();
     let acme = onboard(&edge, "acme");
-    database.execute(
-        "create function public.stall() returns trigger language plpgsql as $$ begin perform pg_sleep(60); return null; end $$; \
-         create trigger stall after insert on nebula.\"group\" for each statement when (pg_trigger_depth() < 1) execute function public.stall()",
-    );
+    database.slow_inserts("nebula.\"group\"", 60.0);
     let stalled = thread::spawn({
         let admin = acme.admin.clone();
         move || admin.post("/v1/groups", &json!({ "name": "Stalled" }))
@@ -102,10 +99,7 @@ fn a_statement_that_takes_too_long_is_cancelled_and_has_no_effect() {
     let database = Database::new();
     let acme = onboard_by_sql(&database, "acme");
     let edge = database.serve_with(&[("NEBULA_REQUEST_TIMEOUT_MS", "500")]);
-    database.execute(
-        "create function public.stall() returns trigger language plpgsql as $$ begin perform pg_sleep(60); return null; end $$; \
-         create trigger stall after insert on nebula.\"group\" for each statement execute function public.stall()",
-    );
+    database.slow_inserts("nebula.\"group\"", 60.0);
     let started = Instant::now();
     edge.user(&acme.admin).post("/v1/groups", &json!({ "name": "Stalled" })).refused(503, "SERVICE_UNAVAILABLE");
     assert!(started.elapsed() < Duration::from_secs(5));

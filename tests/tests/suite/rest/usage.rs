@@ -194,11 +194,8 @@ fn the_edge_has_it_written_while_requests_never_leave_a_connection_idle() {
     let acme = onboard(&edge, "acme");
     database.raise_limits(acme.id);
     // Eight clients, two connections, and each request takes a tenth of a second. What was handed over is never old, so that no request writes it.
-    database.execute(
-        "create function public.slow() returns trigger language plpgsql as $$ begin perform pg_sleep(0.1); return new; end $$; \
-         create trigger slow before insert on nebula.user for each row execute function public.slow(); \
-         alter table nebula.gathered_usage alter gathered_at set default 'infinity'",
-    );
+    database.slow_inserts("nebula.user", 0.1);
+    database.execute("alter table nebula.gathered_usage alter gathered_at set default 'infinity'");
     let is_written = AtomicBool::new(false);
     thread::scope(|scope| {
         for _ in 0..8 {

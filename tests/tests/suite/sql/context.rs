@@ -137,10 +137,7 @@ fn nothing_is_left_after_a_cancelled_statement() {
     let database = Database::new();
     let acme = onboard_by_sql(&database, "acme");
     let mut client = session(&database);
-    database.execute(
-        "create function public.stall() returns trigger language plpgsql as $$ begin perform pg_sleep(60); return null; end $$; \
-         create trigger zzz_stall after insert on nebula.outbox for each statement execute function public.stall()",
-    );
+    database.slow_inserts("nebula.outbox", 60.0);
     client.batch_execute("set statement_timeout = '300ms'").unwrap();
     let stalling = request("groups.create", Some(&acme.admin), &json!({ "name": "one" })).to_string();
     let error = client.query_one("select status from nebula.handle($1, $2::text::json)", &[&acme.id, &stalling]).unwrap_err();

@@ -367,7 +367,7 @@ fn readings(handle: &mut Handle, tenant: &Tenant<String>) -> i64 {
 fn a_change_of_one_tenant_leaves_what_is_known_of_the_others() {
     let database = Database::new();
     let acme = onboard_by_sql(&database, "acme");
-    // A few thousand share what a change says of them; these don't.
+    // One tenant in 4,096 is told of acme's changes as well; these two are not both.
     let share = |tenant: Uuid| u16::from_be_bytes([tenant.as_bytes()[14], tenant.as_bytes()[15]]) % 4096;
     let others = ["zeta", "beta"].map(|slug| onboard_by_sql(&database, slug));
     let other = others.iter().find(|other| share(other.id) != share(acme.id)).unwrap();

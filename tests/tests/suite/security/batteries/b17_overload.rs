@@ -204,10 +204,7 @@ fn at_three_times_its_capacity_it_does_what_it_can_and_refuses_the_rest_at_once(
     let acme = onboard(&edge, "acme");
     database.raise_limits(acme.id);
     // A capacity that doesn't depend on the machine: four connections, 50 ms each.
-    database.execute(
-        "create function public.wait() returns trigger language plpgsql as $$ begin perform pg_sleep(0.05); return null; end $$; \
-         create trigger wait after insert on nebula.\"group\" for each statement execute function public.wait()",
-    );
+    database.slow_inserts("nebula.\"group\"", 0.05);
     let mut battery = Battery::begin("B17 overload", &database);
     let seconds = battery::scaled(3, 30) as u64;
     let alone = load(&edge, &acme.admin.token, 4, seconds);
