@@ -17,16 +17,30 @@ done
 scaled() { awk -v n="$1" -v scale="$scale" -v least="$2" 'BEGIN { n = int(n * scale); print n < least ? least : n }'; }
 tenants=$(scaled 10000 100)
 asked=${TENANTS_ASKED:-$tenants}
+declare -A of_tenants=([small]=100 [big]=$asked)
 fill_database small 100 "$(scaled 100000 5000)" 0 1
 fill_database big "$tenants" "$(scaled 2000000 20000)" "$(scaled 10000000 0)" "$(scaled 1000000 1)"
 
 serve_database small $((ports + 1)); small=$url
 serve_database big $((ports + 2)); big=$url
 
+# What Postgres itself loses by growth: the four inserts of a write alone and the page alone, of a tenant at random, as superuser on the same tables without triggers.
+for script in inserts list_by_hand; do
+  { printf '%s\n' '\set k random(1, :tenants)' "select id as tenant from tenant where slug = 'bench-' || :k \\gset"; cat "$here/$script.sql"; } >"$dir/$script.sql"
+done
+by_hand() { # database script
+  PGOPTIONS='-c search_path=nebula -c session_replication_role=replica' pgbench_tps "${NEBULA_ADMIN_DATABASE_URL%/*}/$1" 16 "$dir/$2.sql" -D tenants="${of_tenants[$1]}"
+}
+
+# Kilobytes of WAL since then for each of so many a second.
+wal() { psql -qXAt -c "select pg_current_wal_insert_lsn() - '0/0'"; }
+wal_kb_each() { # before rate
+  awk -v before="$1" -v after="$(wal)" -v count="$2" -v seconds="$seconds" 'BEGIN { print (after - before) / 1024 / count / seconds }'
+}
+
 log_in_both() {
   logged_in=$SECONDS
-  log_in_all small "$small" 100 "$dir/small.tokens"
-  log_in_all big "$big" "$asked" "$dir/big.tokens"
+  for size in small big; do log_in_all $size "${!size}" "${of_tenants[$size]}" "$dir/$size.tokens"; done
 }
 log_in_both
 # Each of sixteen backends meets each of ten thousand tenants for the first time, which `bench-rights` measures.
@@ -39,10 +53,19 @@ for round in $(seq "$rounds"); do
   [ $((SECONDS - logged_in)) -lt 600 ] || log_in_both
   for kind in write list me; do
     for size in small big; do
+      before=$(wal)
       read -r rps p99_ms _ < <(spread "${!size}" "$dir/$size.tokens" $kind 16 "$seconds")
       sample "${kind}_$size" "$rps"
       sample "${kind}_${size}_p99_ms" "$p99_ms"
+      [ $kind != write ] || sample "wal_${size}" "$(wal_kb_each "$before" "$rps")"
     done
+  done
+  for size in small big; do
+    before=$(wal)
+    rps=$(by_hand $size inserts)
+    sample inserts_$size "$rps"
+    sample inserts_wal_$size "$(wal_kb_each "$before" "$rps")"
+    sample page_$size "$(by_hand $size list_by_hand)"
   done
 done
 
@@ -51,4 +74,8 @@ for kind in write list me; do
   result "${name[$kind]}, big" "${kind}_big" "small" "${kind}_small" /s ">= 0.9"
   result "${name[$kind]}, big: 99th percentile" "${kind}_big_p99_ms" "small" "${kind}_small_p99_ms" ms "<= 1.5"
 done
+result "the four inserts of a write alone, pgbench, big" inserts_big "small" inserts_small /s ""
+result "the page alone, pgbench, big" page_big "small" page_small /s ""
+result "WAL of a write, big" wal_big "small" wal_small KB ""
+result "WAL of the four inserts alone, big" inserts_wal_big "small" inserts_wal_small KB ""
 report "Growth to $tenants tenants (requests of $asked), 16 connections"

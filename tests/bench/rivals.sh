@@ -130,6 +130,8 @@ for _ in $(seq "$rounds"); do
       sample "${kind}_$side" "$(NEBULA_URL=${url[$side]} wrk_rps "$(token_of "${whose[$kind]}")" $clients "${script[$kind]}" "${path[$kind]}")"
     done
   done
+  # What Postgres itself does of a write in the rivals' tables.
+  sample inserts "$(PGOPTIONS='-c search_path=rivals' pgbench_tps "$NEBULA_ADMIN_DATABASE_URL" $clients "$here/inserts.sql" -D tenant="$tenant")"
   for kind in write list me; do
     for side in "${sides[@]}"; do
       sample "${kind}_p99_$side" "$(wrk_p99_ms "$side" "$(token_of "${whose[$kind]}")" "${script[$kind]}" "${path[$kind]}")"
@@ -140,6 +142,8 @@ prisma="NestJS, Prisma"
 sql="NestJS, hand-written SQL"
 result "\`POST /v1/users\` with idempotency key" write_nebula "$prisma" write_prisma /s ">= 18"
 result "\`POST /v1/users\` with idempotency key" write_nebula "$sql" write_pg /s ">= 6"
+result "the four inserts of such a write alone, pgbench" inserts "$prisma" write_prisma /s ""
+result "the same" inserts "$sql" write_pg /s ""
 result "\`GET /v1/users?limit=50\` of 10,000" list_nebula "$prisma" list_prisma /s ">= 10"
 result "\`GET /v1/users?limit=50\` of 10,000" list_nebula "$sql" list_pg /s ""
 result "\`GET /v1/me\`" me_nebula "$prisma" me_prisma /s ">= 10"

@@ -616,7 +616,7 @@ pub fn random<const N: usize>() -> [u8; N] {
     bytes
 }
 
-/// The time of the transaction's current statement, in microseconds since the Unix epoch (`now()` for a request, which is one statement).
+/// `clock_timestamp()`, in microseconds since the Unix epoch.
 #[must_use]
 pub fn now_microseconds() -> i64 {
     // SAFETY: reads the clock.
