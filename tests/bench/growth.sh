@@ -32,8 +32,9 @@ by_hand() { # database script
   PGOPTIONS='-c search_path=nebula -c session_replication_role=replica' pgbench_tps "${NEBULA_ADMIN_DATABASE_URL%/*}/$1" 16 "$dir/$2.sql" -D tenants="${of_tenants[$1]}"
 }
 
-# Kilobytes of WAL since then for each of so many a second.
+# Bytes of WAL that the cluster has written so far.
 wal() { psql -qXAt -c "select pg_current_wal_insert_lsn() - '0/0'"; }
+# Kilobytes of WAL since then, for each of so many a second.
 wal_kb_each() { # before rate
   awk -v before="$1" -v after="$(wal)" -v count="$2" -v seconds="$seconds" 'BEGIN { print (after - before) / 1024 / count / seconds }'
 }
