@@ -207,16 +207,7 @@ fn dispatch(
 
 #[pg_extern(sql = false)]
 fn can(action: &str) -> bool {
-    let frame = context::current();
-    let principal = frame
-        .as_ref()
-        .map(|caller| (caller.tenant, caller.actor))
-        .or_else(|| sql_caller::identity().map(|(tenant, actor, _)| (tenant, actor)));
-    principal.is_some_and(|(tenant, actor)| {
-        let rights = rights::of(tenant, actor);
-        let ip = || frame.map_or_else(sql_caller::ip, |caller| caller.origin.ip);
-        authenticate::check_standing(&rights).is_ok() && permission::is_allowed(action, actor, &rights, ip)
-    })
+    row_right::tenant_for(action).is_some()
 }
 
 #[pg_extern(sql = false)]

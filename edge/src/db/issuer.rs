@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 /// An active issuer in `nebula.edge_state()`. Texts, so that one which a newer database describes in words that we don't know is left out alone and the
 /// rest is served.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ForeignIssuer {
     pub issuer: String,
@@ -22,7 +22,7 @@ pub struct ForeignIssuer {
 }
 
 /// A public key of an issuer.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ForeignKey {
     pub kid: String,

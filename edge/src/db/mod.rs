@@ -34,6 +34,6 @@ pub use retention::{DueArchive, OldMonth};
 pub use skew::Skew;
 pub use state::{
     BodyToken, Challenge, Deprecation, DeriveMode, EdgeState, KeyStatus, Kind, LoginChallenge, RateLimit, RateLimits, RefusedLogin, Route,
-    Scope, SealMode, StoredFile, TenantFrom, TenantSource,
+    Scope, SealMode, SigningKey, StoredFile, TenantFrom, TenantSource,
 };
 pub use worker::WorkerDatabase;

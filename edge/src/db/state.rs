@@ -72,7 +72,7 @@ pub struct SealingKeyState {
 }
 
 /// The public half of a signing key.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SigningKey {
     pub kid: String,

@@ -28,8 +28,8 @@ const UNKNOWN_KEY_WAIT: Duration = Duration::from_secs(1);
 pub struct Snapshot {
     pub ring: KeyRing,
     pub foreign: ForeignRing,
-    /// What these two have verified.
-    pub verified: VerifiedTokens,
+    /// What these two have verified, and others like them before.
+    pub verified: Arc<VerifiedTokens>,
     pub routes: RouteTable,
     /// The key that signs; `None` where this machine has no private half of an active key.
     pub signer: Option<Signer>,
@@ -112,7 +112,8 @@ impl LiveState {
 
     /// Puts a state of the database in place; what an operator should mend.
     pub async fn replace(&self, state: EdgeState, config: &Config) -> Vec<String> {
-        let (snapshot, complaints) = build(state, config).await;
+        let before = self.current();
+        let (snapshot, complaints) = build(state, before.as_ref().map(|before| &before.verified), config).await;
         self.current.store(Some(Arc::new(snapshot)));
         complaints
     }
@@ -167,12 +168,13 @@ impl LiveState {
     }
 }
 
-/// Makes a snapshot, and says what an operator should mend.
-async fn build(state: EdgeState, config: &Config) -> (Snapshot, Vec<String>) {
+/// Makes a snapshot, with the tokens that were verified before where they still are, and says what an operator should mend.
+async fn build(state: EdgeState, verified: Option<&Arc<VerifiedTokens>>, config: &Config) -> (Snapshot, Vec<String>) {
     let is_outdated = state.skew() == Skew::Older;
     let skew = state.skew_complaint();
     let ring = KeyRing::new(&state);
     let foreign = ForeignRing::new(&state);
+    let verified = VerifiedTokens::of(&state, verified);
     let seals = state.routes.served.iter().any(|route| !route.seal.is_empty());
     let registered = state.sealing_keys.into_iter().map(|key| (key.version, key.fingerprint.0.to_vec())).collect();
     let (limits, window_seconds) = (state.rate_limits, state.rate_limit_window_seconds);
@@ -193,10 +195,7 @@ async fn build(state: EdgeState, config: &Config) -> (Snapshot, Vec<String>) {
         complaints.extend(sealing.complaints());
     }
     let jwks = Bytes::from(auth::jwks_document(ring.public_keys()).to_string());
-    (
-        Snapshot { ring, foreign, verified: VerifiedTokens::default(), routes, signer, sealing: Arc::new(sealing), jwks, is_outdated },
-        complaints,
-    )
+    (Snapshot { ring, foreign, verified, routes, signer, sealing: Arc::new(sealing), jwks, is_outdated }, complaints)
 }
 
 /// The keys of this machine, without those that can't be read.

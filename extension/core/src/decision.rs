@@ -131,6 +131,13 @@ impl Right<'_> {
         !self.granted.is_free && self.granted.constrained().any(|grant| grant.constraints.ip_cidrs.is_some())
     }
 
+    /// Whether the decision is the same whenever, from wherever and about whatever it is asked.
+    #[must_use]
+    pub fn is_constant(&self) -> bool {
+        let may_end = self.override_enabled.is_none() && self.packaged_until.is_some_and(|until| until != i64::MAX);
+        !may_end && (self.granted.is_free || self.granted.constrained().next().is_none())
+    }
+
     /// The decision alone, without allocation unless uses are counted: the hot path. A free grant is preferred to a counted one.
     ///
     /// `Err` names the first condition that refused.

@@ -164,7 +164,7 @@ thread_local! {
 pub fn find(id: &str) -> Option<Rc<Operation>> {
     let (operations, by_id) = current();
     let newest = || {
-        let of_action = operations.iter().filter(|operation| operation.action == id);
+        let of_action = operations.iter().filter(|operation| *operation.action == *id);
         of_action.max_by_key(|operation| operation.custom.as_ref().map(|custom| custom.path.version)).cloned()
     };
     by_id.get(id).cloned().or_else(newest)

@@ -170,7 +170,7 @@ fn run(tenant: Uuid, request: Request, request_id: &str, seen: &mut Seen) -> Res
         ip: request.ip.as_deref().and_then(|ip| ip.parse::<IpAddr>().ok()),
         user_agent: request.user_agent.as_deref().map(sql_caller::clip),
     });
-    let action: Rc<str> = Rc::from(&*operation.action);
+    let action = Rc::clone(&operation.action);
     let key = request.idempotency_key.as_deref().map(IdempotencyKey::parse).transpose();
     let key = || key.map_err(|rule| Refusal::invalid("Idempotency-Key", rule.0));
     let header = request.tenant_header.as_deref();
@@ -221,7 +221,7 @@ fn enter_other_tenant(operation: &Operation, caller: &Caller, rights: &Rights, h
     let may = is_platform
         && caller.actor.service().is_some()
         && operation.scope == Scope::Tenant
-        && permission::is_allowed(ACT_AS, caller.actor, rights, || caller.origin.ip);
+        && permission::verdict(ACT_AS, caller.actor, rights, || caller.origin.ip).is_allowed;
     let tenant = header.parse::<Uuid>().ok().filter(|_| may).ok_or(Code::TenantMismatch)?;
     let caller = Caller { tenant, ..caller.clone() };
     let rights = rights::of_caller(&caller);

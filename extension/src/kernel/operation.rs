@@ -231,7 +231,7 @@ type Prepare = dyn Fn(&Map<String, Value>) -> Result<Handler>;
 pub struct Operation {
     /// Unique: the action's key, with `.v2` behind it where the path is of another version than `/v1`.
     pub id: Cow<'static, str>,
-    pub action: Cow<'static, str>,
+    pub action: Rc<str>,
     pub method: Method,
     pub path: Cow<'static, str>,
     pub scope: Scope,
@@ -268,7 +268,7 @@ impl Operation {
     ) -> Self {
         Self {
             id: Cow::Borrowed(action),
-            action: Cow::Borrowed(action),
+            action: Rc::from(action),
             method,
             path: Cow::Borrowed(path),
             scope: Scope::Tenant,
@@ -303,7 +303,7 @@ impl Operation {
         let custom = Rc::new(custom);
         let mut operation = Self::new("", (custom.method, ""), custom.kind, |_, _: Nothing| Ok(Reply::none()));
         operation.id = Cow::Owned(custom.operation_id());
-        operation.action = Cow::Owned(custom.action.clone());
+        operation.action = Rc::from(&*custom.action);
         operation.path = Cow::Owned(custom.path.as_str().to_owned());
         operation.success = custom.options.success;
         operation.summary_pt = Cow::Owned(custom.options.summary_pt.clone());

@@ -66,14 +66,25 @@ pub fn give_back(used: Used, caller: &Caller) {
     }
 }
 
+/// Whether an action is allowed.
+#[derive(Clone, Copy)]
+pub struct Verdict {
+    pub is_allowed: bool,
+    /// Neither the time nor the caller's address can change it.
+    pub is_constant: bool,
+}
+
 /// Whether the action is allowed now, asked without using it up and without counting the day's uses. The caller's address is fetched only
 /// where it can matter.
 #[must_use]
-pub fn is_allowed(action: &str, actor: Actor, rights: &Rights, ip: impl FnOnce() -> Option<IpAddr>) -> bool {
+pub fn verdict(action: &str, actor: Actor, rights: &Rights, ip: impl FnOnce() -> Option<IpAddr>) -> Verdict {
     let right = rights.of(action);
     let ip = if right.as_ref().is_some_and(Right::asks_address) { ip() } else { None };
-    decide(action, right.as_ref(), actor, rights, &Circumstances { ip, now_microseconds: spi::now_microseconds(), resource_id: None })
-        .is_ok()
+    let call = Circumstances { ip, now_microseconds: spi::now_microseconds(), resource_id: None };
+    Verdict {
+        is_allowed: decide(action, right.as_ref(), actor, rights, &call).is_ok(),
+        is_constant: right.is_none_or(|right| right.is_constant()),
+    }
 }
 
 /// Where in the list the first action stands that the catalog doesn't have.

@@ -11,7 +11,7 @@ use super::{
     spi::{self, Arg},
     sql_caller::PLATFORM,
 };
-use std::{cell::RefCell, collections::BTreeMap, mem};
+use std::{cell::RefCell, collections::HashMap, mem, rc::Rc};
 use uuid::Uuid;
 
 const INTERVAL_MICROSECONDS: i64 = 5_000_000;
@@ -26,8 +26,8 @@ const CAPACITY: usize = 10_000;
 /// Calls by tenant, action and hour (seconds since the epoch), and each key's last use (microseconds).
 #[derive(Default)]
 struct Batch {
-    calls: BTreeMap<(Uuid, String, i64), i64>,
-    keys: BTreeMap<(Uuid, Uuid), i64>,
+    calls: HashMap<(Uuid, Rc<str>, i64), i64>,
+    keys: HashMap<(Uuid, Uuid), i64>,
 }
 
 impl Batch {
@@ -71,7 +71,7 @@ pub fn count(caller: &Caller) {
     let now = spi::now_microseconds() / 1_000_000;
     let hour = now - now.rem_euclid(HOUR_SECONDS);
     let mut batch = Batch::default();
-    batch.calls.insert((caller.home, caller.action.to_string(), hour), 1);
+    batch.calls.insert((caller.home, Rc::clone(&caller.action), hour), 1);
     pend(batch);
 }
 
@@ -102,7 +102,7 @@ fn pend(batch: Batch) {
 pub fn committed() {
     MEMORY.with_borrow_mut(|memory| {
         memory.handing_over.clear();
-        for (_, batch) in mem::take(&mut memory.pending) {
+        for (_, batch) in memory.pending.drain(..) {
             memory.gathered.add(batch);
         }
     });
@@ -182,7 +182,7 @@ pub fn hand_over() -> usize {
     let (mut tenants, mut actions, mut hours) = (Vec::new(), Vec::new(), Vec::new());
     for (tenant, action, hour) in batch.calls.keys() {
         tenants.push(*tenant);
-        actions.push(action.clone());
+        actions.push(action.to_string());
         hours.push(*hour);
     }
     let (key_tenants, keys): (Vec<_>, Vec<_>) = batch.keys.keys().copied().unzip();

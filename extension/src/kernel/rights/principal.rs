@@ -142,6 +142,12 @@ impl PrincipalState {
         self.key().and_then(|key| key.expires_at).is_some_and(|at| at <= spi::now_microseconds())
     }
 
+    /// A key whose time will be over, or is.
+    #[must_use]
+    pub fn may_expire(&self) -> bool {
+        self.key().is_some_and(|key| key.expires_at.is_some())
+    }
+
     #[must_use]
     pub fn is_active(&self) -> bool {
         self.is_active

@@ -102,7 +102,7 @@ impl Wish {
         let taken = actions
             .iter()
             .zip(VERBS)
-            .find(|(action, verb)| !options.actions.contains_key(*verb) && own.iter().any(|own| own.action == **action));
+            .find(|(action, verb)| !options.actions.contains_key(*verb) && own.iter().any(|own| *own.action == ***action));
         if let Some((action, _)) = taken.filter(|_| is_derived) {
             return Err(Refused::argument(
                 format!("{action} is an operation of the product"),
