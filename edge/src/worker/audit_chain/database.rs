@@ -110,10 +110,11 @@ impl WorkerDatabase {
     }
 
     /// `nebula.audit_rows`.
-    pub async fn audit_rows(&self, tenant: Uuid, after: Option<(i64, Uuid)>, limit: i32) -> Result<Vec<PageRow>, Failure> {
+    pub async fn audit_rows(&self, tenant: Uuid, after: Option<(i64, Uuid)>, limit: usize) -> Result<Vec<PageRow>, Failure> {
         let statement = "select id, created_at, month, actor_user_id, actor_api_key_id, actor_type, action, entity_type, entity_id, metadata, ip, user_agent, \
                          is_sealed from nebula.audit_rows($1, $2, $3, $4)";
         let (time, id) = after.unzip();
+        let limit = i32::try_from(limit).unwrap_or(i32::MAX);
         let rows = self.rows(statement, &[(&tenant, Type::UUID), (&time, Type::INT8), (&id, Type::UUID), (&limit, Type::INT4)]).await?;
         let read = |row: &tokio_postgres::Row| {
             // Null where the row is sealed.

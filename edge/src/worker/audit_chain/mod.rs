@@ -14,7 +14,7 @@ use std::path::Path;
 use uuid::Uuid;
 
 /// Rows of a page, and of a block at most.
-const ROWS_PER_PAGE: i32 = 1_000;
+const ROWS_PER_PAGE: usize = 1_000;
 const ERASURES_PER_PAGE: i32 = 2_000;
 const HEADS_PER_PAGE: usize = 2_000;
 
@@ -102,6 +102,9 @@ impl Tenant<'_> {
             let unsealed = page.iter().filter(|row| !row.is_sealed).collect::<Vec<_>>();
             for month in unsealed.chunk_by(|one, other| one.month == other.month) {
                 self.seal_block(month, report).await?;
+            }
+            if page.len() < ROWS_PER_PAGE {
+                return Ok(());
             }
         }
     }
