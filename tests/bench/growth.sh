@@ -21,6 +21,9 @@ declare -A of_tenants=([small]=100 [big]=$asked)
 fill_database small 100 "$(scaled 100000 5000)" 0 1
 fill_database big "$tenants" "$(scaled 2000000 20000)" "$(scaled 10000000 0)" "$(scaled 1000000 1)"
 
+# History that no worker has seen is sealed before anything is measured: it would be by the worker's first rounds, for minutes.
+for size in small big; do (cd "$dir" && NEBULA_WORKER_DATABASE_URL=${NEBULA_WORKER_DATABASE_URL%/*}/$size "$NEBULA" audit seal >&2); done
+
 serve_database small $((ports + 1)); small=$url
 serve_database big $((ports + 2)); big=$url
 

@@ -19,6 +19,17 @@ psql -qX -v tenant="$tenant" -v listed="$listed" -f "$here/prepare.sql" >/dev/nu
 # `select 1` and the permission check as the same login, which is bound to the tenant.
 bench_url=postgresql://nebula_bench:bench@127.0.0.1:$PGPORT/$PGDATABASE
 
+# Beside the check a function that does nothing, with the same marks and grants; both, and `select 1`, also in backends that have asked for a right once.
+cc -O2 -shared -fPIC "-I$("$PGRX_PG_CONFIG_PATH" --includedir-server)" "$here/nothing.c" -o "$dir/nothing.so"
+psql -qX -v library="$dir/nothing.so" -f "$here/nothing.sql" >/dev/null
+for asked in can nothing one; do
+  case $asked in can) statement="select nebula.can('users.list');" ;; nothing) statement="select bench.nothing('users.list');" ;; one) statement='select 1;' ;; esac
+  printf '%s\n' '\if :asked' "$statement" '\else' "select nebula.can('users.list');" '\set asked 1' '\endif' >"$dir/$asked.sql"
+done
+in_a_backend() { # script whether it begins as if it had asked
+  pgbench_tps "$bench_url" $clients "$dir/$1.sql" -D asked="$2"
+}
+
 # Two more edges, each in front of a copy of the database with another `handle`: one that answers at once, and the least that one by hand would do for `me`.
 floor() { # name port psql's arguments...
   local name=$1 port=$2
@@ -54,6 +65,8 @@ for _ in $(seq "$rounds"); do
   sample list_by_hand "$(PGOPTIONS='-c search_path=bench_list' pgbench_tps "$NEBULA_ADMIN_DATABASE_URL" $clients "$here/list_by_hand.sql" -D tenant="$listed")"
   sample can "$(pgbench_tps "$bench_url" $clients "$here/can.sql")"
   sample select_1 "$(pgbench_tps "$bench_url" $clients "$here/select_1.sql")"
+  for script in can nothing one; do sample ${script}_asked "$(in_a_backend $script 0)"; done
+  sample one_new "$(in_a_backend one 1)"
   sample refused "$(refused_rps get.lua /v1/users)"
   sample write_refused "$(refused_rps post_users.lua /v1/users)"
 done
@@ -63,6 +76,8 @@ result "\`GET /v1/me\` through the edge" me "the same edge with an empty \`handl
 result "the same edge with three look-ups by hand and a constant answer" me_by_hand "the same edge with an empty \`handle\`" me_floor /s ""
 result "\`GET /v1/users?limit=50\` of 10,000, through the edge" list "the page as one statement, pgbench" list_by_hand /s ">= 0.6"
 result "\`select nebula.can(…)\`" can "\`select 1\`" select_1 /s ">= 0.95"
+result "the same, in a backend that has asked before" can_asked "an empty function in C, there" nothing_asked /s ""
+result "\`select 1\` in a backend that has asked \`can\` once" one_asked "in one that has not" one_new /s ""
 result "a refused \`GET /v1/users\` (429)" refused "an accepted one, a page of 50" list /s ">= 1"
 result "a refused \`POST /v1/users\` (429)" write_refused "an accepted one" write /s ">= 1"
 report "Requests, 16 clients"
