@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A noisy tenant (docs/performance.md): what others get while one tenant changes rights 50 times a second, beside what they get without, and beside as many ordinary
-# writes. Called by `make bench-noisy`; TENANTS, USERS, RATE, KINDS, ROUNDS and SECONDS_EACH change its size.
+# A noisy tenant (docs/performance.md): what others get while one tenant changes rights 50 times a second, beside what they get without, beside as many ordinary
+# writes, and beside the four inserts of these alone, without an edge. Called by `make bench-noisy`; TENANTS, USERS, RATE, KINDS, ROUNDS and SECONDS_EACH change its size.
 # shellcheck source=lib.sh
 source "$(dirname "$0")/lib.sh"
 # shellcheck source=tenants.sh
@@ -12,14 +12,22 @@ start noisy
 fill_database tenants "$tenants" "${USERS:-100000}" 0 1
 serve_database tenants $((ports + 1))
 
+# The four inserts of a write, of the first tenant, as superuser without triggers.
+{ echo "select id as tenant from tenant where slug = 'bench-1' \\gset"; cat "$here/inserts.sql"; } >"$dir/inserts.sql"
+inserts() { # seconds
+  PGOPTIONS='-c search_path=nebula -c session_replication_role=replica' "$NEBULA_PG_BINDIR/pgbench" -n -M prepared -c 4 -R "$rate" -T "$1" -f "$dir/inserts.sql" \
+    "${NEBULA_ADMIN_DATABASE_URL%/*}/tenants" 2>>"$dir/pgbench.log" | sed -n 's/^tps = \([0-9.]*\).*/\1/p'
+}
+
 # Others' requests of a kind, while the first tenant does something else for longer.
-others() { # kind alone|rights|users
+others() { # kind alone|rights|users|inserts
   local noise="" rps
-  if [ "$2" != alone ]; then
-    python3 "$here/steady.py" "$url" "$(head -n 1 "$dir/tokens")" "$2" "$rate" $((seconds + 1)) >"$dir/noise" &
-    noise=$!
-    sleep 0.5
-  fi
+  case $2 in
+    alone) ;;
+    inserts) inserts $((seconds + 1)) >"$dir/noise" & noise=$! ;;
+    *) python3 "$here/steady.py" "$url" "$(head -n 1 "$dir/tokens")" "$2" "$rate" $((seconds + 1)) >"$dir/noise" & noise=$! ;;
+  esac
+  [ -z "$noise" ] || sleep 0.5
   read -r rps _ < <(spread "$url" "$dir/others" "$1" 16 "$seconds")
   sample "$1_$2" "$rps"
   [ -z "$noise" ] || { wait "$noise"; sample "$1_$2_rate" "$(cat "$dir/noise")"; }
@@ -32,7 +40,7 @@ for round in $(seq 0 "$rounds"); do
   for kind in "${kinds[@]}"; do
     # What the last changes of rights have cleared is read again first: by every backend, for every tenant.
     spread "$url" "$dir/others" me 16 4 >/dev/null
-    for noise in alone users rights; do others $kind $noise; done
+    for noise in alone inserts users rights; do others $kind $noise; done
   done
 done
 
@@ -40,6 +48,7 @@ declare -A name=([write]="\`POST /v1/users\`" [list]="\`GET /v1/users?limit=50\`
 for kind in "${kinds[@]}"; do
   result "${name[$kind]} of others, while one tenant changes rights" "${kind}_rights" "without" "${kind}_alone" /s ">= 0.9"
   result "the same, while it creates people instead" "${kind}_users" "without" "${kind}_alone" /s ""
+  result "the same, while the four inserts of a write are made as often, without an edge" "${kind}_inserts" "without" "${kind}_alone" /s ""
   # Who is throttled is no noise.
   result "changes of rights meanwhile" "${kind}_rights_rate" "meant" "$rate" /s ">= 0.9"
 done
