@@ -5,7 +5,7 @@ use crate::db::Failure;
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
-    time::{Instant, sleep, timeout},
+    time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -14,14 +14,6 @@ const BATCH: usize = 500;
 /// A statement that found less than this is not followed by the next one at once: under a steady load each would find the two or three events that were written
 /// meanwhile, and cost as much as one that finds twenty.
 const FEW: usize = 100;
-/// The longest pause before what few events came meanwhile is handed on.
-const MAX_PACE: Duration = Duration::from_millis(40);
-
-/// How long to wait after a statement that took so long, so that handing on a few events at a time takes no more than a fifth of a session's time: the busier the database is,
-/// the more of them a statement finds.
-fn pace(took: Duration) -> Duration {
-    (took * 4).clamp(PACE, MAX_PACE)
-}
 
 /// Whether a statement that found so many has left none that was due. It divides its batch among the tenants that have some, who are no more than what it found: where even
 /// one tenant's share is more than all of that, nobody had more.
@@ -34,40 +26,34 @@ pub async fn keep(context: Arc<Context>, mut events: watch::Receiver<()>, stoppi
     let poll = Duration::from_millis(context.config.worker_poll_ms.max(1));
     let mut patience = Patience::with("hand events on");
     loop {
-        let (pace, pause) = match all(&context).await {
-            Ok(took) => {
+        let pause = match all(&context).await {
+            Ok(()) => {
                 patience.rewarded();
-                (pace(took), poll)
+                poll
             }
-            Err(failure) => (Duration::ZERO, patience.after(&failure)),
-        };
-        let next = async {
-            sleep(pace).await;
-            let _ = timeout(pause, events.changed()).await;
+            Err(failure) => patience.after(&failure),
         };
         tokio::select! {
-            () = next => {}
+            _ = timeout(pause, events.changed()) => {}
             () = stopping.cancelled() => return,
         }
     }
 }
 
-/// Hands on until nothing is due; how long the last statement took. A batch that is refused is tried one by one, so that one event holds up its own tenant at most.
-pub async fn all(context: &Context) -> Result<Duration, Failure> {
+/// Hands on until nothing is due. A batch that is refused is tried one by one, so that one event holds up its own tenant at most.
+pub async fn all(context: &Context) -> Result<(), Failure> {
     let mut batch = BATCH;
     loop {
-        let began = Instant::now();
         match queue::relay(context, batch).await {
             Ok(count) => {
-                let took = began.elapsed();
                 if let Some(metrics) = context.metrics() {
                     metrics.relayed.inc_by(count as u64);
                 }
                 if is_all(count, batch) {
-                    return Ok(took);
+                    return Ok(());
                 }
                 if count < FEW {
-                    sleep(pace(took)).await;
+                    sleep(PACE).await;
                 }
             }
             Err(Failure::Statement(reason)) if batch > 1 && reason != "SQLSTATE 55000" => {
@@ -82,12 +68,6 @@ pub async fn all(context: &Context) -> Result<Duration, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_busy_database_is_asked_less_often() {
-        let pace_ms = |took_ms| pace(Duration::from_millis(took_ms)).as_millis();
-        assert_eq!([0, 1, 2, 3, 5, 10, 1000].map(pace_ms), [10, 10, 10, 12, 20, 40, 40]);
-    }
 
     #[test]
     fn a_statement_that_used_up_somebodys_share_is_followed_by_another() {
