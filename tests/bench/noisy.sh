@@ -19,13 +19,19 @@ inserts() { # seconds
     "${NEBULA_ADMIN_DATABASE_URL%/*}/tenants" 2>>"$dir/pgbench.log" | sed -n 's/^tps = \([0-9.]*\).*/\1/p'
 }
 
+# Writes of the first tenant, over so many connections that slow answers don't lower the rate; prints how many a second there were.
+steady() { # kind seconds
+  KIND=$1 TOKEN=$(head -n 1 "$dir/tokens") RATE=$rate wrk -t 8 -c 8 -d "$2s" -s "$here/steady.lua" "$url" -- 8 | tee -a "$dir/wrk.log" |
+    awk '$1 == "steady" { if ($3 > 0) { print $3 " answers were no success" > "/dev/stderr"; exit 1 } print $2 }'
+}
+
 # Others' requests of a kind, while the first tenant does something else for longer.
 others() { # kind alone|rights|users|inserts
   local noise="" rps
   case $2 in
     alone) ;;
     inserts) inserts $((seconds + 1)) >"$dir/noise" & noise=$! ;;
-    *) python3 "$here/steady.py" "$url" "$(head -n 1 "$dir/tokens")" "$2" "$rate" $((seconds + 1)) >"$dir/noise" & noise=$! ;;
+    *) steady "$2" $((seconds + 1)) >"$dir/noise" & noise=$! ;;
   esac
   [ -z "$noise" ] || sleep 0.5
   read -r rps _ < <(spread "$url" "$dir/others" "$1" 16 "$seconds")

@@ -68,7 +68,7 @@ pub fn claim(worker: &str, parts: &[Part], limit: usize, lease: i64, per_tenant:
     for round in 0..MAX_ROUNDS {
         pgrx::check_for_interrupts!();
         let room = limit.saturating_sub(jobs.len());
-        let tenants = round::tenants(parts, room, &full);
+        let tenants = round::tenants(&round::CLAIMS, parts, room, &full);
         let most = tenants.iter().filter_map(|tenant| counts.get(tenant)).max().copied().unwrap_or(0);
         let share = room.div_ceil(tenants.len().max(1)).min(per_tenant.saturating_sub(most));
         let mut found = Vec::new();
@@ -93,7 +93,7 @@ pub fn claim(worker: &str, parts: &[Part], limit: usize, lease: i64, per_tenant:
         let is_stuck = leased.is_empty() && !is_held && !is_buried;
         for tenant in leased.iter().filter_map(|job| job.tenant) {
             *counts.entry(tenant).or_default() += 1;
-            round::served(tenant);
+            round::CLAIMS.set(tenant);
         }
         full.extend(tenants.iter().filter(|tenant| counts.get(tenant).is_some_and(|count| *count >= per_tenant)));
         jobs.extend(leased);
@@ -114,23 +114,25 @@ fn without_poison(found: Vec<Due>) -> (Vec<Due>, bool) {
 }
 
 /// Hands up to `limit` due events on: a job for each subscription that wants one, in the events' order, and they are done. In one transaction, and so without a lease. How many were handed on or found to wait for others.
+///
+/// The commit doesn't wait for the disk: what a crash takes back is handed on again, and no job of it was claimed, since that commit waits, and what came before it in the
+/// log is on the disk with it.
 #[must_use]
 pub fn relay(worker: &str, limit: usize) -> usize {
     place::require_known();
     let limit = limit.min(MAX_BATCH);
-    let tenants = round::tenants(&[Part::Events], limit, &[]);
+    let tenants = round::tenants(&round::RELAYS, &[Part::Events], limit, &[]);
+    // Where everybody who has some gets a share, it doesn't matter who comes first next time.
+    round::RELAYS.set(tenants.last().copied().filter(|_| tenants.len() == limit).unwrap_or_default());
     let mut found = round::pick(Part::Events, &tenants, limit.div_ceil(tenants.len().max(1)));
     found.extend(round::pick_installation(Part::Events, limit));
     let count = found.len();
     let (found, _) = without_poison(found);
     let (turns, _) = turn::whose(found, true);
-    if let Some(tenant) = tenants.last() {
-        round::served(*tenant);
-    }
-    let events = turns.into_iter().map(|due| due.id).collect::<Vec<_>>();
+    let events = turns.iter().map(|due| due.id).collect::<Vec<_>>();
     if !events.is_empty() {
+        spi::commit_without_waiting();
         distribute(&events);
-        let about = turn::lock_all(&events);
         spi::run(
             moved!(
                 "delete from nebula.outbox_live o where o.id = any ($1)",
@@ -143,7 +145,7 @@ pub fn relay(worker: &str, limit: usize) -> usize {
             ),
             &[Arg::Uuids(&events), Arg::Text(worker)],
         );
-        turn::pass_on(about);
+        turn::pass_on(turn::held_by(turns));
     }
     count
 }

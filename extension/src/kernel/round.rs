@@ -1,7 +1,7 @@
 //! Whose work is next: tenants in turn, a share of each, so that nobody waits for another's backlog.
 
 use super::spi::{self, Arg};
-use std::cell::Cell;
+use std::{cell::Cell, thread::LocalKey};
 use uuid::Uuid;
 
 /// What of the outbox is looked at.
@@ -15,25 +15,30 @@ pub enum Part {
 pub struct Due {
     pub id: Uuid,
     pub tenant: Option<Uuid>,
-    /// Tenant and aggregate, where it has one.
-    pub about: Option<String>,
+    /// What it is about; the installation's work has no order.
+    pub aggregate: Option<String>,
     /// Its lease has ended too often without a word.
     pub is_poison: bool,
 }
 
+/// The tenant after which the next round begins, nil for the first one: a place in a round, nothing of a caller's.
+pub type Place = LocalKey<Cell<Uuid>>;
+
+impl Due {
+    /// Tenant and aggregate, where it has one.
+    pub fn about(&self) -> Option<(Uuid, &str)> {
+        self.tenant.zip(self.aggregate.as_deref())
+    }
+}
+
 thread_local! {
-    /// The tenant after which the next round begins: a place in a round, nothing of a caller's.
-    static LAST: Cell<Uuid> = const { Cell::new(Uuid::nil()) };
+    pub static CLAIMS: Cell<Uuid> = const { Cell::new(Uuid::nil()) };
+    pub static RELAYS: Cell<Uuid> = const { Cell::new(Uuid::nil()) };
 }
 
-/// The next round begins after this tenant.
-pub fn served(tenant: Uuid) {
-    LAST.set(tenant);
-}
-
-/// The next tenants that have due work of these parts, none of `without`: one look into an index each, however much they have.
+/// The next tenants after a place that have due work of these parts, none of `without`: one look into an index each, however much they have.
 #[must_use]
-pub fn tenants(parts: &[Part], limit: usize, without: &[Uuid]) -> Vec<Uuid> {
+pub fn tenants(place: &'static Place, parts: &[Part], limit: usize, without: &[Uuid]) -> Vec<Uuid> {
     let after = |tenant: Uuid, without: &[Uuid], limit: usize| {
         let limit = i32::try_from(limit).unwrap_or(i32::MAX);
         let args = [Arg::Uuid(tenant), Arg::Int(limit), Arg::Uuids(without)];
@@ -42,8 +47,8 @@ pub fn tenants(parts: &[Part], limit: usize, without: &[Uuid]) -> Vec<Uuid> {
     if limit == 0 {
         return Vec::new();
     }
-    let mut tenants = after(LAST.get(), without, limit);
-    if tenants.len() < limit && !LAST.get().is_nil() {
+    let mut tenants = after(place.get(), without, limit);
+    if tenants.len() < limit && !place.get().is_nil() {
         let without = [without, &tenants].concat();
         let more = after(Uuid::nil(), &without, limit - tenants.len());
         tenants.extend(more);
@@ -67,7 +72,7 @@ pub fn pick_installation(part: Part, limit: usize) -> Vec<Due> {
 
 fn due(sql: &str, args: &[Arg]) -> Vec<Due> {
     let read =
-        |row: &spi::Row| Some(Due { id: row.uuid(1)?, tenant: row.uuid(2), about: row.text(3), is_poison: row.boolean(4) == Some(true) });
+        |row: &spi::Row| Some(Due { id: row.uuid(1)?, tenant: row.uuid(2), aggregate: row.text(3), is_poison: row.boolean(4) == Some(true) });
     spi::rows(sql, args, read).into_iter().flatten().collect()
 }
 
@@ -136,7 +141,7 @@ fn tenants_sql(parts: &[Part]) -> &'static str {
 macro_rules! pick {
     ($part:literal) => {
         concat!(
-            "select o.id, t.tenant_id, t.tenant_id || '/' || o.aggregate, o.attempts - o.failures >= 25 \
+            "select o.id, t.tenant_id, o.aggregate, o.attempts - o.failures >= 25 \
              from unnest($2::uuid[]) t (tenant_id) cross join lateral ( \
                select o.id, o.aggregate, o.attempts, o.failures from nebula.outbox_live o \
                where o.tenant_id = t.tenant_id and ",

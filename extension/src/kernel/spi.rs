@@ -566,6 +566,11 @@ pub fn is_setting(name: &CStr, value: &str) -> bool {
     }
 }
 
+/// This transaction's commit doesn't wait until it is on the disk, nor on a standby: for what is done again where a crash takes it back.
+pub fn commit_without_waiting() {
+    settings::until_the_end(c"synchronous_commit", c"off");
+}
+
 /// Tries to take a transaction-scoped advisory lock.
 #[must_use]
 pub fn try_advisory_lock(key: i64) -> bool {

@@ -8,22 +8,23 @@ use super::{
     spi::{self, Arg},
     wake::{self, Work},
 };
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use uuid::Uuid;
 
 /// Of these those whose turn it is; the others are held, and whether there were any. With `batch` all of them are worked on in one transaction, in the order in
 /// which they were written: only what is not among them must be finished before.
 #[must_use]
 pub fn whose(found: Vec<Due>, is_batch: bool) -> (Vec<Due>, bool) {
-    let mut locks = HashMap::<String, bool>::new();
+    let mut locks = HashMap::new();
     let mut ordered = Vec::new();
-    for (id, about) in found.iter().filter_map(|due| due.about.as_deref().map(|about| (due.id, about))) {
-        if *locks.entry(about.to_owned()).or_insert_with(|| spi::try_advisory_lock(spi::advisory_key(&lock(about)))) {
-            ordered.push(id);
+    for due in &found {
+        let Some(about) = due.about() else { continue };
+        if *locks.entry(about).or_insert_with(|| spi::try_advisory_lock(spi::advisory_key(&lock(about)))) {
+            ordered.push(due.id);
         }
     }
     if ordered.is_empty() {
-        return (found.into_iter().filter(|due| due.about.is_none()).collect(), false);
+        return (found.into_iter().filter(|due| due.about().is_none()).collect(), false);
     }
     // Read anew, under the locks: what was finished until now counts as finished.
     let with = if is_batch { ordered.as_slice() } else { &[] };
@@ -44,12 +45,12 @@ pub fn whose(found: Vec<Due>, is_batch: bool) -> (Vec<Due>, bool) {
             &[Arg::Uuids(&held)],
         );
     }
-    (found.into_iter().filter(|due| due.about.is_none() || ready.contains(&due.id)).collect(), !held.is_empty())
+    (found.into_iter().filter(|due| due.about().is_none() || ready.contains(&due.id)).collect(), !held.is_empty())
 }
 
 /// The lock's name.
-fn lock(about: &str) -> String {
-    format!("nebula/outbox/{about}")
+fn lock((tenant, aggregate): (Uuid, &str)) -> String {
+    format!("nebula/outbox/{tenant}/{aggregate}")
 }
 
 /// Tenant and aggregate of what is locked.
@@ -63,10 +64,18 @@ pub fn lock_all(jobs: &[Uuid]) -> About {
         &[Arg::Uuids(jobs)],
         |row| row.uuid(1).zip(row.text(2)),
     );
-    let named = about.into_iter().flatten().map(|about| (lock(&format!("{}/{}", about.0, about.1)), about));
+    let named = about.into_iter().flatten().map(|about| (lock((about.0, &about.1)), about));
     let named = named.collect::<BTreeMap<_, _>>();
     named.keys().for_each(|name| spi::advisory_lock(name));
     let (tenants, aggregates) = named.into_values().unzip();
+    About(tenants, aggregates)
+}
+
+/// Tenant and aggregate of those whose turn it is, which are locked since that was found out.
+#[must_use]
+pub fn held_by(turns: Vec<Due>) -> About {
+    let about = turns.into_iter().filter_map(|due| due.tenant.zip(due.aggregate)).collect::<BTreeSet<_>>();
+    let (tenants, aggregates) = about.into_iter().unzip();
     About(tenants, aggregates)
 }
 

@@ -153,8 +153,10 @@ fn link(profile: &Profile, person: Person, tenant: Uuid, event: &Value) -> Optio
 fn groups(tenant: Uuid, user: Uuid) -> Vec<String> {
     let names = spi::as_role(PLATFORM, || {
         spi::rows(
-            "select g.name from nebula.user_group ug join nebula.group g on g.tenant_id = ug.tenant_id and g.id = ug.group_id \
-             where ug.tenant_id = $1 and ug.user_id = $2 and g.status = 'ativo' order by g.name limit $3",
+            // Each group by its key: a tenant has many that the person isn't in.
+            "select g.name from nebula.user_group ug cross join lateral ( \
+               select g.name from nebula.group g where g.tenant_id = $1 and g.id = ug.group_id and g.status = 'ativo' offset 0 \
+             ) g where ug.tenant_id = $1 and ug.user_id = $2 order by g.name limit $3",
             &[Arg::Uuid(tenant), Arg::Uuid(user), Arg::BigInt(i64::try_from(MAX_GROUPS).unwrap_or(i64::MAX))],
             |row| row.text(1),
         )

@@ -41,7 +41,7 @@ path() { # name login n script arguments...
     -D number=0 -D window=-1 -D n="$n" -D tenant="$tenant" "$@" "$url" >"$dir/pgbench.log" 2>&1 || { cat "$dir/pgbench.log" >&2; return 1; }
 }
 asks() { # operation credential members
-  echo "request={\"operation\":\"$1\",\"requestId\":\"bench-00\",\"credential\":\"$2\",\"ip\":\"203.0.113.7\"${3:-}}"
+  echo "{\"operation\":\"$1\",\"requestId\":\"bench-00\",\"credential\":\"$2\",\"ip\":\"203.0.113.7\"${3:-}}"
 }
 creates() { # key
   echo ",\"idempotencyKey\":\"$1\",\"body\":{\"email\":\"u$1@bench.test\",\"name\":\"Bench User\"}"
@@ -50,11 +50,14 @@ creates() { # key
 # Where rows are written, pages fill and split now and then: many calls, so that it evens out.
 edge=$NEBULA_DATABASE_URL
 bound=postgresql://nebula_bench:bench@127.0.0.1:$PGPORT/$PGDATABASE
-path users.create "$edge" 15 handle_each -D "$(asks users.create "$token" "$(creates '#')")"
-path users.create.replayed "$edge" 6 handle -D "$(asks users.create "$token" "$(creates replayed)")"
-path users.create.refused "$edge" 15 handle -D "$(asks users.create "$reader" "$(creates refused)")"
-path users.list "$edge" 3 handle -D "$(asks users.list "$token" ',"query":{"limit":"50"}')"
-path me.read "$edge" 6 handle -D "$(asks me.read "$token")"
+path users.create "$edge" 15 handle_each -D "request=$(asks users.create "$token" "$(creates '#')")"
+path users.create.replayed "$edge" 6 handle -D "request=$(asks users.create "$token" "$(creates replayed)")"
+path users.create.refused "$edge" 15 handle -D "request=$(asks users.create "$reader" "$(creates refused)")"
+path users.list "$edge" 3 handle -D "request=$(asks users.list "$token" ',"query":{"limit":"50"}')"
+path me.read "$edge" 6 handle -D "request=$(asks me.read "$token")"
+members=",\"params\":{\"id\":\"$group\"}"
+path groups.permissions "$edge" 15 grant_and_revoke -D "grant=$(asks groups.permissions.grant "$token" "$members,\"body\":{\"permissions\":[{\"action\":\"users.list\"}]}")" \
+  -D "revoke=$(asks groups.permissions.revoke "$token" ",\"params\":{\"id\":\"$group\",\"permissionId\":\"#\"}")"
 path can "$bound" 40 can
 path call.users.read "$bound" 6 call -D "input={\"id\":\"$user\"}"
 path insert.1 "$bound" 20 insert_1
@@ -62,6 +65,8 @@ pairs=1 path insert.1000 "$bound" 1 insert_1000
 path emit "$NEBULA_ADMIN_DATABASE_URL" 15 emit
 pairs=1 path emit.1000 "$NEBULA_ADMIN_DATABASE_URL" 1 emit_1000 -D "data=[{}$(printf ', {}%.0s' {2..1000})]"
 pairs=1 path claim.100 "$NEBULA_WORKER_DATABASE_URL" 2 claim
+# The first calls hand on what no claim took.
+path emit.relayed "$NEBULA_ADMIN_DATABASE_URL" 15 emit_and_relay
 
 trap - EXIT
 stop_server

@@ -22,6 +22,7 @@ token=$(login hot)
 key() { call POST /v1/api-keys "$token" "{\"name\":\"$1\",\"profile\":\"$1\"}" | jq -re .data.secret; } # profile
 reader=$(key read-only)
 key admin >/dev/null
+group=$(call POST /v1/groups "$token" '{"name":"bench"}' | jq -re .data.id)
 
 # Addresses are the same each time where that is allowed: what is hashed by address would be walked in another order otherwise.
 callgrind=(valgrind --tool=callgrind)

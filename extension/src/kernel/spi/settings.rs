@@ -35,9 +35,22 @@ fn with<T>(settings: &[(&CStr, &CStr)], work: impl FnOnce() -> T) -> T {
     }
 }
 
+/// A setting that holds until the transaction ends, as by `set local`.
+pub(super) fn until_the_end(name: &CStr, value: &CStr) {
+    // SAFETY: the transaction's end takes it back.
+    unsafe { set_by(pg_sys::GucAction::GUC_ACTION_LOCAL, name, value) };
+}
+
 /// # Safety
 /// Within a nest level that is ended.
 pub(super) unsafe fn set(name: &CStr, value: &CStr) {
+    // SAFETY: as the caller promises.
+    unsafe { set_by(pg_sys::GucAction::GUC_ACTION_SAVE, name, value) };
+}
+
+/// # Safety
+/// Something takes the setting back.
+unsafe fn set_by(action: pg_sys::GucAction::Type, name: &CStr, value: &CStr) {
     // SAFETY: both are C strings.
     unsafe {
         pg_sys::set_config_option(
@@ -45,7 +58,7 @@ pub(super) unsafe fn set(name: &CStr, value: &CStr) {
             value.as_ptr(),
             pg_sys::GucContext::PGC_USERSET,
             pg_sys::GucSource::PGC_S_SESSION,
-            pg_sys::GucAction::GUC_ACTION_SAVE,
+            action,
             true,
             0,
             false,

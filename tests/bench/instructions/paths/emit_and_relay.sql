@@ -1,0 +1,2 @@
+select nebula.emit('bench.noop', '{}', null, :tenant);
+select nebula.relay('bench', 500);
