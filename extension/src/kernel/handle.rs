@@ -373,7 +373,7 @@ fn audited<T>(operation: &Operation, result: Result<T>) -> Result<T> {
             caller.tenant,
             "operation",
             None,
-            &json!({ "outcome": refusal.code.as_str(), "details": details, "operation": operation.action }),
+            &json!({ "outcome": refusal.code.as_str(), "details": details, "operation": &*operation.action }),
         );
     }
     result

@@ -189,7 +189,7 @@ fn describe(operation: &Operation, accepts: &mut SchemaGenerator, answers: &mut 
             Scope::OwnUser => "self",
             Scope::Platform => "platform",
         },
-        "x-permission": if operation.scope == Scope::Public { Value::Null } else { json!(operation.action) },
+        "x-permission": if operation.scope == Scope::Public { Value::Null } else { json!(*operation.action) },
         "x-kind": operation.kind.as_str(),
     });
     if operation.takes_body() {

@@ -71,8 +71,9 @@ pub fn pick_installation(part: Part, limit: usize) -> Vec<Due> {
 }
 
 fn due(sql: &str, args: &[Arg]) -> Vec<Due> {
-    let read =
-        |row: &spi::Row| Some(Due { id: row.uuid(1)?, tenant: row.uuid(2), aggregate: row.text(3), is_poison: row.boolean(4) == Some(true) });
+    let read = |row: &spi::Row| {
+        Some(Due { id: row.uuid(1)?, tenant: row.uuid(2), aggregate: row.text(3), is_poison: row.boolean(4) == Some(true) })
+    };
     spi::rows(sql, args, read).into_iter().flatten().collect()
 }
 

@@ -26,9 +26,11 @@ pub use settings::{looking_up, reading_all};
 pub use json::{Shape, object, objects, text_of};
 
 use pgrx::{FromDatum, IntoDatum, PgTrigger, datum::TimestampWithTimeZone, pg_sys};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::{
     cell::{Cell, RefCell},
+    cmp::Ordering,
     collections::HashMap,
     ffi::{CStr, CString},
 };
@@ -212,6 +214,18 @@ impl Row<'_> {
     pub fn microseconds(&self, column: i32) -> Option<i64> {
         self.get::<i64>(column).map(|at| at.saturating_add(POSTGRES_EPOCH_MICROSECONDS))
     }
+    /// Whether a `nebula.status` is `ativo`.
+    #[must_use]
+    pub fn is_active(&self, column: i32) -> Option<bool> {
+        self.get::<pg_sys::Oid>(column).map(|label| pgrx::enum_helper::lookup_enum_by_oid(label).0 == "ativo")
+    }
+    /// A `jsonb`; the outer `None` is null, the inner one an object without members.
+    #[must_use]
+    pub fn json(&self, column: i32) -> Option<Option<Value>> {
+        let value = self.get::<pg_sys::Datum>(column)?;
+        // SAFETY: the caller says that it is one.
+        Some(if unsafe { jsonb::is_empty(value) } { None } else { self.get::<pgrx::JsonB>(column).map(|pgrx::JsonB(value)| value) })
+    }
     #[must_use]
     pub fn bytes(&self, column: i32) -> Option<Vec<u8>> {
         self.get(column)
@@ -376,6 +390,23 @@ pub fn reading_latest<T>(work: impl FnOnce() -> T) -> T {
     // SAFETY: as above.
     unsafe { pg_sys::PopActiveSnapshot() };
     result
+}
+
+/// Whether the active snapshot is that of [`reading_latest`].
+#[must_use]
+fn is_reading_latest() -> bool {
+    READS_LATEST.get()
+}
+
+/// How Postgres sorts two texts, by the database's collation.
+#[must_use]
+pub fn compare_texts(one: &str, other: &str) -> Ordering {
+    let length = |text: &str| i32::try_from(text.len()).unwrap_or(i32::MAX);
+    // SAFETY: reads so many bytes of each.
+    let order = unsafe {
+        pg_sys::varstr_cmp(one.as_ptr().cast(), length(one), other.as_ptr().cast(), length(other), pg_sys::DEFAULT_COLLATION_OID)
+    };
+    order.cmp(&0)
 }
 
 struct RoleGuard {

@@ -1,4 +1,4 @@
-//! Reads the parts of rights, each by one statement.
+//! Reads the parts of rights: catalog and keys by a statement each, tenants, people and groups row by row.
 
 use super::{
     Rights,
@@ -7,7 +7,7 @@ use super::{
 };
 use crate::kernel::{
     context::Actor,
-    spi::{self, Arg, Row},
+    spi::{self, Arg, direct::lookup::Lookup},
 };
 use nebula_core::{
     constraint::Constraints,
@@ -19,7 +19,8 @@ use nebula_core::{
         scope::{Group, Scope},
     },
 };
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
 use std::rc::Rc;
 use uuid::Uuid;
 
@@ -32,8 +33,9 @@ fn present<T>(value: Option<T>) -> T {
     value.unwrap_or_else(|| unreadable())
 }
 
-fn json<'a, T: Deserialize<'a>>(text: &'a str) -> T {
-    present(serde_json::from_str(text).ok())
+/// What a column of JSON objects says: an empty one is what is there where nothing is said.
+fn json<T: DeserializeOwned + Default>(value: Option<Option<Value>>) -> T {
+    present(value).map(|members| present(serde_json::from_value(members).ok())).unwrap_or_default()
 }
 
 /// The whole catalog.
@@ -67,81 +69,109 @@ fn nothing() -> Scope {
     Scope::Listed([].into_iter().collect())
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Override {
-    tool_id: Option<Uuid>,
-    action_id: Option<Uuid>,
+const TENANT: Lookup = Lookup { table: c"tenant", index: c"pk_tenant", key: &[c"id"], columns: &[c"status", c"kind", c"slug", c"name"] };
+const LIMITS: Lookup =
+    Lookup { table: c"tenant_config", index: c"uq_tenant_config_tenant_id", key: &[c"tenant_id"], columns: &[c"limits"] };
+const PACKAGES: Lookup = Lookup {
+    table: c"tenant_package",
+    index: c"uq_tenant_package_tenant_id_package_id",
+    key: &[c"tenant_id"],
+    columns: &[c"status", c"package_id", c"expires_at"],
+};
+const OVERRIDES: Lookup = Lookup {
+    table: c"tenant_tool_override",
+    index: c"uq_tenant_tool_override_tenant_id_tool_id",
+    key: &[c"tenant_id"],
+    columns: &[c"tool_id", c"tool_action_id", c"flags", c"limits"],
+};
+
+#[derive(Default, Deserialize)]
+struct Flags {
     enabled: Option<bool>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Numbers {
     per_minute: Option<u32>,
     per_month: Option<u32>,
 }
 
-fn tenant(tenant: Uuid, catalog: &Rc<Catalog>) -> Tenant {
-    let mut first = None;
-    let mut packages = Vec::new();
-    spi::rows(include_str!("tenant.sql"), &[Arg::Uuid(tenant)], |row| {
-        first.get_or_insert_with(|| {
-            let (slug, name) = (present(row.text(3)), present(row.text(4)));
-            let state = TenantState::new(present(row.boolean(1)), present(row.boolean(2)), &slug, &name);
-            (state, row.text(5), row.text(6))
-        });
-        if let Some(package) = row.uuid(7).and_then(|package| catalog.package(package)) {
-            let expires_at = row.text(9).map(Into::into);
-            packages.push(TenantPackage { package, until: row.bigint(8).unwrap_or(i64::MAX), expires_at });
-        }
+/// Without statements, as a [`person`]: who changes rights often has them read as often, and of a statement's time most goes into starting and stopping it.
+fn tenant(id: Uuid, catalog: &Rc<Catalog>) -> Tenant {
+    let key = [Arg::Uuid(id)];
+    let state = TENANT.find(id, &key, |row| {
+        let (slug, name) = (present(row.text(3)), present(row.text(4)));
+        TenantState::new(present(row.is_active(1)), present(row.text(2)) == "platform", &slug, &name)
     });
-    let (state, limits, overrides) = first.map_or((None, None, None), |(state, limits, overrides)| (Some(state), limits, overrides));
+    let limits = LIMITS.find(id, &key, |row| json::<CategoryLimits>(row.json(1))).unwrap_or_default();
+    let packages = PACKAGES.all(id, &key, |row| {
+        let package = catalog.package(present(row.uuid(2))).filter(|_| present(row.is_active(1)))?;
+        let expires_at = row.instant(3).map(Into::into);
+        Some(TenantPackage { package, until: row.microseconds(3).unwrap_or(i64::MAX), expires_at })
+    });
     let (mut by_action, mut by_tool) = (Vec::new(), Vec::new());
-    for said in overrides.map_or_else(Vec::new, |text| json(&text)) {
-        let Override { enabled, per_minute, per_month, .. } = said;
-        if let Some(action) = said.action_id.and_then(|action| catalog.action(action)) {
+    OVERRIDES.all(id, &key, |row| {
+        let Flags { enabled } = json(row.json(3));
+        let Numbers { per_minute, per_month } = json(row.json(4));
+        if let Some(action) = row.uuid(2).and_then(|action| catalog.action(action)) {
             by_action.push(ActionOverride { action, enabled, per_minute, per_month });
         }
-        by_tool.extend(said.tool_id.zip(enabled));
-    }
-    let limits = limits.map_or_else(CategoryLimits::default, |text| json(&text));
-    let terms = Terms::new(Conditions::new(packages, by_action, by_tool), limits);
+        by_tool.extend(row.uuid(1).zip(enabled));
+    });
+    let terms = Terms::new(Conditions::new(packages.into_iter().flatten().collect(), by_action, by_tool), limits);
     Tenant::new(state, cache::shared(catalog, terms, |shelf| &mut shelf.terms))
 }
 
+const PERSON: Lookup = Lookup { table: c"user", index: c"pk_user", key: &[c"tenant_id", c"id"], columns: &[c"status", c"deleted_at"] };
+const MEMBERSHIPS: Lookup = Lookup {
+    table: c"user_group",
+    index: c"uq_user_group_tenant_id_user_id_group_id",
+    key: &[c"tenant_id", c"user_id"],
+    columns: &[c"group_id"],
+};
+const GROUP: Lookup = Lookup { table: c"group", index: c"pk_group", key: &[c"tenant_id", c"id"], columns: &[c"status", c"name"] };
+const GRANTS: Lookup = Lookup {
+    table: c"group_permission",
+    index: c"uq_group_permission_tenant_id_group_id_tool_action_id",
+    key: &[c"tenant_id", c"group_id"],
+    columns: &[c"id", c"tool_action_id", c"constraints"],
+};
+
 fn person(tenant_id: Uuid, user: Uuid, catalog: &Rc<Catalog>, tenant: &Tenant) -> Option<(PrincipalState, Scope)> {
-    let (is_active, groups) = spi::first(include_str!("person.sql"), &[Arg::Uuid(tenant_id), Arg::Uuid(user)], |row| {
-        (present(row.boolean(1)), present(row.uuids(2)))
-    })?;
-    let missing = groups.iter().copied().filter(|group| tenant.group(*group).is_none()).collect::<Vec<_>>();
-    if !missing.is_empty() {
-        // Where a commit came in between, nobody asks this tenant's part any more.
-        spi::rows(include_str!("groups.sql"), &[Arg::Uuid(tenant_id), Arg::Uuids(&missing)], |row| {
-            let group = cache::shared(catalog, group(row, catalog), |shelf| &mut shelf.groups);
-            tenant.remember(present(row.uuid(1)), &group);
-        });
-    }
-    let groups = groups.iter().filter_map(|group| tenant.group(*group)).collect();
-    Some((PrincipalState { is_active, key: None }, Scope::Groups(groups)))
+    let key = [Arg::Uuid(tenant_id), Arg::Uuid(user)];
+    let found = PERSON.find(tenant_id, &key, |row| (present(row.is_active(1)), row.microseconds(2).is_some()));
+    let (is_active, _) = found.filter(|(_, is_deleted)| !is_deleted)?;
+    let ids = MEMBERSHIPS.all(tenant_id, &key, |row| present(row.uuid(1)));
+    // Where a commit came in between, nobody asks this tenant's part any more.
+    let known_or_read = |id| {
+        tenant.group(id).or_else(|| {
+            let group = cache::shared(catalog, group(tenant_id, id, catalog)?, |shelf| &mut shelf.groups);
+            tenant.remember(id, &group);
+            Some(group)
+        })
+    };
+    let mut groups = ids.into_iter().filter_map(known_or_read).collect::<Vec<_>>();
+    groups.sort_by(|one, other| spi::compare_texts(&one.name, &other.name));
+    Some((PrincipalState { is_active, key: None }, Scope::Groups(groups.into())))
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Constrained {
-    action_id: Uuid,
-    id: Uuid,
-    constraints: Constraints,
-}
-
-fn group(row: &Row, catalog: &Catalog) -> Group {
-    let mut free = row.uuids(3).unwrap_or_default();
-    let mut constrained = Vec::new();
-    for Constrained { action_id, id, constraints } in row.text(4).map_or_else(Vec::new, |text| json(&text)) {
-        // Written as something, and nothing.
+/// An active group, and what it grants.
+fn group(tenant: Uuid, id: Uuid, catalog: &Catalog) -> Option<Group> {
+    let key = [Arg::Uuid(tenant), Arg::Uuid(id)];
+    let name = GROUP.find(tenant, &key, |row| present(row.is_active(1)).then(|| present(row.text(2))))??;
+    let (mut free, mut constrained) = (Vec::new(), Vec::new());
+    GRANTS.all(tenant, &key, |row| {
+        let constraints = json::<Constraints>(row.json(3));
+        let Some(action) = catalog.action(present(row.uuid(2))) else { return };
+        // Some are written as something, and nothing.
         if constraints.is_empty() {
-            free.push(action_id);
+            free.push(action);
         } else {
-            constrained.extend(catalog.action(action_id).map(|action| (action, Grant { id, constraints })));
+            constrained.push((action, Grant { id: present(row.uuid(1)), constraints }));
         }
-    }
-    let free = free.into_iter().filter_map(|action| catalog.action(action)).collect();
-    Group::new(present(row.text(2)), free, constrained)
+    });
+    Some(Group::new(name, free.into_iter().collect(), constrained))
 }
 
 fn api_key(home: Uuid, key: Uuid, catalog: &Catalog) -> Option<(PrincipalState, Scope)> {

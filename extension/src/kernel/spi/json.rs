@@ -113,9 +113,31 @@ impl Row<'_> {
         serde_json::from_str(&text).unwrap_or(text)
     }
 
+    /// A `timestamptz` as JSON tells it, without the quotes.
+    #[must_use]
+    pub fn instant(&self, column: i32) -> Option<String> {
+        let datum = self.get::<pg_sys::Datum>(column)?;
+        let mut bytes = Vec::new();
+        // SAFETY: the caller says that it is one.
+        unsafe { instant(&mut bytes, datum) };
+        Some(text_of(bytes))
+    }
+
     fn columns(&self) -> PgTupleDesc<'_> {
         // SAFETY: the descriptor is the result's, which is alive.
         unsafe { PgTupleDesc::from_pg_unchecked(self.descriptor) }
+    }
+}
+
+/// # Safety
+/// The datum is a `timestamptz`.
+unsafe fn instant(bytes: &mut Vec<u8>, datum: pg_sys::Datum) {
+    let mut buffer = [0; 128];
+    let utc = 0_i32;
+    // SAFETY: there is room for what is written, and it ends with a null byte.
+    unsafe {
+        let written = pg_sys::JsonEncodeDateTime(buffer.as_mut_ptr(), datum, pg_sys::TIMESTAMPTZOID, &raw const utc);
+        bytes.extend_from_slice(CStr::from_ptr(written).to_bytes());
     }
 }
 
@@ -134,11 +156,8 @@ unsafe fn value(bytes: &mut Vec<u8>, datum: pg_sys::Datum, kind: pg_sys::Oid) {
             pg_sys::TEXTOID | pg_sys::VARCHAROID => string(bytes, <&str>::from_datum(datum, false).unwrap_or_default()),
             pg_sys::BOOLOID => bytes.extend_from_slice(if datum.value() != 0 { b"true" } else { b"false" }),
             pg_sys::TIMESTAMPTZOID => {
-                let mut buffer = [0; 128];
-                let utc = 0_i32;
-                let written = pg_sys::JsonEncodeDateTime(buffer.as_mut_ptr(), datum, kind, &raw const utc);
                 bytes.push(b'"');
-                bytes.extend_from_slice(CStr::from_ptr(written).to_bytes());
+                instant(bytes, datum);
                 bytes.push(b'"');
             }
             pg_sys::INT2OID | pg_sys::INT4OID | pg_sys::INT8OID | pg_sys::NUMERICOID | pg_sys::JSONOID | pg_sys::JSONBOID => {

@@ -136,6 +136,15 @@ unsafe fn container(datum: pg_sys::Datum) -> *mut pg_sys::JsonbContainer {
     unsafe { &raw mut (*pg_sys::pg_detoast_datum(datum.cast_mut_ptr()).cast::<pg_sys::Jsonb>()).root }
 }
 
+/// Whether an object or array has nothing in it.
+///
+/// # Safety
+/// The datum is a `jsonb`.
+pub(super) unsafe fn is_empty(datum: pg_sys::Datum) -> bool {
+    // SAFETY: as the caller promises.
+    unsafe { (*container(datum)).header & pg_sys::JB_CMASK == 0 }
+}
+
 /// `jsonb_build_object` of one name and a value of one type.
 pub(super) struct Builder {
     name: pg_sys::Datum,

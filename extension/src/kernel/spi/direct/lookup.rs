@@ -1,4 +1,4 @@
-//! A row by its unique key.
+//! Rows by a key: one by all columns of a unique index, or all that agree in its first ones.
 
 use super::{
     may,
@@ -6,14 +6,14 @@ use super::{
 };
 use crate::kernel::spi::{self, Arg, Row};
 use pgrx::pg_sys;
-use std::{ffi::CStr, mem::MaybeUninit, rc::Rc};
+use std::{ffi::CStr, mem::MaybeUninit, ops::ControlFlow, rc::Rc};
 use uuid::Uuid;
 
 /// How a table's rows are looked up.
 #[derive(Debug)]
 pub struct Lookup {
     pub table: &'static CStr,
-    /// A unique index of the key's columns, the tenant's first.
+    /// A unique index that begins with the key's columns, the tenant's first.
     pub index: &'static CStr,
     pub key: &'static [&'static CStr],
     pub columns: &'static [&'static CStr],
@@ -29,33 +29,50 @@ struct Place {
 }
 
 thread_local! {
-    static PLACES: Cache<Place> = Cache::default();
+    static PLACES: Cache<Lookup, Place> = Cache::default();
 }
 
 impl Lookup {
     /// The tenant's row with this key, of which the tenant is the first value, as of what is committed now.
     pub fn find<T>(&'static self, tenant: Uuid, key: &[Arg], each: impl FnOnce(&Row) -> T) -> Option<T> {
-        let place = if may(tenant) && !spi::is_parallel() {
-            PLACES.with(|places| places.get(self.index, |_| true, || self.look_up()))
-        } else {
-            None
-        };
+        let (mut each, mut found) = (Some(each), None);
+        self.look(tenant, key, |row| {
+            found = each.take().map(|each| each(row));
+            ControlFlow::Break(())
+        });
+        found
+    }
+
+    /// All of the tenant's rows with this key, in the index's order or, where a statement stands in, in none.
+    pub fn all<T>(&'static self, tenant: Uuid, key: &[Arg], mut each: impl FnMut(&Row) -> T) -> Vec<T> {
+        let mut found = Vec::new();
+        self.look(tenant, key, |row| {
+            found.push(each(row));
+            ControlFlow::Continue(())
+        });
+        found
+    }
+
+    fn look(&'static self, tenant: Uuid, key: &[Arg], mut each: impl FnMut(&Row) -> ControlFlow<()>) {
+        let place =
+            if may(tenant) && !spi::is_parallel() { PLACES.with(|places| places.get(self, |_| true, || self.look_up())) } else { None };
         // SAFETY: the scan closes what it opens.
         let relation =
             place.as_ref().and_then(|place| unsafe { relation::open(place.relation, pg_sys::AccessShareLock, relation::changes()) });
         match (place, relation) {
             (Some(place), Some(relation)) => scan(&place, relation, key, each),
-            _ => self.select(key, each),
+            _ => {
+                let mut goes_on = true;
+                spi::rows(&self.statement(), key, |row| goes_on = goes_on && each(row).is_continue());
+            }
         }
     }
 
-    fn select<T>(&self, key: &[Arg], each: impl FnOnce(&Row) -> T) -> Option<T> {
+    fn statement(&self) -> String {
         let names = |columns: &[&CStr]| columns.iter().map(|column| column.to_string_lossy().into_owned()).collect::<Vec<_>>();
         let conditions =
             names(self.key).iter().zip(1..).map(|(column, place)| format!("{column} = ${place}")).collect::<Vec<_>>().join(" and ");
-        let sql = format!("select {} from nebula.{} where {conditions}", names(self.columns).join(", "), self.table.to_string_lossy());
-        let mut each = Some(each);
-        spi::first(&sql, key, |row| each.take().map(|each| each(row))).flatten()
+        format!("select {} from nebula.{} where {conditions}", names(self.columns).join(", "), self.table.to_string_lossy())
     }
 
     fn look_up(&self) -> Option<Place> {
@@ -94,7 +111,7 @@ impl Lookup {
     }
 }
 
-/// Whether an index is a valid unique one of just these columns of whole values.
+/// Whether an index is a valid unique one whose first columns are these, of whole values.
 fn is_of(index: u32, key: &[(i16, pg_sys::Oid, pg_sys::Oid)]) -> bool {
     // SAFETY: opened, and closed after the look; a unique B-tree index has as many attributes in its form as it says.
     unsafe {
@@ -105,40 +122,45 @@ fn is_of(index: u32, key: &[(i16, pg_sys::Oid, pg_sys::Oid)]) -> bool {
         let is_of = (*form).indisvalid
             && (*form).indisunique
             && pg_sys::RelationGetIndexPredicate(open).is_null()
-            && numbers == key.iter().map(|(number, ..)| *number).collect::<Vec<_>>()
+            && numbers.starts_with(&key.iter().map(|(number, ..)| *number).collect::<Vec<_>>())
             && has_collations;
         pg_sys::index_close(open, pg_sys::NoLock.cast_signed());
         is_of
     }
 }
 
-fn scan<T>(place: &Rc<Place>, relation: pg_sys::Relation, key: &[Arg], each: impl FnOnce(&Row) -> T) -> Option<T> {
+fn scan(place: &Rc<Place>, relation: pg_sys::Relation, key: &[Arg], mut each: impl FnMut(&Row) -> ControlFlow<()>) {
     // SAFETY: the relation is open, the keys are of its columns' types and outlive the scan, and so does the snapshot; what `each` reads it copies.
     unsafe {
-        let mut keys = Vec::with_capacity(key.len());
-        for ((number, equality, collation), value) in place.key.iter().zip(key) {
-            let mut entry = MaybeUninit::<pg_sys::ScanKeyData>::zeroed();
-            let value = value.datum()?;
-            pg_sys::ScanKeyEntryInitialize(
-                entry.as_mut_ptr(),
-                0,
-                *number,
-                pg_sys::BTEqualStrategyNumber as pg_sys::StrategyNumber,
-                pg_sys::InvalidOid,
-                *collation,
-                *equality,
-                value,
-            );
-            keys.push(entry.assume_init());
+        // Nothing is equal to null.
+        if let Some(mut keys) = place.key.iter().zip(key).map(|(column, value)| scan_key(*column, value)).collect::<Option<Vec<_>>>() {
+            let snapshot =
+                pg_sys::RegisterSnapshot(if spi::is_reading_latest() { pg_sys::GetActiveSnapshot() } else { pg_sys::GetLatestSnapshot() });
+            let count = i32::try_from(keys.len()).unwrap_or(0);
+            let scan = pg_sys::systable_beginscan(relation, pg_sys::Oid::from(place.index), true, snapshot, count, keys.as_mut_ptr());
+            loop {
+                pgrx::check_for_interrupts!();
+                let tuple = pg_sys::systable_getnext(scan);
+                if tuple.is_null() || each(&Row { tuple, descriptor: (*relation).rd_att, attributes: Some(&place.columns) }).is_break() {
+                    break;
+                }
+            }
+            pg_sys::systable_endscan(scan);
+            pg_sys::UnregisterSnapshot(snapshot);
         }
-        let snapshot = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());
-        let count = i32::try_from(keys.len()).unwrap_or(0);
-        let scan = pg_sys::systable_beginscan(relation, pg_sys::Oid::from(place.index), true, snapshot, count, keys.as_mut_ptr());
-        let tuple = pg_sys::systable_getnext(scan);
-        let found = (!tuple.is_null()).then(|| each(&Row { tuple, descriptor: (*relation).rd_att, attributes: Some(&place.columns) }));
-        pg_sys::systable_endscan(scan);
-        pg_sys::UnregisterSnapshot(snapshot);
         relation::close(relation);
-        found
+    }
+}
+
+/// # Safety
+/// The value is of the column's type.
+unsafe fn scan_key((number, equality, collation): (i16, pg_sys::Oid, pg_sys::Oid), value: &Arg) -> Option<pg_sys::ScanKeyData> {
+    let value = value.datum()?;
+    let mut entry = MaybeUninit::<pg_sys::ScanKeyData>::zeroed();
+    // SAFETY: the function is the type's equality.
+    unsafe {
+        let strategy = pg_sys::BTEqualStrategyNumber as pg_sys::StrategyNumber;
+        pg_sys::ScanKeyEntryInitialize(entry.as_mut_ptr(), 0, number, strategy, pg_sys::InvalidOid, collation, equality, value);
+        Some(entry.assume_init())
     }
 }

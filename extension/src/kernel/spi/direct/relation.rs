@@ -43,30 +43,35 @@ pub fn watch(relation: u32) {
     });
 }
 
-/// What was found out about relations by name, good or bad.
-pub struct Cache<T> {
-    entries: RefCell<HashMap<&'static CStr, Entry<T>>>,
+/// What was found out about relations, good or bad, by what asked: a declaration lies at one place as long as the process lives.
+pub struct Cache<K, T> {
+    entries: RefCell<HashMap<*const K, Entry<T>>>,
 }
 
 /// With the number of changes before it was found out.
 type Entry<T> = (u64, Option<Rc<T>>);
 
-impl<T> Default for Cache<T> {
+impl<K, T> Default for Cache<K, T> {
     fn default() -> Self {
         Self { entries: RefCell::default() }
     }
 }
 
-impl<T> Cache<T> {
+impl<K, T> Cache<K, T> {
     /// What is known, if it still holds; else what `find` finds, where it is given that nothing changed meanwhile.
-    pub fn get(&self, name: &'static CStr, holds: impl FnOnce(&T) -> bool, find: impl FnOnce() -> Option<T>) -> Option<Rc<T>> {
+    pub fn get(&self, asked: &'static K, holds: impl FnOnce(&T) -> bool, find: impl FnOnce() -> Option<T>) -> Option<Rc<T>> {
         let now = changes();
-        let known = self.entries.borrow().get(name).filter(|(at, known)| *at == now && known.as_deref().is_none_or(holds)).cloned();
+        let known = self
+            .entries
+            .borrow()
+            .get(&std::ptr::from_ref(asked))
+            .filter(|(at, known)| *at == now && known.as_deref().is_none_or(holds))
+            .cloned();
         if let Some((_, known)) = known {
             return known;
         }
         let found = find().map(Rc::new);
-        self.entries.borrow_mut().insert(name, (now, found.clone()));
+        self.entries.borrow_mut().insert(asked, (now, found.clone()));
         found
     }
 }

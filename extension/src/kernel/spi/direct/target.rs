@@ -26,7 +26,7 @@ impl Target {
 }
 
 thread_local! {
-    static TARGETS: Cache<Target> = Cache::default();
+    static TARGETS: Cache<Table, Target> = Cache::default();
 }
 
 /// Opens the table's target for writing; `None` where a statement has to do it, or has to say what is wrong with writing here.
@@ -34,7 +34,7 @@ pub fn open(table: &'static Table) -> Option<(Rc<Target>, pg_sys::Relation)> {
     if !spi::may_write() || spi::is_parallel() {
         return None;
     }
-    let target = TARGETS.with(|targets| targets.get(table.name, Target::is_for_now, || look_up(table)))?;
+    let target = TARGETS.with(|targets| targets.get(table, Target::is_for_now, || look_up(table)))?;
     // SAFETY: the caller closes it.
     let relation = unsafe { relation::open(target.relation, pg_sys::RowExclusiveLock, relation::changes()) }?;
     Some((target, relation))
