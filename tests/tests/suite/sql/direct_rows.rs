@@ -1,7 +1,7 @@
 //! Rows that are written without the executor are what the statements in their place write, and where somebody wants to know of them, statements write them.
 
-use nebula_tests::{Database, Handle, onboard_by_sql};
-use serde_json::json;
+use nebula_tests::{Database, Handle, http::id, onboard_by_sql, token::tenant_of};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 /// What a write leaves behind, without what differs each time.
@@ -174,4 +174,69 @@ fn many_events_at_once_are_as_if_each_were_written_alone() {
     assert!(refused(large).is_some_and(|message| message.contains("too_long")));
     // All or none.
     assert_eq!(database.number("select count(*) from nebula.outbox where type = 'order.paid'", &[]), 1000);
+}
+
+/// Everything that decides in one tenant, of all kinds: what its administrator may do is the same whether rows or statements tell it.
+#[test]
+fn rights_are_the_same_where_no_index_finds_them() {
+    let database = Database::new();
+    let acme = onboard_by_sql(&database, "acme");
+    let mut handle = database.handle();
+    let operator = &database.installation.operator_key;
+    for (action, enabled) in [("webhooks.create", false), ("exports.create", true)] {
+        let set = json!({ "tenantId": acme.id, "actionKey": action, "flags": { "enabled": enabled }, "limits": { "perMinute": 3 } });
+        handle.call(tenant_of(operator), operator, "tenants.overrides.set", &set).data(200);
+    }
+    // Names that collations sort in other orders than bytes do, one group that is suspended, one that the administrator isn't in.
+    for name in ["agora", "Ágil", "Zeta", "Parada", "Outros"] {
+        let group = id(&acme.does(&mut handle, "groups.create", &json!({ "name": name }), 201));
+        if name != "Outros" {
+            acme.does(&mut handle, "groups.members.add", &json!({ "id": group, "userId": acme.admin_id }), 201);
+        }
+        let constraints = json!({ "validUntil": "2020-01-01T00:00:00Z", "maxPerDay": 2 });
+        let permissions = json!([{ "action": "users.list", "constraints": constraints }, { "action": "groups.list" }]);
+        acme.does(&mut handle, "groups.permissions.grant", &json!({ "id": group, "permissions": permissions }), 201);
+    }
+    database.execute(
+        "update nebula.group set status = 'suspenso' where name = 'Parada'; \
+         update nebula.tenant_config set limits = '{\"read\": {\"perMinute\": 77}}'; \
+         insert into nebula.tenant_config (tenant_id, limits) select id, '{\"read\": {\"perMinute\": 77}}' from nebula.tenant on conflict (tenant_id) do nothing; \
+         update nebula.tenant_package set expires_at = '2099-01-01'",
+    );
+    // Times are told in UTC whatever the session says.
+    handle.client.batch_execute("set timezone = 'America/Sao_Paulo'").unwrap();
+    let mut ask = |operation: &str, input: &Value| {
+        let answer = handle.call(acme.id, &acme.admin, operation, input);
+        json!([answer.status, answer.body["data"], answer.context["rateLimits"][0]["limit"]])
+    };
+    let mut all = || {
+        let me = ask("me.read", &json!({}));
+        let refused = ask("webhooks.create", &json!({ "url": "https://acme.example/hook", "events": ["*"] }));
+        [me, refused, ask("users.list", &json!({}))]
+    };
+    let by_rows = all();
+    let [me, refused, _] = &by_rows;
+    let sorted = database.text(
+        "select jsonb_agg(name order by name)::text from nebula.group where tenant_id = $1 and name not in ('Parada', 'Outros', 'OPERATOR', 'VIEWER')",
+        &[&acme.id],
+    );
+    assert_eq!(me[1]["groups"].to_string(), sorted.replace(", ", ","), "{me}");
+    assert_eq!((&me[0], &me[2], &refused[0]), (&json!(200), &json!(77), &json!(403)), "{me} {refused}");
+    assert!(me[1]["packages"][0]["expiresAt"].as_str().unwrap().ends_with("+00:00"), "{me}");
+
+    let indexes = [
+        "pk_tenant",
+        "uq_tenant_config_tenant_id",
+        "uq_tenant_package_tenant_id_package_id",
+        "uq_tenant_tool_override_tenant_id_tool_id",
+        "pk_user",
+        "uq_user_group_tenant_id_user_id_group_id",
+        "pk_group",
+        "uq_group_permission_tenant_id_group_id_tool_action_id",
+    ];
+    for index in indexes {
+        database.execute(&format!("alter index nebula.{index} rename to {index}_other"));
+    }
+    database.execute("update nebula.group set description = 'so that rights are read again'");
+    assert_eq!(all(), by_rows);
 }
