@@ -54,7 +54,7 @@ comment on function nebula.wait_for_work(integer) is
 create function nebula.await_work(timeout_ms integer) returns table (events boolean, jobs boolean)
 language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp set row_security = on as 'MODULE_PATHNAME', 'await_work_wrapper';
 comment on function nebula.await_work(integer) is
-  'As nebula.wait_for_work, which it tells for at the same time; whether there were events to hand on, and whether jobs to claim.';
+  'As nebula.wait_for_work, which it tells for at the same time, but not for events of tenants without webhooks, which a poll finds; whether there were events to hand on, and whether jobs to claim.';
 
 create function nebula.relay(worker text, "limit" integer) returns integer
 language c volatile strict parallel unsafe security definer set search_path = pg_catalog, pg_temp as 'MODULE_PATHNAME', 'relay_wrapper';

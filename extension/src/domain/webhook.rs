@@ -9,7 +9,9 @@ use crate::kernel::{
     },
     outbox,
     page::{Limit, List, ListInput, Status},
+    queue,
     spi::{self, Arg},
+    sql_caller::PLATFORM,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use nebula_core::{
@@ -173,6 +175,9 @@ struct CreateWebhook {
 
 fn create(call: &Call, input: CreateWebhook) -> Result<Reply> {
     let secret = input.secret.0;
+    if !outbox::has_webhooks(call.tenant()) {
+        spi::as_role(PLATFORM, || queue::settle(call.tenant()));
+    }
     spi::object(
         concat!(
             "insert into nebula.webhook_subscription as w (tenant_id, id, url, events, description, secret_sealed, secret_key_version) \

@@ -10,7 +10,7 @@ use crate::kernel::{
     round::Part,
     spi::{self, Arg, Made, direct::lookup::Lookup},
     sql_caller,
-    wake::{self, Work},
+    wake::{self, Until, Work},
 };
 use pgrx::{
     AnyElement, PgSqlErrorCode,
@@ -190,15 +190,15 @@ fn relay(worker: &str, limit: i32) -> i32 {
 
 #[pg_extern(sql = false)]
 fn wait_for_work(timeout_ms: i32) -> bool {
-    wait(timeout_ms).is_there()
+    wait(Until::AnyWork, timeout_ms).is_there()
 }
 
 #[pg_extern(sql = false)]
 fn await_work(timeout_ms: i32) -> Table<(name!(events, bool), name!(jobs, bool))> {
-    let work = wait(timeout_ms);
+    let work = wait(Until::UrgentWork, timeout_ms);
     Table::one((work.events, work.jobs))
 }
 
-fn wait(timeout_ms: i32) -> Work {
-    wake::wait(i64::from(timeout_ms.clamp(0, 60_000)))
+fn wait(until: Until, timeout_ms: i32) -> Work {
+    wake::wait(until, i64::from(timeout_ms.clamp(0, 60_000)))
 }

@@ -1,10 +1,11 @@
 //! Events: rows written in the transaction that caused them, so that what was rolled back is never sent.
 
 use super::{
+    context,
     error::{Refusal, Result},
     spi::{
         self, Arg, Made, Sequence,
-        direct::{Leaf, Table, Writer},
+        direct::{Leaf, Table, Writer, lookup::Lookup},
         jsonb,
     },
     wake::{self, Work},
@@ -67,7 +68,32 @@ pub fn emit(tenant: Uuid, event: &str, data: &str) -> Result<Uuid> {
 /// The order of events.
 const POSITIONS: &CStr = c"outbox_position_seq";
 
+const WEBHOOK: Lookup =
+    Lookup { table: c"webhook_subscription", index: c"pk_webhook_subscription", key: &[c"tenant_id"], columns: &[c"id"] };
+
+/// Whether a webhook of the tenant's might want its events: it has one.
+#[must_use]
+pub fn has_webhooks(tenant: Uuid) -> bool {
+    WEBHOOK.find(tenant, &[Arg::Uuid(tenant)], |_| ()).is_some()
+}
+
+/// Whoever waits for what comes of such an event is woken when it is committed. For a tenant that has no webhook nobody waits.
+fn wake_for(tenant: Uuid, event: &str) {
+    wake::at_commit(if is_job(event) {
+        Work::JOBS
+    } else if has_webhooks(tenant) {
+        Work::EVENTS
+    } else {
+        Work::QUIET_EVENTS
+    });
+}
+
+fn is_job(event: &str) -> bool {
+    INTERNAL.contains(&event)
+}
+
 fn put_one(tenant: Uuid, event: &str, payload: Made, details: Details) -> Uuid {
+    wake_for(tenant, event);
     let mut writer = Writer::open(&OUTBOX);
     let id = put(&mut writer, &Sequence::in_nebula(POSITIONS), tenant, event, payload, details);
     writer.finish();
@@ -75,8 +101,6 @@ fn put_one(tenant: Uuid, event: &str, payload: Made, details: Details) -> Uuid {
 }
 
 fn put(writer: &mut Writer, positions: &Sequence, tenant: Uuid, event: &str, payload: Made, details: Details) -> Uuid {
-    let is_job = INTERNAL.contains(&event);
-    wake::at_commit(if is_job { Work::JOBS } else { Work::EVENTS });
     let about = details.aggregate.map(str::to_owned).or_else(|| {
         let noun = event.split('.').next().unwrap_or_default();
         jsonb::member_text(payload, &["data", "id"]).map(|id| format!("{noun}/{id}"))
@@ -90,7 +114,7 @@ fn put(writer: &mut Writer, positions: &Sequence, tenant: Uuid, event: &str, pay
             Arg::Text(event),
             Arg::OptText(about.as_deref()),
             Arg::Made(payload),
-            Arg::Bool(is_job),
+            Arg::Bool(is_job(event)),
             Arg::Text("pending"),
             Arg::Int(0),
             Arg::Int(0),
@@ -132,6 +156,9 @@ pub fn emit_custom(tenant: Uuid, event: &str, data: Made, details: Details) -> R
 pub fn emit_each(tenant: Uuid, event: &str, data: Made) -> Result<i64> {
     let event = check_custom(event)?;
     let array = jsonb::Array::open(data).ok_or_else(|| Refusal::invalid("data", "type"))?;
+    if array.length > 0 {
+        wake_for(tenant, event.as_str());
+    }
     let mut writer = Writer::open(&OUTBOX);
     let positions = Sequence::in_nebula(POSITIONS);
     for at in 0..array.length {
@@ -160,6 +187,9 @@ pub fn emit_rows(trigger: &PgTrigger, relation: u32, event: &str, rows: &str) {
          select r.tenant_id, $1, jsonb_build_object('version', 1, 'data', r.data), r.aggregate from ({rows}) r where r.tenant_id is not null"
     );
     if spi::run_over_transition_tables(trigger, &sql, &[Arg::Text(event)]) > 0 {
-        wake::at_commit(Work::EVENTS);
+        match context::tenant() {
+            Some(tenant) => wake_for(tenant, event),
+            None => wake::at_commit(Work::EVENTS),
+        }
     }
 }

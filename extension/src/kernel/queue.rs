@@ -127,11 +127,23 @@ pub fn relay(worker: &str, limit: usize) -> usize {
     let mut found = round::pick(Part::Events, &tenants, limit.div_ceil(tenants.len().max(1)));
     found.extend(round::pick_installation(Part::Events, limit));
     let count = found.len();
+    if count > 0 {
+        spi::commit_without_waiting();
+        hand_on(worker, found);
+    }
+    count
+}
+
+/// Finishes what a tenant without webhooks has due, before it gets the first: what happened before is not for it. Nobody was woken for these events.
+pub fn settle(tenant: Uuid) {
+    hand_on("nebula", round::pick(Part::Events, &[tenant], MAX_BATCH));
+}
+
+fn hand_on(worker: &str, found: Vec<Due>) {
     let (found, _) = without_poison(found);
     let (turns, _) = turn::whose(found, true);
     let events = turns.iter().map(|due| due.id).collect::<Vec<_>>();
     if !events.is_empty() {
-        spi::commit_without_waiting();
         distribute(&events);
         spi::run(
             moved!(
@@ -147,7 +159,6 @@ pub fn relay(worker: &str, limit: usize) -> usize {
         );
         turn::pass_on(turn::held_by(turns));
     }
-    count
 }
 
 /// The jobs that these events come to.

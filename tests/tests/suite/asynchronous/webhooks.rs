@@ -610,3 +610,33 @@ fn a_slow_receiver_within_the_time_is_a_good_one_and_its_latency_is_written() {
     assert_eq!(stage.deliveries(), ["1 202"]);
     assert_eq!(stage.database.number("select count(*) from nebula.webhook_delivery where latency_ms >= 300", &[]), 1);
 }
+
+/// Nobody is woken for events of a tenant without webhooks, so that some may wait when it gets one.
+#[test]
+fn a_tenants_first_webhook_gets_nothing_of_what_was_before_it() {
+    let database = Database::new();
+    database.execute("select nebula.adopt_here()");
+    let edge = database.serve();
+    let acme = onboard(&edge, "acme");
+    let zeta = onboard(&edge, "zeta");
+    let emit = |event: &str, tenant: Uuid, aggregate: Option<&str>, wait: &str| {
+        let sql = format!("select nebula.emit($1, '{{}}', $2, $3, now() + interval '{wait}')");
+        database.superuser().execute(&sql, &[&event, &aggregate, &tenant]).unwrap();
+    };
+    emit("order.before", acme.id, None, "0");
+    emit("order.before", acme.id, Some("order/1"), "0");
+    emit("order.before", acme.id, Some("order/1"), "0");
+    emit("order.later", acme.id, None, "1 hour");
+    emit("order.foreign", zeta.id, None, "0");
+    let found = || database.texts("select type || ' ' || status from nebula.outbox where type ~ '^(order|webhook)' order by position", &[]);
+    hook(&acme, "https://acme.example/", "*");
+    let before = ["order.before done", "order.before done", "order.before done", "order.later pending", "order.foreign pending"];
+    assert_eq!(found(), before);
+    // The next one finds what the first one waits for.
+    emit("order.after", acme.id, None, "0");
+    hook(&acme, "https://acme.example/", "*");
+    assert_eq!(found(), [&before[..], &["order.after pending"]].concat());
+    database.connect("nebula_worker").query_one("select nebula.relay('w', 100)", &[]).unwrap();
+    let deliveries = "select payload #>> '{data,eventType}' from nebula.outbox where type = 'webhook.delivery'";
+    assert_eq!(database.texts(deliveries, &[]), ["order.after", "order.after"]);
+}
