@@ -109,7 +109,7 @@ settings! {
     worker_host_concurrency: usize, "NEBULA_WORKER_HOST_CONCURRENCY", (8), [value_name = "N"], in 1..=65_536, for "worker";
     /// How long a claimed piece of work stays this worker's without a sign of life, in seconds: another then does it again [default: 30].
     worker_lease_seconds: u64, "NEBULA_WORKER_LEASE_SECONDS", (30), [value_name = "SECONDS"], in 1..=86_400, for "worker";
-    /// The longest sleep of a worker that has nothing to do, in milliseconds; new work wakes it at once [default: 1000].
+    /// The longest sleep of a worker that has nothing to do, in milliseconds; work that somebody waits for wakes it at once [default: 1000].
     worker_poll_ms: u64, "NEBULA_WORKER_POLL_MS", (1_000), [value_name = "MS"], in 1..=3_600_000, for "worker";
     /// The time for one webhook request, in milliseconds [default: 15000].
     webhook_timeout_ms: u64, "NEBULA_WEBHOOK_TIMEOUT_MS", (15_000), [value_name = "MS"], in 100..=600_000, for "worker";
