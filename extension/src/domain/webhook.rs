@@ -175,6 +175,7 @@ struct CreateWebhook {
 
 fn create(call: &Call, input: CreateWebhook) -> Result<Reply> {
     let secret = input.secret.0;
+    let (filters, sealed) = (filters(&input.events)?, secret.sealed()?);
     if !outbox::has_webhooks(call.tenant()) {
         spi::as_role(PLATFORM, || queue::settle(call.tenant()));
     }
@@ -188,9 +189,9 @@ fn create(call: &Call, input: CreateWebhook) -> Result<Reply> {
             Arg::Uuid(call.tenant()),
             Arg::Uuid(secret.row),
             Arg::Text(&input.url.0),
-            Arg::Texts(&filters(&input.events)?),
+            Arg::Texts(&filters),
             Arg::OptText(input.description.as_ref().map(Description::as_str)),
-            Arg::Bytes(&secret.sealed()?),
+            Arg::Bytes(&sealed),
             Arg::Int(i32::from(secret.key_version.get())),
             Arg::Text(&secret.plain),
         ],
