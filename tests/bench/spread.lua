@@ -3,13 +3,7 @@
 -- With RATE each thread sends by a schedule that no answer holds up: its connections take the places of the schedule in turn and wait until theirs has come. As long as a
 -- connection is free when a place comes, nothing is left out (no coordinated omission); how late requests were sent is measured, too. Times between two are random
 -- (exponential), as of clients that know nothing of each other.
-local ffi = require("ffi")
-ffi.cdef("typedef struct { long seconds, nanoseconds; } timespec_t; int clock_gettime(int clock, timespec_t *time);")
-local clock = ffi.new("timespec_t")
-local function now_ms()
-  ffi.C.clock_gettime(1, clock)
-  return tonumber(clock.seconds) * 1000 + tonumber(clock.nanoseconds) / 1000000
-end
+local now_ms = dofile(debug.getinfo(1, "S").source:match("^@(.*/)") .. "clock.lua")
 
 local rate = tonumber(os.getenv("RATE") or 0) / 2
 local threads = {}

@@ -1,12 +1,6 @@
 -- One tenant that writes at a steady rate (RATE a second, by the clock: who is slowed down catches up), as whom TOKEN says: with KIND rights it grants a permission to a
 -- group and takes it back in turns, with users it creates people. Each thread has one connection, and so an order of its own.
-local ffi = require("ffi")
-ffi.cdef("typedef struct { long seconds, nanoseconds; } timespec_t; int clock_gettime(int clock, timespec_t *time);")
-local clock = ffi.new("timespec_t")
-local function now_ms()
-  ffi.C.clock_gettime(1, clock)
-  return tonumber(clock.seconds) * 1000 + tonumber(clock.nanoseconds) / 1000000
-end
+local now_ms = dofile(debug.getinfo(1, "S").source:match("^@(.*/)") .. "clock.lua")
 
 local connections = 0
 function setup(thread)
@@ -14,9 +8,9 @@ function setup(thread)
   connections = connections + 1
 end
 
-local kind, pause = os.getenv("KIND"), nil
+local kind = os.getenv("KIND")
 local headers = { ["Authorization"] = "Bearer " .. os.getenv("TOKEN"), ["Content-Type"] = "application/json" }
-local name, due, count, permissions, permission
+local name, pause, due, count, permissions, permission
 function init(args)
   -- Threads share the rate: each has its places in the schedule.
   pause = 1000 * tonumber(args[1]) / tonumber(os.getenv("RATE"))
